@@ -1,0 +1,41 @@
+"""The card site: everything is wired here and nothing happens elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+from flask.typing import ResponseReturnValue
+
+from config import Config
+from vault import Clock, Vault, connect, system_clock
+
+from . import auth, cards, commands, db, errors, log, mail, security
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+
+
+class Site(Flask):
+    """Flask, with one rule more: a view that returns commits, one that raises
+    rolls back."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answer the request, then commit its work while errors are still caught."""
+        response = super().dispatch_request()
+        db.commit_work()
+        return response
+
+
+def create_app(config: Config, clock: Clock = system_clock) -> Flask:
+    """Make the site.  ``clock`` gives seconds since 1970 UTC.
+
+    Raises VaultError when the web key or the vault's database can't serve.
+    """
+    app = Site(__name__, template_folder=str(TEMPLATES))
+    app.extensions["settings"] = config
+    app.extensions["clock"] = clock
+    app.extensions["vault"] = Vault.open(config.vault, clock)
+    app.extensions["site_engine"] = connect(config.database_url)
+    for part in (log, security, db, errors, mail, auth, cards, commands):
+        part.init_app(app)
+    return app

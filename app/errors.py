@@ -1,0 +1,116 @@
+"""Error pages: static Japanese with an incident number, never a trace."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, current_app, render_template
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.wrappers import Response as BaseResponse
+
+from vault import random_letters
+from vault.errors import VaultError
+
+INCIDENT_LETTERS = 8
+
+# What a person reads for each status: what happened, and what to do.
+PAGES: dict[int, tuple[str, str]] = {
+    400: (
+        "送信内容を受け付けられませんでした。",
+        "画面を開き直してから、もう一度入力してください。",
+    ),
+    403: ("この操作は許可されていません。", "ログイン画面からやり直してください。"),
+    404: (
+        "ページが見つかりません。",
+        "アドレスをご確認のうえ、一覧画面からやり直してください。",
+    ),
+    405: (
+        "この操作は受け付けられません。",
+        "画面のボタンやリンクから操作してください。",
+    ),
+    413: ("送信内容が大きすぎます。", "入力内容を短くして、もう一度お試しください。"),
+    429: (
+        "操作の回数が上限に達しました。",
+        "しばらくしてから、もう一度お試しください。",
+    ),
+    503: (
+        "ただいま処理できません。",
+        "入力した内容は保存されていません。しばらくしてから、もう一度お試しください。",
+    ),
+    500: (
+        "システムで問題が発生しました。",
+        "しばらくしてからもう一度お試しください。続く場合は、下の受付番号を添えてお問い合わせください。",
+    ),
+}
+CSRF_PAGE = (
+    "画面の有効期限が切れました。",
+    "前の画面を開き直してから、もう一度入力してください。",
+)
+RETRY_SECONDS = "5"
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error with a page of our own."""
+    app.register_error_handler(CSRFError, _csrf_failed)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(SQLAlchemyError, _database_failed)
+    app.register_error_handler(VaultError, _vault_failed)
+    app.register_error_handler(Exception, _broken)
+
+
+def _refused(error: HTTPException) -> BaseResponse:
+    if error.response is not None:
+        return error.get_response()
+    return _page(error)
+
+
+def _csrf_failed(error: CSRFError) -> BaseResponse:
+    return _page(error, CSRF_PAGE)
+
+
+def _database_failed(error: SQLAlchemyError) -> BaseResponse:
+    return _unavailable(getattr(error, "orig", None) or error)
+
+
+def _vault_failed(error: VaultError) -> BaseResponse:
+    return _unavailable(error)
+
+
+def _unavailable(cause: BaseException) -> BaseResponse:
+    response = _incident(ServiceUnavailable(), cause)
+    response.headers["Retry-After"] = RETRY_SECONDS
+    return response
+
+
+def _broken(error: Exception) -> BaseResponse:
+    return _incident(InternalServerError(), error)
+
+
+def _incident(page: HTTPException, cause: BaseException) -> BaseResponse:
+    """The page with a number under which the log tells what happened."""
+    incident = random_letters(INCIDENT_LETTERS)
+    log.error("incident %s", incident, exc_info=cause)
+    return _page(page, incident=incident)
+
+
+def _page(
+    error: HTTPException, words: tuple[str, str] | None = None, incident: str = ""
+) -> BaseResponse:
+    status = error.code or 500
+    heading, advice = words or PAGES.get(status) or PAGES[500 if status > 499 else 400]
+    page = render_template(
+        "errors/error.html",
+        code=status,
+        heading=heading,
+        advice=advice,
+        incident=incident,
+    )
+    response = current_app.make_response((page, status))
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response

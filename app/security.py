@@ -1,0 +1,123 @@
+"""What guards every request and response: hosts, https, size, headers."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, current_app, request, url_for
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import Config
+
+from .db import site_answers
+
+MAX_BODY_BYTES = 16 * 1024
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": (
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+    ),
+}
+FOREVER = "public, max-age=31536000, immutable"
+HSTS = "max-age=63072000; includeSubDomains"
+OPEN_ON_HTTP = frozenset({"static", "security.health"})
+
+
+def init_app(app: Flask) -> None:
+    """Set the limits, guard each request and finish each response."""
+    settings: Config = app.extensions["settings"]
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=list(settings.secret_key_fallbacks),
+        TRUSTED_HOSTS=list(settings.trusted_hosts),
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+        MAX_FORM_PARTS=50,
+    )
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0
+        )
+    app.extensions["static_versions"] = {}
+    # A core file would hold what an operator just typed (PAN-05).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    app.before_request(_refuse_plain_http)
+    app.before_request(_refuse_cross_site)
+    app.after_request(_finish)
+    app.context_processor(_for_templates)
+    app.add_url_rule("/healthz", "security.health", _health)
+
+
+def _refuse_plain_http() -> None:
+    settings: Config = current_app.extensions["settings"]
+    if request.is_secure or request.endpoint in OPEN_ON_HTTP:
+        return
+    if not settings.allow_insecure_loopback:
+        abort(403)
+
+
+def _refuse_cross_site() -> None:
+    """A form sent by another site's page, whatever token it carries (WEB-02)."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in (
+        "same-origin",
+        "none",
+    ):
+        abort(403)
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        abort(403)
+
+
+def _finish(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = HSTS
+    response.headers["Cache-Control"] = FOREVER if _is_hashed_static() else "no-store"
+    return response
+
+
+def _is_hashed_static() -> bool:
+    name = (request.view_args or {}).get("filename", "")
+    version = request.args.get("v")
+    return request.endpoint == "static" and bool(version) and version == _version(name)
+
+
+def _version(name: str) -> str:
+    """A hash of a static file's content, or "" when there is none."""
+    folder = Path(current_app.static_folder or "")
+    versions: dict[str, str] = current_app.extensions["static_versions"]
+    if name not in versions and (folder / name).is_file():
+        versions[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16]
+    return versions.get(name, "")
+
+
+def asset(name: str) -> str:
+    """The address of a static file, which changes whenever its content does."""
+    return url_for("static", filename=name, v=_version(name))
+
+
+def _for_templates() -> dict[str, Any]:
+    return {"settings": current_app.extensions["settings"], "asset": asset}
+
+
+def _health() -> tuple[str, int]:
+    """200 when both databases answer and the web key is this vault's; no detail."""
+    if current_app.extensions["vault"].is_well() and site_answers():
+        return "ok\n", 200
+    return "unavailable\n", 503

@@ -1,0 +1,171 @@
+"""Every setting of the site, read once from the environment and then frozen.
+
+``Config.from_environ(os.environ)`` raises ConfigError naming every fault at
+once; nothing else in the site reads the environment, and no secret has a
+default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vault import VaultSettings
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
+MIN_SECRET_BYTES = 32
+
+
+class ConfigError(Exception):
+    """The environment can't run a site.  ``faults`` has a line for each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(
+            "the settings are not safe to start with:\n"
+            + "\n".join(f"  - {fault}" for fault in faults)
+        )
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class MailConfig:
+    """Where the code mail is handed over, and its words."""
+
+    server: str
+    port: int
+    use_tls: bool
+    username: str
+    password: str = field(repr=False)
+    sender: str
+    subject: str
+    product: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration.  Times are seconds, memory KiB."""
+
+    secret_key: str = field(repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(repr=False)
+    database_url: str
+    vault: VaultSettings
+    mail: MailConfig
+    trusted_hosts: tuple[str, ...]
+    proxy_hops: int
+    allow_insecure_loopback: bool
+    site_name: str
+    support_email_login: str
+    support_email: str
+    copyright: str
+    code_ttl: int
+    argon2_memory_kib: int
+    login_failures_per_origin: int
+    luhn_exempt_unionpay: bool
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Config:
+        """Read every setting; raises ConfigError with all faults at once."""
+        read = _Reader(environ)
+        loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
+        config = cls(
+            secret_key=read.secret("SECRET_KEY"),
+            secret_key_fallbacks=read.names("SECRET_KEY_FALLBACKS"),
+            database_url=read.text("DATABASE_URL", "sqlite:///instance/site.db"),
+            vault=VaultSettings.from_environ(environ),
+            mail=MailConfig(
+                server=read.text("MAIL_SERVER", "127.0.0.1"),
+                port=read.number("MAIL_PORT", 25, 1, 65535),
+                use_tls=read.flag("MAIL_USE_TLS"),
+                username=read.text("MAIL_USERNAME", ""),
+                password=read.file("MAIL_PASSWORD_FILE"),
+                sender=read.text("MAIL_DEFAULT_SENDER", "no-reply@localhost"),
+                subject=read.text("MAIL_SUBJECT", "MOT光クレジットカード通知"),
+                product=read.text("MAIL_PRODUCT", "MOT光クレジットカード登録"),
+            ),
+            trusted_hosts=read.hosts("TRUSTED_HOSTS", loopback),
+            proxy_hops=read.number("PROXY_HOPS", 0, 0, 10),
+            allow_insecure_loopback=loopback,
+            site_name=read.text("SITE_NAME", "オフィス24クレジットカード登録"),
+            support_email_login=read.text(
+                "SUPPORT_EMAIL_LOGIN", "mothikari_support@mot-net.com"
+            ),
+            support_email=read.text("SUPPORT_EMAIL", "smartsafety_support@mot-net.com"),
+            copyright=read.text(
+                "COPYRIGHT",
+                "Copyright ©2016-2017 Office24 Co., Ltd. All Rights Reserved.",
+            ),
+            code_ttl=read.number("CODE_TTL", 1800, 60, 1800),
+            argon2_memory_kib=read.number(
+                "ARGON2_MEMORY_KIB", 65536, 19456, 4 * 1024 * 1024
+            ),
+            login_failures_per_origin=read.number(
+                "LOGIN_FAILURES_PER_ORIGIN", 20, 1, 10_000
+            ),
+            luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
+        )
+        if read.faults:
+            raise ConfigError(read.faults)
+        return config
+
+
+class _Reader:
+    """Reads settings one by one and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[str] = []
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name) or default
+
+    def flag(self, name: str) -> bool:
+        value = self._environ.get(name) or "0"
+        if value not in ("0", "1"):
+            self.faults.append(f"{name} is {value!r}; give 1 or 0")
+        return value == "1"
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        value = self._environ.get(name) or str(default)
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            self.faults.append(f"{name} is {value!r}; give {least} to {most}")
+            return default
+        return int(value)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        parts = (part.strip() for part in (self._environ.get(name) or "").split(","))
+        return tuple(part for part in parts if part)
+
+    def hosts(self, name: str, loopback: bool) -> tuple[str, ...]:
+        hosts = self.names(name) or (LOOPBACK_HOSTS if loopback else ())
+        if not hosts:
+            self.faults.append(f"{name} is missing; give the host names of the site")
+        if loopback and not set(hosts) <= set(LOOPBACK_HOSTS):
+            self.faults.append(
+                f"ALLOW_INSECURE_LOOPBACK is 1 with {name} {','.join(hosts)}; "
+                "plain http is for 127.0.0.1 and localhost alone"
+            )
+        return hosts
+
+    def file(self, name: str) -> str:
+        path = self._environ.get(name)
+        if not path:
+            return ""
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.faults.append(f"{name} {path} can't be read: {_why(error)}")
+            return ""
+
+    def secret(self, name: str) -> str:
+        value = self._environ.get(name) or self.file(f"{name}_FILE")
+        if len(value.encode()) < MIN_SECRET_BYTES:
+            self.faults.append(
+                f"{name} (or {name}_FILE) is missing or under "
+                f"{MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"
+            )
+        return value
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or "" if isinstance(error, OSError) else "it is not UTF-8"

@@ -1,0 +1,7 @@
+"""``python -m vault`` is ``cardvault``."""
+
+from __future__ import annotations
+
+from .commands import main
+
+main()

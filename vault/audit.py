@@ -1,0 +1,205 @@
+"""The audit trail: one chain of entries, each made with a key of its own.
+
+The key of an entry is derived from the one before it and the old one is
+replaced, so whoever takes the host today can't rewrite yesterday.  The first
+key (genesis) is sealed to the root: the ops side derives them all again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from . import sealing
+from .errors import IntegrityFault
+from .rows import canonical
+from .schema import AUDIT_ENTRY, AUDIT_HEAD
+from .scrub import one_line, scrub
+from .sealing import Cipher, Mac
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts (an operator's login ID, or the ops person's account) and from
+    where (an IP address, or "command")."""
+
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One entry of the trail (PCI DSS 10.2.2's six fields and ``detail``);
+    ``at`` is seconds since 1970 UTC, ``subject`` a token, a key or a login ID."""
+
+    seq: int
+    at: int
+    actor: str
+    event: str
+    outcome: str
+    origin: str
+    subject: str
+    detail: dict[str, Any]
+
+
+class Trail:
+    """Appends to the chain.  ``sealing_key`` closes the head to readers of the
+    database alone."""
+
+    def __init__(self, vault_id: str, sealing_keys: tuple[bytes, ...]) -> None:
+        self._vault_id = vault_id
+        self._ciphers = [
+            Cipher(sealing.derive(key, "cardvault audit head")) for key in sealing_keys
+        ]
+
+    def begin(self, db: Connection, genesis: bytes) -> None:
+        """Write the head of an empty trail."""
+        db.execute(insert(AUDIT_HEAD).values(id=1, **self._head(0, genesis)))
+
+    def lock(self, db: Connection) -> None:
+        """Wait for every other writer of the trail and keep them out until this
+        transaction ends."""
+        db.execute(select(AUDIT_HEAD.c.seq).with_for_update())
+
+    def append(
+        self,
+        db: Connection,
+        at: int,
+        event: str,
+        by: Actor,
+        *,
+        outcome: str,
+        subject: str,
+        detail: Mapping[str, Any],
+    ) -> None:
+        """Add an entry in ``db``'s transaction; if it can't be written the
+        transaction's act must not be either."""
+        seq, key = self._open_head(db)
+        values = {
+            "seq": seq + 1,
+            "at": at,
+            "actor": _clean(by.name),
+            "event": event,
+            "outcome": outcome,
+            "origin": _clean(by.origin),
+            "subject": _clean(subject),
+            "detail": json.dumps(_cleaned(detail), ensure_ascii=False),
+        }
+        mac = entry_mac(self._vault_id, key, values)
+        db.execute(insert(AUDIT_ENTRY).values(**values, mac=mac))
+        db.execute(
+            update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1),
+            self._head(seq + 1, next_chain_key(key)),
+        )
+
+    def _open_head(self, db: Connection) -> tuple[int, bytes]:
+        row = db.execute(
+            select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update()
+        ).one_or_none()
+        if row is None:
+            raise IntegrityFault("audit head", "is missing")
+        return row.seq, self.open_chain_key(row)
+
+    def open_chain_key(self, head: Row[Any]) -> bytes:
+        """The key of the next entry; raises IntegrityFault on an edited head."""
+        for cipher in self._ciphers:
+            try:
+                return cipher.open(
+                    head.sealed_chain_key, self._head_aad(head.seq), "audit head"
+                )
+            except IntegrityFault:
+                continue
+        raise IntegrityFault("audit head", "is not as it was written")
+
+    def _head(self, seq: int, key: bytes) -> dict[str, Any]:
+        sealed = self._ciphers[0].seal(key, self._head_aad(seq))
+        return {"seq": seq, "sealed_chain_key": sealed}
+
+    def _head_aad(self, seq: int) -> bytes:
+        return canonical(("audit head", self._vault_id, seq))
+
+
+def entry_mac(vault_id: str, key: bytes, values: Mapping[str, Any]) -> bytes:
+    """The MAC of one entry under its own key, over every other column."""
+    names = [column.name for column in AUDIT_ENTRY.columns if column.name != "mac"]
+    return Mac(key).sign(canonical((vault_id, *(values[name] for name in names))))
+
+
+def next_chain_key(key: bytes) -> bytes:
+    """The key of the entry after the one made with ``key``; can't be undone."""
+    return Mac(key).sign(b"cardvault audit chain")
+
+
+def read_entries(
+    db: Connection, *, after: int = 0, subject: str | None = None
+) -> Iterator[AuditEntry]:
+    """The entries after ``after`` in order, without checking the chain."""
+    for row in _rows(db, after, subject):
+        yield _entry(row)
+
+
+def check_chain(
+    db: Connection, vault_id: str, genesis: bytes, trail: Trail
+) -> Iterator[AuditEntry]:
+    """Yield every entry in order, each checked against the chain.
+
+    Raises IntegrityFault naming the first place that is not as it was written:
+    an edited, missing, added or moved entry, or a head that doesn't follow.
+    """
+    key, expected = genesis, 1
+    for row in _rows(db, 0, None):
+        subject = f"audit entry {expected}"
+        if row.seq != expected:
+            raise IntegrityFault(subject, f"is missing, entry {row.seq} follows")
+        try:
+            good = sealing.same(row.mac, entry_mac(vault_id, key, row._mapping))
+            entry = _entry(row) if good else None
+        except (TypeError, ValueError):
+            entry = None
+        if entry is None:
+            raise IntegrityFault(subject, "is not as it was written")
+        yield entry
+        key, expected = next_chain_key(key), expected + 1
+    head = db.execute(select(AUDIT_HEAD)).one_or_none()
+    if head is None:
+        raise IntegrityFault("audit head", "is missing")
+    if head.seq != expected - 1:
+        raise IntegrityFault(
+            f"audit entry {expected}", f"is missing, the head counts {head.seq}"
+        )
+    if not sealing.same(trail.open_chain_key(head), key):
+        raise IntegrityFault("audit head", "does not follow its entries")
+
+
+def _rows(db: Connection, after: int, subject: str | None) -> Iterator[Row[Any]]:
+    query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(PAGE)
+    if subject is not None:
+        query = query.where(AUDIT_ENTRY.c.subject == subject)
+    while True:
+        page = db.execute(query.where(AUDIT_ENTRY.c.seq > after)).all()
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].seq
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    values = {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
+    return AuditEntry(**{**values, "detail": json.loads(row.detail)})
+
+
+def _clean(text: str) -> str:
+    return scrub(one_line(text))
+
+
+def _cleaned(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _clean(value) if isinstance(value, str) else value
+        for name, value in detail.items()
+    }

@@ -1,0 +1,96 @@
+"""Where a vault stands: counts that need no root key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from .schema import AUDIT_HEAD, CARD, DATA_KEY
+from .vault import Vault
+
+WARN_SEALS = 2**28
+YEAR_SECONDS = 365 * 24 * 3600
+WARN_SECONDS = YEAR_SECONDS - 30 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class KeyCount:
+    """One data key: ``cards`` sealed under it now, ``seals`` ever made with it,
+    ``age`` in seconds."""
+
+    id: int
+    generation: int
+    state: str
+    cards: int
+    seals: int
+    age: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """The vault's counts at one moment."""
+
+    vault_id: str
+    root_id: str
+    generation: int
+    cards: int
+    keys: tuple[KeyCount, ...]
+    audit_seq: int
+
+    @property
+    def generations(self) -> dict[int, int]:
+        """Cards by generation, those with none left out."""
+        counts: dict[int, int] = {}
+        for key in self.keys:
+            if key.cards:
+                counts[key.generation] = counts.get(key.generation, 0) + key.cards
+        return counts
+
+    @property
+    def older_cards(self) -> int:
+        """How many cards belong to an older generation than the vault's."""
+        return self.cards - self.generations.get(self.generation, 0)
+
+    def warnings(self) -> list[str]:
+        """What is getting old or worn, a line each (NIST SP 800-38D, 800-57)."""
+        lines = []
+        for key in self.keys:
+            if key.state == "destroyed":
+                continue
+            if key.seals >= WARN_SEALS:
+                lines.append(f"data key {key.id} has sealed {key.seals:,} times")
+            if key.cards and key.age >= WARN_SECONDS:
+                lines.append(f"data key {key.id} is {key.age // 86400} days old")
+        return lines
+
+
+def take_census(vault: Vault, db: Connection) -> Census:
+    """Count cards and keys in ``db``'s transaction; every row's MAC counts too.
+
+    Raises IntegrityFault when the vault's row or a key's row was edited.
+    """
+    state = vault.state(db)
+    by_key = select(CARD.c.data_key_id, func.count()).group_by(CARD.c.data_key_id)
+    cards: dict[int, int] = {row[0]: row[1] for row in db.execute(by_key)}
+    keys = []
+    for row in db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id)):
+        vault.signer.check(DATA_KEY, row, f"data key {row.id}")
+        keys.append(
+            KeyCount(
+                id=row.id,
+                generation=row.generation,
+                state=row.state,
+                cards=cards.get(row.id, 0),
+                seals=row.seals,
+                age=vault.clock() - row.created_at,
+            )
+        )
+    return Census(
+        vault_id=state.vault_id,
+        root_id=state.root_id,
+        generation=state.generation,
+        cards=sum(cards.values()),
+        keys=tuple(keys),
+        audit_seq=db.execute(select(AUDIT_HEAD.c.seq)).scalar_one(),
+    )

@@ -1,0 +1,77 @@
+"""The ``cardvault`` command: what the ops person types."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import KeyFileError, SchemaError, VaultError, WrongRootKey
+from . import audit, init, status, verify
+
+EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT = 1, 2, 3, 5
+
+HELP = """Keep the card vault: see where it stands, open it, prove it.
+
+The web server seals cards and opens none; this command, given the root key,
+opens them. Alone it shows where things stand and the next step.
+"""
+
+
+@click.group(invoke_without_command=True, help=HELP)
+@click.pass_context
+def cardvault(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        context.invoke(status.status, as_json=False)
+
+
+for command in (init.init, status.status, verify.verify, audit.audit):
+    cardvault.add_command(command)
+
+
+def main() -> None:
+    """Run ``cardvault`` and end the process with its exit code.
+
+    0 done; 1 something was found; 2 usage, a missing root key or a file in the
+    way; 3 interrupted or the database went away; 5 a wrong root key.
+    """
+    # A core file of this process would hold the root key (PCI DSS 3.6).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+    try:
+        sys.exit(cardvault.main(prog_name="cardvault", standalone_mode=False) or 0)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), _usage_hint(error), EXIT_USAGE)
+    except click.Abort:
+        _fail("interrupted", "run the same command again to go on", EXIT_INTERRUPTED)
+    except WrongRootKey as error:
+        _fail(str(error), error.hint, EXIT_WRONG_ROOT)
+    except (KeyFileError, SchemaError) as error:
+        _fail(str(error), error.hint, EXIT_USAGE)
+    except VaultError as error:
+        hint = error.hint or "look closer with: cardvault verify"
+        _fail(str(error), hint, EXIT_FOUND)
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or type(error).__name__
+        _fail(
+            f"the vault's database does not answer: {cause}",
+            "check VAULT_DATABASE_URL and run the same command again",
+            EXIT_INTERRUPTED,
+        )
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help" if context else "cardvault --help"
+
+
+def _fail(what: str, hint: str, code: int) -> None:
+    click.echo(f"cardvault: error: {what.rstrip('.')}", err=True)
+    if hint:
+        click.echo(f"cardvault: hint: {hint}", err=True)
+    sys.exit(code)

@@ -1,0 +1,96 @@
+"""What every verb begins with: the settings, the vault, the root key."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from .. import sealing
+from ..audit import Actor
+from ..clock import system_clock
+from ..database import connect
+from ..errors import KeyFileError
+from ..keys import RootKey, WebKey, read_root_text
+from ..open_vault import OpenVault
+from ..settings import VaultSettings
+from ..vault import Vault
+
+EXAMPLE = "\b\nExample:\n  "
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
+    """Where this vault lives, as the environment says."""
+    return VaultSettings.from_environ(environ)
+
+
+def actor() -> Actor:
+    """The account that runs the command (the one before sudo)."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = f"uid {os.getuid()}"
+    return Actor(name, "command")
+
+
+def closed_vault() -> Vault:
+    """The vault without its root key, its database checked."""
+    vault = Vault.open(settings(), system_clock)
+    vault.require_ready()
+    return vault
+
+
+def open_vault() -> OpenVault:
+    """The vault with its root key, from wherever the settings say it is."""
+    place = settings()
+    sealing.self_test()
+    web_key = WebKey.read(place.web_key)
+    root_key = read_root_key(place)
+    vault = OpenVault(web_key, root_key, connect(place.database_url), system_clock)
+    vault.require_ready()
+    return vault
+
+
+def read_root_key(place: VaultSettings) -> RootKey:
+    """The root key from its file or from a command's output."""
+    if place.root_key is not None:
+        source: Any = place.root_key
+        text = read_root_text(place.root_key)
+    elif place.root_key_command:
+        source = "VAULT_ROOT_KEY_COMMAND"
+        text = _output(place.root_key_command)
+    else:
+        raise click.UsageError(
+            "no root key: set VAULT_ROOT_KEY (a file) or VAULT_ROOT_KEY_COMMAND"
+        )
+    passphrase = read_passphrase(place) if RootKey.is_sealed(text) else None
+    return RootKey.parse(text, source, passphrase)
+
+
+def read_passphrase(place: VaultSettings) -> str | None:
+    """The passphrase from its file, or typed on a terminal, or None."""
+    path = place.root_passphrase_file
+    if path is not None:
+        return read_root_text(path).rstrip("\r\n")
+    if sys.stdin.isatty():
+        prompted: str = click.prompt("Root key passphrase", hide_input=True, err=True)
+        return prompted
+    return None
+
+
+def _output(command: str) -> str:
+    done = subprocess.run(
+        command, shell=True, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise KeyFileError(
+            f"VAULT_ROOT_KEY_COMMAND ended with exit code {done.returncode}",
+            hint="run it by hand and see what it says",
+        )
+    return done.stdout
+

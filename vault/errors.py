@@ -1,0 +1,53 @@
+"""What can go wrong in the vault: one base, seven leaves, never the base itself.
+
+Every error says the thing (``str(error)``: lower case, no full stop, never any
+part of a card number) and, where there is one, the next step (``error.hint``).
+"""
+
+from __future__ import annotations
+
+
+class VaultError(Exception):
+    """The base of the tree; catch it, never raise it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(VaultError):
+    """A typed value was refused.  ``reason`` is one word a form can translate."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnknownToken(VaultError):
+    """No card has this token."""
+
+
+class IntegrityFault(VaultError):
+    """A stored row is not what the vault wrote.  ``subject`` names the row."""
+
+    def __init__(self, subject: str, problem: str, *, hint: str = "") -> None:
+        super().__init__(f"{subject}: {problem}", hint=hint)
+        self.subject = subject
+        self.problem = problem
+
+
+class KeyFileError(VaultError):
+    """A key file is missing, loose, damaged, in the way or of another vault."""
+
+
+class WrongRootKey(VaultError):
+    """The root key, its passphrase or a share does not open this vault."""
+
+
+class KeyWornOut(VaultError):
+    """A data key reached its limit of seals (NIST SP 800-38D section 8.3)."""
+
+
+class SchemaError(VaultError):
+    """The database's tables are missing, or older or newer than this code."""

@@ -1,0 +1,66 @@
+"""Founding a vault: its keys, its database, its first row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert
+
+from . import sealing
+from .audit import Actor
+from .clock import Clock
+from .errors import KeyFileError
+from .keys import RootKey, WebKey
+from .migrations import HISTORY
+from .open_vault import new_genesis
+from .schema import VAULT
+from .vault import Vault
+
+
+def new_keys() -> tuple[WebKey, RootKey]:
+    """The two keys of a vault that does not exist yet."""
+    seed = sealing.new_key()
+    web_key = WebKey.new(sealing.RootSecret(seed).public)
+    return web_key, RootKey(web_key.vault_id, seed)
+
+
+def require_empty(engine: Engine, place: str) -> None:
+    """Raise KeyFileError when the database already has a vault's tables."""
+    if HISTORY.current(engine) is not None:
+        raise KeyFileError(
+            f"{place} already holds a vault",
+            hint="nothing was changed; see it with: cardvault status",
+        )
+
+
+def found(web_key: WebKey, engine: Engine, clock: Clock, by: Actor) -> None:
+    """Make the tables and write the vault's own row and the trail's head."""
+    HISTORY.upgrade(engine)
+    vault = Vault(web_key, engine, clock)
+    with engine.begin() as db:
+        _write(vault, db, by)
+
+
+def _write(vault: Vault, db: Connection, by: Actor) -> None:
+    genesis, sealed = new_genesis(vault.web_key)
+    row = {
+        "id": 1,
+        "vault_id": vault.web_key.vault_id,
+        "generation": 1,
+        "root_id": vault.web_key.root.id,
+        "suite": sealing.SUITE,
+        "sealed_genesis": sealed,
+        "created_at": vault.clock(),
+    }
+    db.execute(insert(VAULT), vault.signer.signed(VAULT, row))
+    vault.trail.begin(db, genesis)
+    vault.record(db, "vault.founded", by, subject=vault.web_key.vault_id)
+
+
+def require_free(*paths: Path) -> None:
+    """Raise KeyFileError for the first path that something stands at."""
+    for path in paths:
+        if path.exists():
+            raise KeyFileError(
+                f"{path} is in the way", hint="init never overwrites; move it first"
+            )

@@ -1,0 +1,238 @@
+"""The two key files: the web key, which seals, and the root key, which opens.
+
+Both are one JSON object, made exclusively with mode 0600 and never overwritten.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import sealing
+from .errors import IntegrityFault, KeyFileError, WrongRootKey
+from .sealing import Cipher, RootPublic, RootSecret
+
+WEB_KEY_FORMAT = "cardvault web key 1"
+ROOT_KEY_FORMAT = "cardvault root key 1"
+MIN_PASSPHRASE = 12
+_SALT_BYTES = 16
+
+
+@dataclass(frozen=True, repr=False)
+class WebKey:
+    """What a web process holds: it seals and checks, and opens nothing.
+
+    ``sealing_keys`` are 32 bytes each; the first signs, all of them check.
+    """
+
+    vault_id: str
+    root: RootPublic
+    sealing_keys: tuple[bytes, ...]
+
+    @classmethod
+    def new(cls, root: RootPublic) -> WebKey:
+        """A web key for a new vault under ``root``."""
+        return cls(sealing.new_key()[:16].hex(), root, (sealing.new_key(),))
+
+    @classmethod
+    def read(cls, path: Path) -> WebKey:
+        """Read a web key file; raises KeyFileError naming the file."""
+        fields = _fields(path, _read_private(path), WEB_KEY_FORMAT)
+        try:
+            return cls(
+                vault_id=str(fields["vault_id"]),
+                root=RootPublic(_unbase64(fields["root_public"])),
+                sealing_keys=tuple(_unbase64(key) for key in fields["sealing_keys"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise _damaged(path) from None
+
+    def write(self, path: Path) -> None:
+        """Write the file; raises KeyFileError when something is in the way."""
+        fields = {
+            "format": WEB_KEY_FORMAT,
+            "vault_id": self.vault_id,
+            "suite": sealing.SUITE,
+            "root_id": self.root.id,
+            "root_public": _base64(self.root.encoded),
+            "sealing_keys": [_base64(key) for key in self.sealing_keys],
+        }
+        write_private(path, _json(fields))
+
+    def __repr__(self) -> str:
+        return f"<WebKey of vault {self.vault_id}>"
+
+
+@dataclass(frozen=True, repr=False)
+class RootKey:
+    """The 32-byte seed that opens every card of one vault."""
+
+    vault_id: str
+    seed: bytes
+
+    def secret(self) -> RootSecret:
+        """The key pair derived from the seed."""
+        return RootSecret(self.seed)
+
+    @classmethod
+    def parse(cls, text: str, source: Path | str, passphrase: str | None) -> RootKey:
+        """Read what a root key file holds.
+
+        Raises KeyFileError when it is damaged, WrongRootKey when it is sealed
+        and ``passphrase`` is missing or wrong; both name ``source``.
+        """
+        fields = _fields(source, text, ROOT_KEY_FORMAT)
+        try:
+            vault_id = str(fields["vault_id"])
+            if "sealed" not in fields:
+                seed = _unbase64(fields["seed"])
+            else:
+                seed = _open_seed(fields["sealed"], vault_id, source, passphrase)
+        except (KeyError, TypeError, ValueError):
+            raise _damaged(source) from None
+        if len(seed) != sealing.KEY_BYTES:
+            raise _damaged(source)
+        return cls(vault_id, seed)
+
+    def text(self, passphrase: str | None) -> str:
+        """What its file holds: sealed under ``passphrase``, or bare with None."""
+        fields: dict[str, Any] = {
+            "format": ROOT_KEY_FORMAT,
+            "vault_id": self.vault_id,
+            "suite": sealing.SUITE,
+        }
+        if passphrase is None:
+            fields["seed"] = _base64(self.seed)
+        else:
+            fields["sealed"] = _seal_seed(self.seed, self.vault_id, passphrase)
+        return _json(fields)
+
+    def write(self, path: Path, passphrase: str | None) -> None:
+        """Write the file; raises KeyFileError when something is in the way."""
+        write_private(path, self.text(passphrase))
+
+    @staticmethod
+    def is_sealed(text: str) -> bool:
+        """Say whether a root key file's ``text`` asks for a passphrase."""
+        return '"sealed"' in text
+
+    def __repr__(self) -> str:
+        return f"<RootKey of vault {self.vault_id}>"
+
+
+def _seal_seed(seed: bytes, vault_id: str, passphrase: str) -> dict[str, Any]:
+    salt = os.urandom(_SALT_BYTES)
+    key = sealing.passphrase_key(passphrase, salt, **sealing.PASSPHRASE_COST)
+    envelope = Cipher(key).seal(seed, vault_id.encode())
+    return {
+        "kdf": "argon2id",
+        **sealing.PASSPHRASE_COST,
+        "salt": _base64(salt),
+        "envelope": _base64(envelope),
+    }
+
+
+def _open_seed(
+    sealed: dict[str, Any], vault_id: str, source: Path | str, passphrase: str | None
+) -> bytes:
+    if passphrase is None:
+        raise WrongRootKey(
+            f"the root key {source} is sealed and no passphrase was given",
+            hint="set VAULT_ROOT_PASSPHRASE_FILE or run this on a terminal",
+        )
+    cost = {name: int(sealed[name]) for name in sealing.PASSPHRASE_COST}
+    key = sealing.passphrase_key(passphrase, _unbase64(sealed["salt"]), **cost)
+    try:
+        envelope = _unbase64(sealed["envelope"])
+        return Cipher(key).open(envelope, vault_id.encode(), "the root key")
+    except IntegrityFault:
+        pass
+    raise WrongRootKey(
+        f"the passphrase does not open the root key {source}",
+        hint="nothing was changed; try again with the right passphrase",
+    )
+
+
+def read_root_text(path: Path) -> str:
+    """A root key file's text; raises KeyFileError when it is missing or loose."""
+    return _read_private(path)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Make ``path`` with mode 0600, durably and only if nothing is there.
+
+    Raises KeyFileError naming the path.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, flags, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise KeyFileError(
+            f"{path} is in the way", hint="a key file is never overwritten; move it"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be written: {error.strerror}") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_private(path: Path) -> str:
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise KeyFileError(
+                f"{path} can be read by others", hint=f"chmod 600 {path}"
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"{path} is not there", hint="a new place is made with: cardvault init"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise _damaged(path) from None
+
+
+def _fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        raise _damaged(source) from None
+    if not isinstance(fields, dict) or fields.get("format") != form:
+        raise KeyFileError(f"{source} is not a {form.removesuffix(' 1')}")
+    if fields.get("suite") != sealing.SUITE:
+        raise KeyFileError(f"{source} is for another suite than {sealing.SUITE}")
+    return fields
+
+
+def _damaged(source: Path | str) -> KeyFileError:
+    return KeyFileError(f"{source} is damaged", hint="put back a copy of it")
+
+
+def _json(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, indent=2) + "\n"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _unbase64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

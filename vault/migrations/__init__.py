@@ -1,0 +1,74 @@
+"""The vault database's history, and how any history of ours is run.
+
+Alembic is driven from code, with no ini file.  On SQLite the whole step,
+tables included, is one transaction: ``database.connect`` begins it itself, so
+a step that fails leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+from ..errors import SchemaError
+
+
+@dataclass(frozen=True)
+class History:
+    """The revisions under ``place`` (a folder with env.py and versions/), their
+    state kept in the database's ``version_table``."""
+
+    place: Path
+    version_table: str
+
+    def _config(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(self.place).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["version_table"] = self.version_table
+        return config
+
+    def upgrade(self, engine: Engine, revision: str = "head") -> None:
+        """Bring the database up to ``revision``; nothing happens at head."""
+        config = self._config()
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+
+    def downgrade(self, engine: Engine, revision: str) -> None:
+        """Take the database back to ``revision`` (``base`` for empty)."""
+        config = self._config()
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, revision)
+
+    def current(self, engine: Engine) -> str | None:
+        """The revision the database stands at, or None when it has no tables."""
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"version_table": self.version_table}
+            )
+            return context.get_current_revision()
+
+    def head(self) -> str | None:
+        """The newest revision this code knows."""
+        return ScriptDirectory.from_config(self._config()).get_current_head()
+
+    def require_head(self, engine: Engine, what: str) -> None:
+        """Raise SchemaError unless the database stands at this code's head."""
+        current, head = self.current(engine), self.head()
+        if current != head:
+            raise SchemaError(
+                f"the {what} database is at revision {current or 'none'}, "
+                f"this code needs {head}",
+                hint="flask --app wsgi migrate",
+            )
+
+
+HISTORY = History(Path(__file__).parent, "alembic_version_vault")

@@ -1,0 +1,108 @@
+"""The vault's tables.  Times are seconds since 1970 UTC, expiries YYYYMM.
+
+Every row but the trail's carries ``mac``, over all its other columns (rows.py);
+the trail has a chain of its own (audit.py).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+METADATA = MetaData()
+# SQLite numbers rows by itself only when the type is exactly INTEGER.
+ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+
+# One row: which vault this is and which generation new cards belong to.
+VAULT = Table(
+    "vault",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("vault_id", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("root_id", Text, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("sealed_genesis", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+# ``opens`` is the row's own id while its wrapped bytes exist and NULL once they
+# are destroyed.  Cards refer to ``opens``, so the database itself refuses to
+# destroy a key that a card still needs.
+DATA_KEY = Table(
+    "data_key",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("opens", ROW_ID, unique=True),
+    Column("generation", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("root_id", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("seals", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    Column("destroyed_at", BigInteger),
+    Column("mac", LargeBinary, nullable=False),
+    CheckConstraint("opens IS NULL OR opens = id", name="opens_itself"),
+    CheckConstraint(
+        "(state = 'destroyed') = (opens IS NULL)", name="destroyed_opens_nothing"
+    ),
+    CheckConstraint("state IN ('live', 'retired', 'destroyed')", name="state"),
+)
+
+CARD = Table(
+    "card",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("token", Text, nullable=False, unique=True),
+    Column(
+        "data_key_id", ROW_ID, ForeignKey("data_key.opens"), nullable=False, index=True
+    ),
+    Column("rev", Integer, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("last4", Text, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("expiry", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
+AUDIT_ENTRY = Table(
+    "audit_entry",
+    METADATA,
+    Column("seq", ROW_ID, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("detail", Text, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
+# One row: how many entries there are and the key the next one is made with,
+# itself sealed under the web key file.
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("sealed_chain_key", LargeBinary, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)

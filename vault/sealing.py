@@ -1,0 +1,224 @@
+"""Every cryptographic primitive the vault uses; nothing else imports a cipher.
+
+All of it is pyca/cryptography's: AES-256-GCM (NIST SP 800-38D), HMAC-SHA-256
+(RFC 2104), HKDF-SHA-256 (RFC 5869), Argon2id (RFC 9106) and HPKE (RFC 9180)
+with the ML-KEM-1024 and P-384 hybrid of draft-ietf-hpke-pq.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from typing import NoReturn
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP384R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    derive_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.mlkem import (
+    MLKEM1024PrivateKey,
+    MLKEM1024PublicKey,
+)
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512, Hash
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM1024P384PrivateKey,
+    MLKEM1024P384PublicKey,
+    Suite,
+)
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .errors import IntegrityFault
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+
+SUITE = "HPKE MLKEM1024-P384 HKDF-SHA512 AES-256-GCM"
+_HPKE = Suite(KEM.MLKEM1024_P384, KDF.HKDF_SHA512, AEAD.AES_256_GCM)
+_MLKEM_SEED_BYTES = 64
+_MLKEM_PUBLIC_BYTES = 1568
+# 48 bytes reach the order of P-384; 24 more make the remainder's bias 2^-192.
+_SCALAR_BYTES = 72
+_P384_ORDER = int(
+    "ffffffffffffffffffffffffffffffffffffffffffffffff"
+    "c7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+    16,
+)
+
+
+def new_key() -> bytes:
+    """32 random bytes."""
+    return os.urandom(KEY_BYTES)
+
+
+def derive(key: bytes, purpose: str, length: int = KEY_BYTES) -> bytes:
+    """A key for one ``purpose`` from a uniform ``key`` (HKDF, RFC 5869)."""
+    return HKDF(SHA512(), length, salt=None, info=purpose.encode()).derive(key)
+
+
+def fingerprint(data: bytes) -> str:
+    """The first 16 hex digits of SHA-256: a name, not a secret."""
+    digest = Hash(SHA256())
+    digest.update(data)
+    return digest.finalize()[:8].hex()
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(one, other)
+
+
+class _Unshown:
+    """Something secret: it shows, pickles and copies nothing of itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} hidden>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is never pickled or copied")
+
+
+class Cipher(_Unshown):
+    """AES-256-GCM under one key; an envelope is nonce (12), text, tag (16)."""
+
+    __slots__ = ("_aead",)
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
+
+    def seal(self, plaintext: bytes, aad: bytes) -> bytes:
+        """The envelope of ``plaintext`` bound to ``aad``, under a fresh nonce."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, plaintext, aad)
+
+    def open(self, envelope: bytes, aad: bytes, subject: str) -> bytes:
+        """The plaintext; raises IntegrityFault naming ``subject``, whatever the
+        reason, and gives nothing back then."""
+        try:
+            return self._aead.decrypt(envelope[:NONCE_BYTES], envelope[NONCE_BYTES:], aad)
+        except (InvalidTag, ValueError, TypeError):
+            pass
+        raise IntegrityFault(subject, "can't be opened")
+
+
+class Mac(_Unshown):
+    """HMAC-SHA-256 under one key."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = HMAC(key, SHA256())
+
+    def sign(self, data: bytes) -> bytes:
+        """The 32-byte MAC of ``data``."""
+        # A copy of the keyed state is three times faster than a new object.
+        running = self._keyed.copy()
+        running.update(data)
+        return running.finalize()
+
+
+class RootPublic:
+    """The root's public half: it wraps a key and can't unwrap one."""
+
+    __slots__ = ("_key", "encoded")
+
+    encoded: bytes
+
+    def __init__(self, encoded: bytes) -> None:
+        """``encoded`` is the ML-KEM-1024 key (1,568 bytes), then the P-384 point
+        uncompressed (97 bytes); raises ValueError on anything else."""
+        self.encoded = encoded
+        self._key = MLKEM1024P384PublicKey(
+            MLKEM1024PublicKey.from_public_bytes(encoded[:_MLKEM_PUBLIC_BYTES]),
+            EllipticCurvePublicKey.from_encoded_point(
+                SECP384R1(), encoded[_MLKEM_PUBLIC_BYTES:]
+            ),
+        )
+
+    @property
+    def id(self) -> str:
+        """The name of this root, 16 hex digits."""
+        return fingerprint(self.encoded)
+
+    def wrap(self, secret: bytes, info: bytes) -> bytes:
+        """``secret`` sealed to the root and bound to ``info`` (RFC 9180)."""
+        return _HPKE.encrypt(secret, self._key, info=info)
+
+
+class RootSecret(_Unshown):
+    """The root's secret half, derived whole from a 32-byte seed."""
+
+    __slots__ = ("_key", "public")
+
+    public: RootPublic
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != KEY_BYTES:
+            raise ValueError("a root seed is 32 bytes")
+        mlkem = MLKEM1024PrivateKey.from_seed_bytes(
+            derive(seed, "cardvault root ML-KEM-1024", _MLKEM_SEED_BYTES)
+        )
+        p384 = _scalar(derive(seed, "cardvault root P-384", _SCALAR_BYTES))
+        self._key = MLKEM1024P384PrivateKey(mlkem, p384)
+        point = p384.public_key().public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
+        )
+        self.public = RootPublic(mlkem.public_key().public_bytes_raw() + point)
+
+    def unwrap(self, wrapped: bytes, info: bytes, subject: str) -> bytes:
+        """What ``wrap`` sealed; raises IntegrityFault naming ``subject``."""
+        try:
+            return _HPKE.decrypt(wrapped, self._key, info=info)
+        except (InvalidTag, ValueError, TypeError):
+            pass
+        raise IntegrityFault(subject, "can't be unwrapped with this root key")
+
+
+def _scalar(wide: bytes) -> EllipticCurvePrivateKey:
+    number = int.from_bytes(wide, "big") % (_P384_ORDER - 1) + 1
+    return derive_private_key(number, SECP384R1())
+
+
+PASSPHRASE_COST = {"iterations": 3, "lanes": 4, "memory_kib": 256 * 1024}
+
+
+def passphrase_key(
+    passphrase: str, salt: bytes, *, iterations: int, lanes: int, memory_kib: int
+) -> bytes:
+    """The key a passphrase opens a root key file with (Argon2id, RFC 9106)."""
+    return Argon2id(
+        salt=salt,
+        length=KEY_BYTES,
+        iterations=iterations,
+        lanes=lanes,
+        memory_cost=memory_kib,
+    ).derive(passphrase.encode())
+
+
+def self_test() -> None:
+    """Check AES-256-GCM and HMAC-SHA-256 against published answers.
+
+    GCM: test case 14 of McGrew and Viega's specification; HMAC: RFC 4231 case
+    2.  Raises IntegrityFault when the library answers otherwise, so that a
+    broken build never seals a card.
+    """
+    sealed = AESGCM(bytes(32)).encrypt(bytes(12), bytes(16), None)
+    answer = "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"
+    if sealed.hex() != answer:
+        raise IntegrityFault("AES-256-GCM", "fails its known answer")
+    mac = Mac(b"Jefe").sign(b"what do ya want for nothing?")
+    answer = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    if mac.hex() != answer:
+        raise IntegrityFault("HMAC-SHA-256", "fails its known answer")

@@ -1,0 +1,37 @@
+"""Where the vault lives and which keys this process was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_DATABASE_URL = "sqlite:///instance/vault.db"
+DEFAULT_WEB_KEY = "instance/web.key"
+
+
+@dataclass(frozen=True)
+class VaultSettings:
+    """``database_url`` is SQLAlchemy's; relative SQLite paths are relative to
+    the working directory.  The root settings belong to the ops role alone: a
+    web process has none of them."""
+
+    database_url: str = DEFAULT_DATABASE_URL
+    web_key: Path = Path(DEFAULT_WEB_KEY)
+    root_key: Path | None = None
+    root_key_command: str = ""
+    root_passphrase_file: Path | None = None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> VaultSettings:
+        """Read ``VAULT_DATABASE_URL``, ``VAULT_WEB_KEY``, ``VAULT_ROOT_KEY``,
+        ``VAULT_ROOT_KEY_COMMAND`` and ``VAULT_ROOT_PASSPHRASE_FILE``."""
+        root_key = environ.get("VAULT_ROOT_KEY")
+        passphrase_file = environ.get("VAULT_ROOT_PASSPHRASE_FILE")
+        return cls(
+            database_url=environ.get("VAULT_DATABASE_URL") or DEFAULT_DATABASE_URL,
+            web_key=Path(environ.get("VAULT_WEB_KEY") or DEFAULT_WEB_KEY),
+            root_key=Path(root_key) if root_key else None,
+            root_key_command=environ.get("VAULT_ROOT_KEY_COMMAND", ""),
+            root_passphrase_file=Path(passphrase_file) if passphrase_file else None,
+        )

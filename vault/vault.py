@@ -1,0 +1,395 @@
+"""The web role: it seals cards and opens none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from . import audit, sealing
+from .audit import Actor, AuditEntry, Trail
+from .brands import mask
+from .clock import Clock
+from .database import connect, reading
+from .errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
+from .expiry import Expiry
+from .keys import WebKey
+from .migrations import HISTORY
+from .pan import Pan
+from .rows import RowSigner, canonical
+from .schema import CARD, DATA_KEY, VAULT
+from .sealing import Cipher
+from .settings import VaultSettings
+from .token import Token
+
+ENVELOPE_FORMAT = 1
+DATA_KEY_SECONDS = 24 * 3600
+DATA_KEY_SEALS = 2**20
+MAX_SEALS = 2**31
+PLAINTEXT_BYTES = 20
+
+
+@dataclass(frozen=True)
+class Card:
+    """What may be told about a stored card; times are seconds since 1970 UTC."""
+
+    token: Token
+    brand: str
+    prefix: str
+    last4: str
+    length: int
+    expiry: Expiry
+    rev: int
+    created_at: int
+    updated_at: int
+
+    @property
+    def masked(self) -> str:
+        """The number as it may be shown."""
+        return mask(self.prefix, self.last4, self.length)
+
+
+class _LiveKey:
+    """The one data key this process seals with, in memory only."""
+
+    __slots__ = ("cipher", "created_at", "id", "process", "wrapped")
+
+    def __init__(self, key_id: int, cipher: Cipher, wrapped: bytes, now: int) -> None:
+        self.id = key_id
+        self.cipher = cipher
+        self.wrapped = wrapped
+        self.created_at = now
+        self.process = os.getpid()
+
+
+class Vault:
+    """Seals, replaces, deletes and describes cards, and keeps the trail.
+
+    Every verb takes an open transaction on ``engine`` and leaves its commit to
+    the caller.  One object serves all threads of a process; after a fork it
+    mints a data key of its own.
+    """
+
+    def __init__(self, web_key: WebKey, engine: Engine, clock: Clock) -> None:
+        self.web_key = web_key
+        self.engine = engine
+        self.clock = clock
+        self.signer = RowSigner(web_key.vault_id, web_key.sealing_keys)
+        self.trail = Trail(web_key.vault_id, web_key.sealing_keys)
+        self._live: _LiveKey | None = None
+
+    @classmethod
+    def open(cls, settings: VaultSettings, clock: Clock) -> Vault:
+        """A vault as ``settings`` name it, its ciphers tested (VLT-01).
+
+        Raises KeyFileError on a missing, loose or damaged web key file.
+        """
+        sealing.self_test()
+        return cls(
+            WebKey.read(settings.web_key), connect(settings.database_url), clock
+        )
+
+    def require_ready(self) -> None:
+        """Raise SchemaError or KeyFileError unless the database is at this
+        code's revision and belongs to this web key."""
+        HISTORY.require_head(self.engine, "vault")
+        with reading(self.engine) as db:
+            self.state(db)
+
+    def is_well(self) -> bool:
+        """Say whether the database answers and belongs to this web key."""
+        try:
+            with reading(self.engine) as db:
+                self.state(db)
+        except (SQLAlchemyError, IntegrityFault, KeyFileError):
+            return False
+        return True
+
+    def tokenize(self, db: Connection, pan: Pan, expiry: Expiry, by: Actor) -> Token:
+        """Seal a new card and return the token that names it."""
+        return self._register(db, pan, expiry, by, "card.registered", {})
+
+    def replace(
+        self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
+    ) -> Token:
+        """Seal the card that is to stand in ``token``'s place and return its new
+        token.  The old card stays until ``delete``, so that a crash between
+        leaves the customer with one of the two.  Raises UnknownToken."""
+        before = self._show(self._find(db, token))
+        detail = {"instead_of": token, "before": before}
+        return self._register(db, pan, expiry, by, "card.replaced", detail)
+
+    def set_expiry(self, db: Connection, token: Token, expiry: Expiry, by: Actor) -> None:
+        """Change a card's expiry.  Raises UnknownToken, IntegrityFault."""
+        row = self._find(db, token)
+        self.signer.check(CARD, row, token)
+        after = {
+            **row._mapping,
+            "expiry": expiry.key,
+            "rev": row.rev + 1,
+            "updated_at": self.clock(),
+        }
+        mac = self.signer.sign(CARD, after)
+        db.execute(update(CARD).where(CARD.c.id == row.id), {**after, "mac": mac})
+        detail = {
+            "rev": row.rev + 1,
+            "before": str(Expiry.from_key(row.expiry)),
+            "after": str(expiry),
+        }
+        self.record(db, "card.expiry_changed", by, subject=token, detail=detail)
+
+    def delete(self, db: Connection, token: Token, by: Actor) -> None:
+        """Delete a card, one whose row is damaged too; the trail says which it
+        was.  Raises UnknownToken."""
+        row = self._find(db, token)
+        db.execute(delete(CARD).where(CARD.c.id == row.id))
+        detail = {"before": self._show(row)}
+        self.record(db, "card.deleted", by, subject=token, detail=detail)
+
+    def describe(self, db: Connection, token: Token) -> Card:
+        """What may be told of a card.  Raises UnknownToken, IntegrityFault."""
+        row = self._find(db, token, lock=False)
+        self.signer.check(CARD, row, token)
+        return card_of(row)
+
+    def record(
+        self,
+        db: Connection,
+        event: str,
+        by: Actor,
+        *,
+        outcome: str = "success",
+        subject: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append to the audit trail in ``db``'s transaction."""
+        self.trail.append(
+            db,
+            self.clock(),
+            event,
+            by,
+            outcome=outcome,
+            subject=subject,
+            detail=detail or {},
+        )
+
+    def history(self, db: Connection, token: Token) -> list[AuditEntry]:
+        """The trail's entries about a card and those it replaced, newest first."""
+        entries: list[AuditEntry] = []
+        subject: str | None = token
+        while subject:
+            of_card = list(audit.read_entries(db, subject=subject))
+            entries = of_card + entries
+            replaced = [entry.detail.get("instead_of") for entry in of_card]
+            subject = next((earlier for earlier in replaced if earlier), None)
+        return sorted(entries, key=lambda entry: -entry.seq)
+
+    def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
+        """The vault's own row, checked; with ``keep`` nobody may raise the
+        generation until ``db`` ends.  Raises KeyFileError when the database
+        belongs to another vault, IntegrityFault when the row was edited."""
+        query = select(VAULT)
+        row = db.execute(query.with_for_update(read=True) if keep else query).first()
+        if row is None:
+            raise IntegrityFault("vault row", "is missing")
+        if row.vault_id != self.web_key.vault_id:
+            raise KeyFileError(
+                f"the web key is of vault {self.web_key.vault_id}, "
+                f"the database of vault {row.vault_id}",
+                hint="check VAULT_WEB_KEY and VAULT_DATABASE_URL",
+            )
+        self.signer.check(VAULT, row, "vault row")
+        return row
+
+    def _register(
+        self,
+        db: Connection,
+        pan: Pan,
+        expiry: Expiry,
+        by: Actor,
+        event: str,
+        detail: dict[str, Any],
+    ) -> Token:
+        # Writers queue at the trail's head, so that row numbers don't collide.
+        self.trail.lock(db)
+        key = self._sealing_key(db, by)
+        token, now = Token.new(), self.clock()
+        row = {
+            "id": next_id(db, CARD),
+            "token": token,
+            "data_key_id": key.id,
+            "rev": 1,
+            "envelope": key.cipher.seal(
+                pad(pan), envelope_aad(self.web_key.vault_id, token, key.id)
+            ),
+            "brand": pan.brand.name,
+            "prefix": pan.prefix,
+            "last4": pan.last4,
+            "length": pan.length,
+            "expiry": expiry.key,
+            "created_at": now,
+            "updated_at": now,
+        }
+        db.execute(insert(CARD), self.signer.signed(CARD, row))
+        detail |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
+        self.record(db, event, by, subject=token, detail=detail)
+        return token
+
+    def _sealing_key(self, db: Connection, by: Actor) -> _LiveKey:
+        """This process's live key with one more seal counted in ``db``."""
+        generation = self.state(db, keep=True).generation
+        live, row = self._live, self._live_row(db)
+        if live is not None and row is not None:
+            age = self.clock() - live.created_at
+            if (
+                row.state == "live"
+                and row.generation == generation
+                and row.seals < DATA_KEY_SEALS
+                and 0 <= age < DATA_KEY_SECONDS
+            ):
+                self.set_key(db, row, seals=row.seals + 1)
+                return live
+        self._retire_stale(db, row, by)
+        live = self.mint_key(db, generation, by, seals=1)
+        self._keep(live)
+        return live
+
+    def _live_row(self, db: Connection) -> Row[Any] | None:
+        """The live key's row as this process wrote it; None when there is none."""
+        live = self._live
+        if live is None or live.process != os.getpid():
+            return None
+        query = select(DATA_KEY).where(DATA_KEY.c.id == live.id).with_for_update()
+        row = db.execute(query).first()
+        # A key whose minting was rolled back may have left its number to
+        # another process's key: the wrapped bytes tell them apart.
+        if row is None or row.wrapped != live.wrapped:
+            return None
+        try:
+            self.signer.check(DATA_KEY, row, f"data key {row.id}")
+        except IntegrityFault:
+            return None
+        return row
+
+    def _retire_stale(self, db: Connection, own: Row[Any] | None, by: Actor) -> None:
+        """Retire this process's worn key and those that dead processes left."""
+        oldest = self.clock() - DATA_KEY_SECONDS
+        query = select(DATA_KEY).where(
+            DATA_KEY.c.state == "live",
+            (DATA_KEY.c.created_at < oldest) | (DATA_KEY.c.id == (own.id if own else 0)),
+        )
+        for row in db.execute(query.with_for_update()).all():
+            try:
+                self.signer.check(DATA_KEY, row, f"data key {row.id}")
+            except IntegrityFault:
+                continue  # verify names it; signing it again would hide the edit
+            self.retire_key(db, row, by)
+
+    def _keep(self, live: _LiveKey) -> None:
+        """Hold ``live`` in memory for a day at most, sealing or idle."""
+        self._live = live
+        timer = threading.Timer(DATA_KEY_SECONDS, self._forget, [live])
+        timer.daemon = True
+        timer.start()
+
+    def _forget(self, live: _LiveKey) -> None:
+        if self._live is live:
+            self._live = None
+
+    def mint_key(
+        self, db: Connection, generation: int, by: Actor, *, seals: int
+    ) -> _LiveKey:
+        """Make a data key, wrap it to the root and write its row in ``db``; it
+        is durable with the first card under it, or not at all."""
+        key_id, now, secret = next_id(db, DATA_KEY), self.clock(), sealing.new_key()
+        root = self.web_key.root
+        row = {
+            "id": key_id,
+            "opens": key_id,
+            "generation": generation,
+            "state": "live",
+            "suite": sealing.SUITE,
+            "root_id": root.id,
+            "wrapped": root.wrap(secret, wrap_info(self.web_key.vault_id, key_id)),
+            "seals": seals,
+            "created_at": now,
+            "retired_at": None,
+            "destroyed_at": None,
+        }
+        db.execute(insert(DATA_KEY), self.signer.signed(DATA_KEY, row))
+        self.record(
+            db,
+            "key.minted",
+            by,
+            subject=f"data key {key_id}",
+            detail={"generation": generation},
+        )
+        return _LiveKey(key_id, Cipher(secret), row["wrapped"], now)
+
+    def retire_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
+        """Mark a data key as one that opens and seals no more."""
+        self.set_key(db, row, state="retired", retired_at=self.clock())
+        self.record(db, "key.retired", by, subject=f"data key {row.id}")
+
+    def set_key(self, db: Connection, row: Row[Any], **changes: Any) -> None:
+        """Write a data key's row anew with ``changes`` and a new MAC.
+
+        Raises KeyWornOut when its seals would pass 2^31."""
+        after = {**row._mapping, **changes}
+        if after["seals"] > MAX_SEALS:
+            raise KeyWornOut(f"data key {row.id} has sealed {row.seals} times")
+        after["mac"] = self.signer.sign(DATA_KEY, after)
+        db.execute(update(DATA_KEY).where(DATA_KEY.c.id == row.id), after)
+
+    def _find(self, db: Connection, token: Token, *, lock: bool = True) -> Row[Any]:
+        query = select(CARD).where(CARD.c.token == str(token))
+        row = db.execute(query.with_for_update() if lock else query).first()
+        if row is None:
+            raise UnknownToken(f"no card has the token {token}")
+        return row
+
+    def _show(self, row: Row[Any]) -> str:
+        """A row as the trail shows it, or that it is damaged."""
+        try:
+            self.signer.check(CARD, row, row.token)
+        except IntegrityFault:
+            return "damaged row"
+        card = card_of(row)
+        return f"{card.masked} {card.expiry}"
+
+
+def next_id(db: Connection, table: Table) -> int:
+    """The number after the highest; the caller holds the trail's lock."""
+    highest: int = db.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+    return highest + 1
+
+
+def card_of(row: Row[Any]) -> Card:
+    """A checked row as a value."""
+    values = {name: row._mapping[name] for name in Card.__dataclass_fields__}
+    values |= {"token": Token(row.token), "expiry": Expiry.from_key(row.expiry)}
+    return Card(**values)
+
+
+def pad(pan: Pan) -> bytes:
+    """The plaintext of an envelope: the length in one byte, the digits, zeros up
+    to 20 bytes, so that an envelope's size tells nothing."""
+    digits = pan.expose_digits()
+    return (bytes([len(digits)]) + digits).ljust(PLAINTEXT_BYTES, b"\0")
+
+
+def envelope_aad(vault_id: str, token: str, key_id: int) -> bytes:
+    """What an envelope is bound to; ends in a number, so no two agree."""
+    return b"%d|%b|%b|%d" % (ENVELOPE_FORMAT, vault_id.encode(), token.encode(), key_id)
+
+
+def wrap_info(vault_id: str, key_id: int) -> bytes:
+    """What a wrapped data key is bound to (RFC 9180's info)."""
+    return canonical(("cardvault data key", vault_id, key_id))
+
+
