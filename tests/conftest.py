@@ -1,0 +1,103 @@
+"""What every test may ask for: a clock to turn, a vault of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey, connect
+from vault.founding import found, new_keys
+
+# 2026-11-23 12:00 in Japan.
+NOON = 1795402800
+VISA = "4810000000020000"
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands still until it is turned."""
+
+    now: int = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: int) -> None:
+        """Turn the clock."""
+        self.now += seconds
+
+
+@dataclass(frozen=True)
+class VaultPlace:
+    """A founded vault: its keys, its database, and both roles on it."""
+
+    folder: Path
+    url: str
+    web_key: WebKey
+    root_key: RootKey
+    engine: Engine
+    clock: FakeClock
+
+    def vault(self) -> Vault:
+        """A web role as a new process would have it."""
+        return Vault(self.web_key, self.engine, self.clock)
+
+    def open_vault(self) -> OpenVault:
+        """The ops role."""
+        return OpenVault(self.web_key, self.root_key, self.engine, self.clock)
+
+    def findings(self) -> dict[str, str]:
+        """What ``verify`` finds, problem by subject."""
+        with self.engine.connect() as db:
+            return {f.subject: f.problem for f in self.open_vault().verify(db)}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock at noon in Japan on 2026-11-23."""
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def keys() -> tuple[WebKey, RootKey]:
+    """One pair of keys for the whole run: making them is not what is tested."""
+    return new_keys()
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, clock: FakeClock, keys: tuple[WebKey, RootKey]
+) -> VaultPlace:
+    """A vault on a SQLite file of its own."""
+    web_key, root_key = keys
+    url = f"sqlite:///{tmp_path / 'vault.db'}"
+    engine = connect(url)
+    found(web_key, engine, clock, Actor("ops", "command"))
+    return VaultPlace(tmp_path, url, web_key, root_key, engine, clock)
+
+
+@pytest.fixture
+def vault(place: VaultPlace) -> Vault:
+    """The web role of ``place``."""
+    return place.vault()
+
+
+@pytest.fixture
+def operator_actor() -> Actor:
+    """Somebody to do things."""
+    return Actor("taro", "192.0.2.1")
+
+
+@pytest.fixture
+def register(vault: Vault, operator_actor: Actor) -> Callable[..., Token]:
+    """Seal a card in a transaction of its own and return its token."""
+
+    def register(digits: str = VISA, expiry: Expiry = Expiry(2030, 1)) -> Token:
+        with vault.engine.begin() as db:
+            return vault.tokenize(db, Pan.parse(digits), expiry, operator_actor)
+
+    return register
