@@ -52,11 +52,9 @@ class Trail:
     """Appends to the chain.  ``sealing_key`` closes the head to readers of the
     database alone."""
 
-    def __init__(self, vault_id: str, sealing_keys: tuple[bytes, ...]) -> None:
+    def __init__(self, vault_id: str, sealing_key: bytes) -> None:
         self._vault_id = vault_id
-        self._ciphers = [
-            Cipher(sealing.derive(key, "cardvault audit head")) for key in sealing_keys
-        ]
+        self._cipher = Cipher(sealing.derive(sealing_key, "cardvault audit head"))
 
     def begin(self, db: Connection, genesis: bytes) -> None:
         """Write the head of an empty trail."""
@@ -108,17 +106,12 @@ class Trail:
 
     def open_chain_key(self, head: Row[Any]) -> bytes:
         """The key of the next entry; raises IntegrityFault on an edited head."""
-        for cipher in self._ciphers:
-            try:
-                return cipher.open(
-                    head.sealed_chain_key, self._head_aad(head.seq), "audit head"
-                )
-            except IntegrityFault:
-                continue
-        raise IntegrityFault("audit head", "is not as it was written")
+        return self._cipher.open(
+            head.sealed_chain_key, self._head_aad(head.seq), "audit head"
+        )
 
     def _head(self, seq: int, key: bytes) -> dict[str, Any]:
-        sealed = self._ciphers[0].seal(key, self._head_aad(seq))
+        sealed = self._cipher.seal(key, self._head_aad(seq))
         return {"seq": seq, "sealed_chain_key": sealed}
 
     def _head_aad(self, seq: int) -> bytes:

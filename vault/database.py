@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 # How long a writer waits for another's lock: longer than any batch of a
 # rotation, short enough that a page answers within two seconds.
 LOCK_WAIT_SECONDS = 1.5
+LOCK_LOOK_SECONDS = 0.0005
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -35,7 +38,7 @@ def connect(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
     engine = create_engine(
-        parsed, hide_parameters=True, connect_args={"timeout": LOCK_WAIT_SECONDS}
+        parsed, hide_parameters=True, connect_args={"timeout": 0}
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -51,8 +54,25 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get("writes", True):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite's own waiting sleeps ever longer, up to 100 ms, and misses the short
+    # gaps a rotation leaves between its batches; looking every half millisecond
+    # does not.  Nothing else waits for a lock: readers never do under WAL.
+    give_up = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        except OperationalError as error:
+            if not _is_locked(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(LOCK_LOOK_SECONDS)
+
+
+def _is_locked(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What can go wrong in the vault: one base, seven leaves, never the base itself.
+"""What can go wrong in the vault: one base, eight leaves, never the base itself.
 
 Every error says the thing (``str(error)``: lower case, no full stop, never any
 part of a card number) and, where there is one, the next step (``error.hint``).
@@ -47,6 +47,10 @@ class WrongRootKey(VaultError):
 
 class KeyWornOut(VaultError):
     """A data key reached its limit of seals (NIST SP 800-38D section 8.3)."""
+
+
+class LeaseHeld(VaultError):
+    """Another rotation runs, or took this one over."""
 
 
 class SchemaError(VaultError):

@@ -50,6 +50,8 @@ def _write(vault: Vault, db: Connection, by: Actor) -> None:
         "root_id": vault.web_key.root.id,
         "suite": sealing.SUITE,
         "sealed_genesis": sealed,
+        "next_root_id": None,
+        "next_genesis": None,
         "created_at": vault.clock(),
     }
     db.execute(insert(VAULT), vault.signer.signed(VAULT, row))

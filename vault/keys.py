@@ -27,17 +27,17 @@ _SALT_BYTES = 16
 class WebKey:
     """What a web process holds: it seals and checks, and opens nothing.
 
-    ``sealing_keys`` are 32 bytes each; the first signs, all of them check.
+    ``sealing_key`` is 32 bytes; row MACs and the trail's head depend on it.
     """
 
     vault_id: str
     root: RootPublic
-    sealing_keys: tuple[bytes, ...]
+    sealing_key: bytes
 
     @classmethod
     def new(cls, root: RootPublic) -> WebKey:
         """A web key for a new vault under ``root``."""
-        return cls(sealing.new_key()[:16].hex(), root, (sealing.new_key(),))
+        return cls(sealing.new_key()[:16].hex(), root, sealing.new_key())
 
     @classmethod
     def read(cls, path: Path) -> WebKey:
@@ -47,7 +47,7 @@ class WebKey:
             return cls(
                 vault_id=str(fields["vault_id"]),
                 root=RootPublic(_unbase64(fields["root_public"])),
-                sealing_keys=tuple(_unbase64(key) for key in fields["sealing_keys"]),
+                sealing_key=_unbase64(fields["sealing_key"]),
             )
         except (KeyError, TypeError, ValueError):
             raise _damaged(path) from None
@@ -60,7 +60,7 @@ class WebKey:
             "suite": sealing.SUITE,
             "root_id": self.root.id,
             "root_public": _base64(self.root.encoded),
-            "sealing_keys": [_base64(key) for key in self.sealing_keys],
+            "sealing_key": _base64(self.sealing_key),
         }
         write_private(path, _json(fields))
 

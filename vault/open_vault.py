@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
 from . import sealing
-from .audit import AuditEntry, check_chain
+from .audit import Actor, AuditEntry, check_chain
 from .clock import Clock
 from .errors import InputError, IntegrityFault, VaultError, WrongRootKey
 from .keys import RootKey, WebKey
@@ -41,19 +41,41 @@ class OpenVault(Vault):
         """Raises WrongRootKey when the root key is not this web key's."""
         super().__init__(web_key, engine, clock)
         self._root = root_key.secret()
-        if self._root.public.encoded != web_key.root.encoded:
+        self._require_root(root_key)
+        self._ciphers: dict[int, Cipher] = {}
+
+    def _require_root(self, root_key: RootKey) -> None:
+        if root_key.vault_id != self.web_key.vault_id:
             raise WrongRootKey(
-                f"root key {self._root.public.id} is not the root of this vault, "
-                f"{web_key.root.id}",
+                f"the root key is of vault {root_key.vault_id}, "
+                f"this is vault {self.web_key.vault_id}",
                 hint="nothing was written; check VAULT_ROOT_KEY and VAULT_WEB_KEY",
             )
-        self._ciphers: dict[int, Cipher] = {}
+
+    def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
+        """The vault's own row, checked; raises WrongRootKey too, when this root
+        is neither the vault's root nor the one that is to come."""
+        row = super().state(db, keep=keep)
+        if self.root_id not in (row.root_id, row.next_root_id):
+            raise WrongRootKey(
+                f"root key {self.root_id} is not the root of this vault, {row.root_id}",
+                hint="nothing was written; check VAULT_ROOT_KEY",
+            )
+        return row
+
+    @property
+    def root_id(self) -> str:
+        """The name of the root this object opens with."""
+        return self._root.public.id
 
     def genesis(self, db: Connection) -> bytes:
         """The key of the trail's first entry."""
-        sealed = self.state(db).sealed_genesis
+        row = self.state(db)
+        mine = self.root_id == row.root_id
         return self._root.unwrap(
-            sealed, genesis_info(self.web_key.vault_id), "audit genesis"
+            row.sealed_genesis if mine else row.next_genesis,
+            genesis_info(self.web_key.vault_id),
+            "audit genesis",
         )
 
     def cipher(self, db: Connection, key_id: int) -> Cipher:
@@ -79,14 +101,10 @@ class OpenVault(Vault):
         except IntegrityFault as fault:
             raise IntegrityFault(row.token, f"its {fault}") from None
         aad = envelope_aad(self.web_key.vault_id, row.token, row.data_key_id)
-        digits = unpad(cipher.open(row.envelope, aad, row.token), row.token)
-        if (
-            len(digits) != row.length
-            or not digits.startswith(row.prefix.encode())
-            or not digits.endswith(row.last4.encode())
-        ):
+        plain = cipher.open(row.envelope, aad, row.token)
+        if not agrees(plain, row.prefix, row.last4, row.length):
             raise IntegrityFault(row.token, "opens to another number than its row says")
-        return digits
+        return unpad(plain, row.token)
 
     def verify(self, db: Connection) -> Iterator[Finding]:
         """Open every card and check everything; yields what is wrong.
@@ -145,28 +163,62 @@ class OpenVault(Vault):
         except IntegrityFault as fault:
             yield Finding(str(row.token), fault.problem)
 
+    def destroy_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
+        """Overwrite a data key's wrapped bytes.  The row stays as evidence; the
+        database refuses while a card is still sealed under it."""
+        self.set_key(
+            db,
+            row,
+            opens=None,
+            state="destroyed",
+            wrapped=b"",
+            next_root_id=None,
+            next_wrapped=None,
+            destroyed_at=self.clock(),
+        )
+        self.record(db, "key.destroyed", by, subject=f"data key {row.id}")
+
     def _unwrap(self, row: Row[Any]) -> Cipher:
+        return Cipher(self.unwrap_key(row))
+
+    def unwrap_key(self, row: Row[Any]) -> bytes:
+        """A checked data key row's key; raises IntegrityFault naming it."""
+        wrapped = row.wrapped if row.root_id == self.root_id else row.next_wrapped
         info = wrap_info(self.web_key.vault_id, row.id)
-        return Cipher(self._root.unwrap(row.wrapped, info, f"data key {row.id}"))
+        return self._root.unwrap(wrapped or b"", info, f"data key {row.id}")
+
+
+def card_page(db: Connection, after: int, size: int) -> Sequence[Row[Any]]:
+    """Up to ``size`` card rows with numbers above ``after``, in order."""
+    query = select(CARD).where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
+    return db.execute(query).all()
 
 
 def card_rows(db: Connection) -> Iterator[Row[Any]]:
     """Every card row in the order of its number, a page at a time."""
     after = 0
     while True:
-        query = select(CARD).where(CARD.c.id > after).order_by(CARD.c.id).limit(PAGE)
-        page = db.execute(query).all()
+        page = card_page(db, after, PAGE)
         yield from page
         if len(page) < PAGE:
             return
         after = page[-1].id
 
 
+def agrees(plain: bytes, prefix: str, last4: str, length: int) -> bool:
+    """Say whether an opened envelope has its row's length, prefix and last4."""
+    return (
+        len(plain) == PLAINTEXT_BYTES
+        and plain[0] == length
+        and plain[1:3] == prefix.encode()
+        and plain[length - 3 : length + 1] == last4.encode()
+    )
+
+
 def unpad(plaintext: bytes, subject: str) -> bytes:
     """The digits inside an envelope; raises IntegrityFault naming ``subject``."""
-    digits = plaintext[1 : 1 + plaintext[0]] if plaintext else b""
-    rest = plaintext[1 + len(digits) :]
-    if len(plaintext) != PLAINTEXT_BYTES or not digits.isdigit() or any(rest):
+    digits = plaintext[1 : 1 + plaintext[0]]
+    if not digits.isdigit() or any(plaintext[1 + len(digits) :]):
         raise IntegrityFault(subject, "opens to something that is not a number")
     return digits
 

@@ -1,12 +1,13 @@
 """Row MACs: every row is signed when written and checked whenever read.
 
 Whoever can write to the database but has no web key file can't forge, edit or
-move a row unseen.  A MAC is the signing key's name (4 bytes), then HMAC-SHA-256
-over the vault's id, the table's name and every other column in table order.
+move a row unseen.  A MAC is HMAC-SHA-256 over the vault's id, the table's name
+and every other column.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ from sqlalchemy import Row, Table
 
 from . import sealing
 from .errors import IntegrityFault
+from .schema import CARD
 
-MAC_NAME_BYTES = 4
+NOT_AS_TYPED = (TypeError, ValueError, struct.error)
+"""What making a message raises when a column holds what was never written."""
 
 
 def canonical(values: tuple[object, ...]) -> bytes:
@@ -39,19 +42,66 @@ def _tagged(value: object) -> bytes:
     return b"?%b;" % repr(value).encode()
 
 
+_NUMBERS = struct.Struct(">5q4B").pack
+_MOVED_NUMBERS = struct.Struct(">2q").pack
+
+
+def card_facts(
+    id: int,
+    token: str,
+    brand: str,
+    prefix: str,
+    last4: str,
+    length: int,
+    expiry: int,
+    created_at: int,
+    updated_at: int,
+) -> bytes:
+    """The part of a card's message that re-encrypting leaves alone.
+
+    As unambiguous as ``canonical`` and many times as fast: the numbers and the
+    texts' lengths in fixed places, then the texts.  Raises NOT_AS_TYPED when a
+    value is of another type or size than its column's.
+    """
+    return (
+        _NUMBERS(
+            id,
+            length,
+            expiry,
+            created_at,
+            updated_at,
+            len(token),
+            len(brand),
+            len(prefix),
+            len(last4),
+        )
+        + f"{token}{brand}{prefix}{last4}".encode()
+    )
+
+
+def card_message(
+    start: bytes, facts: bytes, data_key_id: int, rev: int, envelope: bytes
+) -> bytes:
+    """What a card's MAC is made over; ``start`` is ``card_start``."""
+    return start + _MOVED_NUMBERS(data_key_id, rev) + facts + envelope
+
+
+def card_start(vault_id: str) -> bytes:
+    """The beginning of every card's message in one vault."""
+    return canonical(("card", vault_id))
+
+
 class RowSigner:
     """Signs and checks the rows of one vault."""
 
-    def __init__(self, vault_id: str, sealing_keys: tuple[bytes, ...]) -> None:
-        row_keys = [sealing.derive(key, "cardvault row mac") for key in sealing_keys]
-        self._macs = {_name(key): sealing.Mac(key) for key in row_keys}
-        self._current = _name(row_keys[0])
-        self._vault_id = vault_id
+    def __init__(self, vault_id: str, sealing_key: bytes) -> None:
+        self.vault_id = vault_id
+        self._card_start = card_start(vault_id)
+        self.mac = sealing.Mac(sealing.derive(sealing_key, "cardvault row mac"))
 
     def sign(self, table: Table, values: Mapping[str, Any]) -> bytes:
-        """The MAC of a row; ``values`` has every column but ``mac``."""
-        mac = self._macs[self._current]
-        return self._current + mac.sign(self._message(table, values))
+        """The MAC (32 bytes) of a row; ``values`` has every column but ``mac``."""
+        return self.mac.sign(self._message(table, values))
 
     def signed(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
         """The row with its MAC, ready to be written."""
@@ -59,22 +109,23 @@ class RowSigner:
 
     def check(self, table: Table, row: Row[Any], subject: str) -> None:
         """Raise IntegrityFault naming ``subject`` unless the row is as signed."""
-        values = row._mapping
-        stored = values["mac"]
-        if isinstance(stored, bytes):
-            mac = self._macs.get(stored[:MAC_NAME_BYTES])
-            if mac is not None and sealing.same(
-                stored[MAC_NAME_BYTES:], mac.sign(self._message(table, values))
-            ):
+        try:
+            if sealing.same(row.mac, self.sign(table, row._mapping)):
                 return
+        except NOT_AS_TYPED:
+            pass
         raise IntegrityFault(subject, "is not as it was written (MAC)")
 
     def _message(self, table: Table, values: Mapping[str, Any]) -> bytes:
+        if table is CARD:
+            moved = {name: values[name] for name in _MOVED}
+            facts = {name: values[name] for name in _FACTS}
+            return card_message(self._card_start, card_facts(**facts), **moved)
         columns = [column.name for column in table.columns if column.name != "mac"]
         return canonical(
-            (self._vault_id, table.name, *(values[name] for name in columns))
+            (self.vault_id, table.name, *(values[name] for name in columns))
         )
 
 
-def _name(key: bytes) -> bytes:
-    return bytes.fromhex(sealing.fingerprint(key))[:MAC_NAME_BYTES]
+_MOVED = ("data_key_id", "rev", "envelope")
+_FACTS = tuple(c.name for c in CARD.columns if c.name not in (*_MOVED, "mac"))

@@ -22,7 +22,9 @@ METADATA = MetaData()
 # SQLite numbers rows by itself only when the type is exactly INTEGER.
 ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 
-# One row: which vault this is and which generation new cards belong to.
+# One row: which vault this is and which generation new cards belong to.  Between
+# ``root rotate`` and its --finalize the ``next_`` columns hold the same for the
+# root that is to come; so they do in every data key's row.
 VAULT = Table(
     "vault",
     METADATA,
@@ -32,6 +34,8 @@ VAULT = Table(
     Column("root_id", Text, nullable=False),
     Column("suite", Text, nullable=False),
     Column("sealed_genesis", LargeBinary, nullable=False),
+    Column("next_root_id", Text),
+    Column("next_genesis", LargeBinary),
     Column("created_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
@@ -50,6 +54,8 @@ DATA_KEY = Table(
     Column("suite", Text, nullable=False),
     Column("root_id", Text, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
+    Column("next_root_id", Text),
+    Column("next_wrapped", LargeBinary),
     Column("seals", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("retired_at", BigInteger),
@@ -79,6 +85,46 @@ CARD = Table(
     Column("expiry", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
+# What ``rotate`` did, or is doing: its cursor and its lease are here, written in
+# the same transaction as each batch.  Censuses are JSON, cards by generation.
+ROTATION = Table(
+    "rotation",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("data_key_id", ROW_ID, ForeignKey("data_key.id"), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("card_cursor", BigInteger, nullable=False),
+    Column("reencrypted", BigInteger, nullable=False),
+    Column("newer", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("read_back", BigInteger, nullable=False),
+    Column("keys_destroyed", BigInteger, nullable=False),
+    Column("census_before", Text, nullable=False),
+    Column("census_after", Text),
+    Column("audit_seq", BigInteger),
+    Column("lease", Text, nullable=False),
+    Column("lease_at", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    CheckConstraint("state IN ('running', 'finished')", name="state"),
+)
+
+# Cards that could not be opened when they were to be re-encrypted.
+QUARANTINE = Table(
+    "quarantine",
+    METADATA,
+    Column("card_id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("token", Text, nullable=False),
+    Column("rotation_id", ROW_ID, ForeignKey("rotation.id"), nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
 

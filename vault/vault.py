@@ -79,8 +79,8 @@ class Vault:
         self.web_key = web_key
         self.engine = engine
         self.clock = clock
-        self.signer = RowSigner(web_key.vault_id, web_key.sealing_keys)
-        self.trail = Trail(web_key.vault_id, web_key.sealing_keys)
+        self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
+        self.trail = Trail(web_key.vault_id, web_key.sealing_key)
         self._live: _LiveKey | None = None
 
     @classmethod
@@ -128,14 +128,13 @@ class Vault:
         """Change a card's expiry.  Raises UnknownToken, IntegrityFault."""
         row = self._find(db, token)
         self.signer.check(CARD, row, token)
-        after = {
-            **row._mapping,
+        changes: dict[str, Any] = {
             "expiry": expiry.key,
             "rev": row.rev + 1,
             "updated_at": self.clock(),
         }
-        mac = self.signer.sign(CARD, after)
-        db.execute(update(CARD).where(CARD.c.id == row.id), {**after, "mac": mac})
+        changes["mac"] = self.signer.sign(CARD, {**row._mapping, **changes})
+        db.execute(update(CARD).where(CARD.c.id == row.id), changes)
         detail = {
             "rev": row.rev + 1,
             "before": str(Expiry.from_key(row.expiry)),
@@ -204,6 +203,13 @@ class Vault:
                 hint="check VAULT_WEB_KEY and VAULT_DATABASE_URL",
             )
         self.signer.check(VAULT, row, "vault row")
+        if self.web_key.root.id not in (row.root_id, row.next_root_id):
+            # Sealing to a root that is gone would lose the card.
+            raise KeyFileError(
+                f"the web key is for root {self.web_key.root.id}, "
+                f"the vault has gone over to root {row.root_id}",
+                hint="put the new web key file in place and restart the site",
+            )
         return row
 
     def _register(
@@ -268,11 +274,7 @@ class Vault:
         row = db.execute(query).first()
         # A key whose minting was rolled back may have left its number to
         # another process's key: the wrapped bytes tell them apart.
-        if row is None or row.wrapped != live.wrapped:
-            return None
-        try:
-            self.signer.check(DATA_KEY, row, f"data key {row.id}")
-        except IntegrityFault:
+        if row is None or row.wrapped != live.wrapped or not self.is_whole(row):
             return None
         return row
 
@@ -284,11 +286,17 @@ class Vault:
             (DATA_KEY.c.created_at < oldest) | (DATA_KEY.c.id == (own.id if own else 0)),
         )
         for row in db.execute(query.with_for_update()).all():
-            try:
-                self.signer.check(DATA_KEY, row, f"data key {row.id}")
-            except IntegrityFault:
-                continue  # verify names it; signing it again would hide the edit
-            self.retire_key(db, row, by)
+            # An edited row is for verify to name; signing it again would hide it.
+            if self.is_whole(row):
+                self.retire_key(db, row, by)
+
+    def is_whole(self, key: Row[Any]) -> bool:
+        """Say whether a data key's row is as it was written."""
+        try:
+            self.signer.check(DATA_KEY, key, f"data key {key.id}")
+        except IntegrityFault:
+            return False
+        return True
 
     def _keep(self, live: _LiveKey) -> None:
         """Hold ``live`` in memory for a day at most, sealing or idle."""
@@ -316,6 +324,8 @@ class Vault:
             "suite": sealing.SUITE,
             "root_id": root.id,
             "wrapped": root.wrap(secret, wrap_info(self.web_key.vault_id, key_id)),
+            "next_root_id": None,
+            "next_wrapped": None,
             "seals": seals,
             "created_at": now,
             "retired_at": None,
@@ -343,8 +353,9 @@ class Vault:
         after = {**row._mapping, **changes}
         if after["seals"] > MAX_SEALS:
             raise KeyWornOut(f"data key {row.id} has sealed {row.seals} times")
-        after["mac"] = self.signer.sign(DATA_KEY, after)
-        db.execute(update(DATA_KEY).where(DATA_KEY.c.id == row.id), after)
+        changes["mac"] = self.signer.sign(DATA_KEY, after)
+        # Only what changed: to write ``opens`` makes SQLite count the key's cards.
+        db.execute(update(DATA_KEY).where(DATA_KEY.c.id == row.id), changes)
 
     def _find(self, db: Connection, token: Token, *, lock: bool = True) -> Row[Any]:
         query = select(CARD).where(CARD.c.token == str(token))
@@ -384,8 +395,19 @@ def pad(pan: Pan) -> bytes:
 
 
 def envelope_aad(vault_id: str, token: str, key_id: int) -> bytes:
-    """What an envelope is bound to; ends in a number, so no two agree."""
-    return b"%d|%b|%b|%d" % (ENVELOPE_FORMAT, vault_id.encode(), token.encode(), key_id)
+    """What an envelope is bound to: format, vault, token and data key; it ends
+    in a number, so no two agree."""
+    return aad_start(vault_id) + token.encode() + aad_ending(key_id)
+
+
+def aad_start(vault_id: str) -> bytes:
+    """``envelope_aad`` before the token."""
+    return b"%d|%b|" % (ENVELOPE_FORMAT, vault_id.encode())
+
+
+def aad_ending(key_id: int) -> bytes:
+    """``envelope_aad`` after the token."""
+    return b"|%d" % key_id
 
 
 def wrap_info(vault_id: str, key_id: int) -> bytes:

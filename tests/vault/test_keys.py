@@ -24,12 +24,12 @@ def cheap_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_web_key_reads_back_as_written(
     tmp_path: Path, keys: tuple[WebKey, RootKey]
 ) -> None:
-    """Vault, root and sealing keys survive the file, whose mode is 0600."""
+    """Vault, root and sealing key survive the file, whose mode is 0600."""
     path = tmp_path / "new" / "web.key"
     keys[0].write(path)
     read = WebKey.read(path)
     assert (read.vault_id, read.root.id) == (keys[0].vault_id, keys[0].root.id)
-    assert read.sealing_keys == keys[0].sealing_keys
+    assert read.sealing_key == keys[0].sealing_key
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -88,7 +88,7 @@ def test_a_file_others_can_read_is_refused(
         lambda text: text.replace("AES-256-GCM", "ROT13"),
         lambda text: text.replace('"vault_id"', '"x"'),
         lambda text: json.dumps({**json.loads(text), "root_public": "AAAA"}),
-        lambda text: json.dumps({**json.loads(text), "sealing_keys": ["*"]}),
+        lambda text: json.dumps({**json.loads(text), "sealing_key": "*"}),
         lambda text: "\udcff",
     ],
 )
