@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flask import Flask
@@ -10,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from vault import Clock, Vault, connect, system_clock
 
-from . import auth, cards, commands, db, errors, log, mail, security
+from . import auth, cards, commands, db, errors, log, mail, migrations, security
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -29,7 +30,8 @@ class Site(Flask):
 def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     """Make the site.  ``clock`` gives seconds since 1970 UTC.
 
-    Raises VaultError when the web key or the vault's database can't serve.
+    Raises VaultError when the web key or one of the databases can't serve; the
+    flask command may run on databases it has yet to migrate.
     """
     app = Site(__name__, template_folder=str(TEMPLATES))
     app.extensions["settings"] = config
@@ -38,4 +40,6 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     app.extensions["site_engine"] = connect(config.database_url)
     for part in (log, security, db, errors, mail, auth, cards, commands):
         part.init_app(app)
+    if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
+        migrations.refuse_if_behind(app)
     return app

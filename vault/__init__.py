@@ -12,7 +12,7 @@ from .database import checkpoint, connect, reading
 from .expiry import Expiry
 from .keys import RootKey, WebKey
 from .open_vault import OpenVault
-from .pan import Pan, luhn_ok
+from .pan import Pan, fold_typed, luhn_ok
 from .scrub import holds_card_number, scrub
 from .settings import VaultSettings
 from .token import Token, random_letters
@@ -35,6 +35,7 @@ __all__ = [
     "checkpoint",
     "connect",
     "errors",
+    "fold_typed",
     "holds_card_number",
     "luhn_ok",
     "mask",

@@ -20,6 +20,19 @@ FOLD: dict[int, str | None] = {
 }
 
 
+# Letters too, for what is typed beside card numbers: codes.
+_FULL_LETTERS = {
+    **{0xFF21 + place: chr(0x41 + place) for place in range(26)},
+    **{0xFF41 + place: chr(0x61 + place) for place in range(26)},
+}
+
+
+def fold_typed(text: str) -> str:
+    """``text`` with full-width digits and letters as ASCII, without blanks and
+    hyphen-like signs."""
+    return text.translate(FOLD | _FULL_LETTERS)
+
+
 def luhn_ok(digits: str) -> bool:
     """Say whether ASCII ``digits`` end in their right check digit (ISO/IEC 7812-1)."""
     total = 0

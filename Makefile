@@ -1,0 +1,46 @@
+# Two commands do everything: make serve, make test.
+PYTHON ?= python3
+PORT ?= 5000
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+export PORT
+
+.PHONY: install serve test lint lock
+
+install: $(VENV)/runtime.stamp
+
+serve: install
+	@$(BIN)/python deploy/demo.py
+
+test: $(VENV)/test.stamp
+	@sh tests/system-packages
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+lint: $(VENV)/test.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config setup.cfg
+
+# The locks, made anew from setup.cfg; commit what changes.
+lock: $(VENV)/test.stamp
+	@$(BIN)/pip install --quiet pip-tools
+	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo -o requirements.txt setup.cfg
+	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo --extra test --extra lint -o requirements-dev.txt setup.cfg
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed: apt install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.stamp: requirements.txt setup.cfg | $(VENV)/bin/python
+	@echo "installing from requirements.txt ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/test.stamp: requirements-dev.txt $(VENV)/runtime.stamp
+	@echo "installing from requirements-dev.txt ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

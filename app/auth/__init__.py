@@ -1,0 +1,43 @@
+"""Logging in: password, mailed code, and who may see what."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from flask import Flask
+from flask_login import LoginManager
+from flask_wtf import CSRFProtect
+
+from config import Config
+
+from . import guard, views
+from .guard import acting, current_login, public
+from .passwords import Hasher
+
+__all__ = ["acting", "current_login", "init_app", "public"]
+
+
+def init_app(app: Flask) -> None:
+    """Guard every page, and add those that lead in."""
+    settings: Config = app.extensions["settings"]
+    secure = not settings.allow_insecure_loopback
+    app.config.update(
+        SESSION_COOKIE_NAME="__Host-session" if secure else "session",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    app.session_interface = guard.CookieSession()
+    app.extensions["hasher"] = Hasher(settings.argon2_memory_kib)
+    app.extensions["code_key"] = hmac.new(
+        settings.secret_key.encode(), b"login codes", hashlib.sha256
+    ).digest()
+    # The guard comes first: a stranger's form is answered by the login page.
+    app.before_request(guard.refuse_strangers)
+    CSRFProtect(app)
+    manager = LoginManager(app)
+    manager.session_protection = None
+    manager.request_loader(guard.load_operator)
+    app.register_blueprint(views.blueprint)

@@ -1,0 +1,97 @@
+"""Mailed codes: made, kept as an HMAC, and used once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from sqlalchemy import ScalarSelect, func, select, update
+from sqlalchemy.orm import Session
+
+from vault import fold_typed
+
+from .models import Code, Login
+
+ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
+LENGTH = 8
+MAX_TRIES = 5
+SECONDS_BETWEEN = 60
+MAX_A_LOGIN = 3
+MAX_A_DAY = 10
+DAY = 24 * 3600
+
+
+def new_code() -> str:
+    """Eight random characters (39 bits) that are hard to mistake."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+def typed(text: str) -> str:
+    """A code as an operator may type it: any case, full-width, spaced."""
+    return fold_typed(text).lower()
+
+
+def digest(key: bytes, login: Login, code: str) -> str:
+    """The HMAC a code is kept as, bound to its purpose, its login, its operator
+    and the operator's password."""
+    bound = f"login code|{login.id}|{login.operator_id}|{login.password_epoch}|{code}"
+    return hmac.new(key, bound.encode(), hashlib.sha256).hexdigest()
+
+
+def may_send(site: Session, login: Login, now: int) -> bool:
+    """Say whether this login may ask for a code now: 60 s apart, 3 a login, 10 a
+    day for the operator, whether the address was bound or not."""
+    sent = select(func.count(), func.max(Code.sent_at)).where(
+        Code.operator_id == login.operator_id, Code.sent_at > now - DAY
+    )
+    count, latest = site.execute(sent).one()
+    soon = latest is not None and now - latest < SECONDS_BETWEEN
+    return not soon and count < MAX_A_DAY and login.sends < MAX_A_LOGIN
+
+
+def keep(site: Session, login: Login, digest: str, now: int) -> None:
+    """Keep a new code of ``login``; from now on only the newest counts."""
+    site.add(
+        Code(
+            operator_id=login.operator_id,
+            login_id=login.id,
+            digest=digest,
+            tries=0,
+            sent_at=now,
+            used_at=0,
+        )
+    )
+
+
+def use(site: Session, login: Login, digest: str, now: int, ttl: int) -> bool:
+    """Use the code up if it is right: one conditional UPDATE decides, so of any
+    number of right answers at once only one is told True (OTP-01)."""
+    right = (
+        update(Code)
+        .where(Code.id == _newest(login), Code.digest == digest, Code.used_at == 0)
+        .where(Code.tries < MAX_TRIES, Code.sent_at >= now - ttl)
+        .values(used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return site.execute(right).rowcount == 1  # type: ignore[attr-defined]
+
+
+def count_try(site: Session, login: Login, now: int, ttl: int) -> int | None:
+    """Count a wrong try and return how many are left; None when there is no
+    code to try any more (expired, used up or never sent)."""
+    wrong = (
+        update(Code)
+        .where(Code.id == _newest(login), Code.used_at == 0)
+        .where(Code.tries < MAX_TRIES, Code.sent_at >= now - ttl)
+        .values(tries=Code.tries + 1)
+        .returning(Code.tries)
+        .execution_options(synchronize_session=False)
+    )
+    tries = site.execute(wrong).scalar()
+    return None if tries is None else MAX_TRIES - tries
+
+
+def _newest(login: Login) -> ScalarSelect[int | None]:
+    newest = select(func.max(Code.id)).where(Code.login_id == login.id)
+    return newest.scalar_subquery()

@@ -1,0 +1,110 @@
+"""The login forms."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import Field, PasswordField, StringField
+from wtforms.validators import ValidationError
+
+from . import codes, texts
+
+MAX_TEXT = 256
+MAX_ADDRESS = 254
+# Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a
+# row and before the at sign.  What matters is one address and no header.
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+")
+_DOMAIN = re.compile(r"(?=.{3,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+
+
+def is_address(text: str) -> bool:
+    """Say whether ``text`` is one mail address, by a small tolerant rule."""
+    return (
+        len(text) <= MAX_ADDRESS
+        and _ADDRESS.fullmatch(text) is not None
+        and _DOMAIN.fullmatch(text.rpartition("@")[2]) is not None
+    )
+
+
+def typed_address(text: str) -> str:
+    """An address as typed, with full width folded and outer blanks cut."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """Login ID and password."""
+
+    login_id = StringField(texts.LOGIN_ID)
+    password = PasswordField(texts.PASSWORD)
+
+    def validate_login_id(self, field: Field) -> None:
+        """Something was typed."""
+        field.data = (field.data or "").strip()
+        if not field.data:
+            raise ValidationError(texts.LOGIN_ID_EMPTY)
+
+    def validate_password(self, field: Field) -> None:
+        """Something was typed."""
+        if not field.data:
+            raise ValidationError(texts.PASSWORD_EMPTY)
+
+    def refuse(self) -> None:
+        """The one answer to wrong, unknown and locked."""
+        self.form_errors.append(texts.REFUSED)
+
+
+class EmailForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """The address a code is to be mailed to."""
+
+    email = StringField(texts.EMAIL)
+
+    def validate_email(self, field: Field) -> None:
+        """One well-formed address."""
+        raw = field.data or ""
+        field.data = typed_address(raw[: MAX_ADDRESS * 2])
+        if not field.data:
+            raise ValidationError(texts.EMAIL_EMPTY)
+        if len(raw) > MAX_ADDRESS or not is_address(field.data):
+            raise ValidationError(texts.EMAIL_FORM)
+
+
+class CodeForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """The mailed code."""
+
+    code = PasswordField(texts.CODE)
+
+    def validate_code(self, field: Field) -> None:
+        """Something was typed; what it is worth is the service's to say."""
+        field.data = codes.typed((field.data or "")[:MAX_TEXT])
+        if not field.data:
+            raise ValidationError(texts.CODE_EMPTY)
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """A changed password, typed twice."""
+
+    current_password = PasswordField(texts.CURRENT_PASSWORD)
+    new_password = PasswordField(texts.NEW_PASSWORD)
+    new_password_again = PasswordField(texts.NEW_PASSWORD_AGAIN)
+
+    def validate_current_password(self, field: Field) -> None:
+        """Something was typed."""
+        if not field.data:
+            raise ValidationError(texts.PASSWORD_EMPTY)
+
+    def validate_new_password(self, field: Field) -> None:
+        """Something was typed."""
+        if not field.data:
+            raise ValidationError(texts.NEW_EMPTY)
+
+    def validate_new_password_again(self, field: Field) -> None:
+        """The same once more."""
+        if field.data != self.new_password.data:
+            raise ValidationError(texts.AGAIN_DIFFERS)
+
+    def refuse(self, field: Field, text: str) -> Any:
+        """Say what is wrong with a field after the form's own checks."""
+        field.errors = [*field.errors, text]

@@ -1,0 +1,129 @@
+"""Who may see a page: nobody but an operator, unless a view says otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import current_app, flash, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Unauthorized
+
+from app.db import commit_work, work
+from vault import Actor
+
+from . import logins, texts
+from .models import Login, Operator
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+COOKIE = "login"
+OPEN = frozenset({"static", "security.health"})
+# Where a login at each step belongs.
+PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
+
+
+class CookieSession(SecureCookieSessionInterface):
+    """Flask's signed cookie, signed with SHA-512 under a salt of this site."""
+
+    salt = "card-site.session"
+    digest_method = staticmethod(hashlib.sha512)
+
+
+def now() -> int:
+    """Seconds since 1970 UTC by the site's clock."""
+    seconds: int = current_app.extensions["clock"]()
+    return seconds
+
+
+def login_or_none() -> Login | None:
+    """This request's login, at whatever step; None for a stranger."""
+    if "login" not in g:
+        cookie = session.get(COOKIE)
+        g.login = logins.find(work().site, cookie, now()) if cookie else None
+    login: Login | None = g.login
+    return login
+
+
+def current_login() -> Login:
+    """This request's login; raises Unauthorized for a stranger."""
+    login = login_or_none()
+    if login is None:
+        raise Unauthorized
+    return login
+
+
+def acting() -> Actor:
+    """Who does what this request does, for the audit trail."""
+    return Actor(current_login().operator.login_id, origin())
+
+
+def origin() -> str:
+    """The address the request came from, as the trusted proxies say."""
+    return request.remote_addr or "unknown"
+
+
+def keep_cookie(cookie: str) -> None:
+    """Give the browser a new session that names the login and nothing else, so
+    that nothing planted before outlives the step."""
+    session.clear()
+    session[COOKIE] = cookie
+
+
+def load_operator(_request: Any = None) -> Operator | None:
+    """Flask-Login's question: the operator, once all steps are done."""
+    login = login_or_none()
+    return login.operator if login is not None and login.step == "in" else None
+
+
+def public(view: View) -> View:
+    """Mark a view that a stranger may see."""
+    view._is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def at_step(*steps: str) -> Callable[[View], View]:
+    """Mark a view for logins at one of ``steps``; others are led where they
+    belong."""
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+            login = login_or_none()
+            if login is None or login.step not in steps:
+                return redirect(place_of(login), 303)
+            return view(*args, **kwargs)
+
+        return public(guarded)  # type: ignore[return-value]
+
+    return mark
+
+
+def place_of(login: Login | None) -> str:
+    """The address where a login at its step belongs."""
+    return url_for(PLACES[login.step] if login else "auth.login")
+
+
+def refuse_strangers() -> ResponseReturnValue | None:
+    """Before every request: what no view declared public needs an operator."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or request.endpoint in OPEN or hasattr(view, "_is_public"):
+        return None
+    operator = load_operator()
+    if operator is not None:
+        must = operator.must_change and request.endpoint != "auth.password"
+        return redirect(url_for("auth.password"), 303) if must else None
+    login = login_or_none()
+    if login is None and COOKIE in session:
+        forget()
+        flash(texts.EXPIRED)
+        commit_work()
+    return redirect(place_of(login), 303)
+
+
+def forget() -> None:
+    """Take the dead login out of the browser's session."""
+    session.clear()

@@ -1,0 +1,121 @@
+"""Passwords: hashing within bounds, and what a new one must be."""
+
+from __future__ import annotations
+
+import threading
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from werkzeug.exceptions import ServiceUnavailable
+
+from . import texts
+
+MIN_LENGTH, MAX_LENGTH = 15, 128
+KEPT = 4
+AT_ONCE = 4
+PATIENCE_SECONDS = 0.5
+FIRST_PASSWORD_SECONDS = 24 * 3600
+
+_COMMON = (
+    "password passw0rd p@ssw0rd pass qwerty qwertyuiop asdfgh asdfghjkl zxcvbn "
+    "zxcvbnm 1q2w3e4r 1qaz2wsx qazwsx q1w2e3r4 abc abcd abcdef abcdefg letmein "
+    "welcome admin administrator root login master secret test testtest guest "
+    "default changeme iloveyou love sunshine princess dragon monkey football "
+    "baseball soccer superman batman shadow michael charlie summer winter spring "
+    "autumn january monday tokyo osaka kyoto nagoya japan nippon sakura hanako "
+    "taro tanaka suzuki sato yamada arigato konnichiwa ohayou himitsu angou "
+    "pasuwado office company card credit creditcard operator register computer "
+    "internet google windows"
+).split()
+_ENDINGS = (
+    "1 12 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0 00 000 "
+    "0000 01 1111 111111 11111111 2020 2021 2022 2023 2024 2025 2026 2027 2030 "
+    "987654321 0987654321 9876543210 101 007 69 99 1q2w3e4r 123123 123123123"
+).split()
+
+
+@lru_cache(maxsize=1)
+def blocked() -> frozenset[str]:
+    """Common passwords that the length and letter rules would let through:
+    every usual word once to four times over with every usual ending on either
+    side (NIST SP 800-63B-4 section 3.1.1.2)."""
+    made = (
+        text
+        for word in _COMMON
+        for times in (1, 2, 3, 4)
+        for ending in _ENDINGS
+        for text in (word * times + ending, ending + word * times)
+    )
+    return frozenset(text for text in made if MIN_LENGTH <= len(text) <= MAX_LENGTH)
+
+
+def folded(password: str) -> str:
+    """A password as it is hashed and compared (NFC)."""
+    return unicodedata.normalize("NFC", password)
+
+
+class Hasher:
+    """Argon2id within bounds: at most four hashes at once in this process."""
+
+    def __init__(self, memory_kib: int) -> None:
+        self._argon2 = PasswordHasher(time_cost=3, memory_cost=memory_kib, parallelism=4)
+        self._room = threading.BoundedSemaphore(AT_ONCE)
+        self._dummy = self._argon2.hash("nobody has this password")
+
+    def hash(self, password: str) -> str:
+        """A password's hash; raises ServiceUnavailable when too many are made."""
+        with self._a_place():
+            return self._argon2.hash(folded(password))
+
+    def agrees(self, stored: str | None, password: str) -> bool:
+        """Say whether ``password`` has the hash ``stored``; None (nobody) takes
+        as long and is always False."""
+        with self._a_place():
+            try:
+                right = self._argon2.verify(stored or self._dummy, folded(password))
+            except (VerificationError, InvalidHashError):
+                return False
+        return right and stored is not None
+
+    def is_weak(self, stored: str) -> bool:
+        """Say whether a hash was made with less work than is asked for now."""
+        return self._argon2.check_needs_rehash(stored)
+
+    @contextmanager
+    def _a_place(self) -> Iterator[None]:
+        if not self._room.acquire(timeout=PATIENCE_SECONDS):
+            raise ServiceUnavailable
+        try:
+            yield
+        finally:
+            self._room.release()
+
+
+def fault(password: str, forbidden: Iterable[str]) -> str | None:
+    """What is wrong with a new password, or None (PCI DSS 8.3.6).
+
+    ``forbidden`` are words it may not be made of: login ID, site name.
+    """
+    password = folded(password)
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        return texts.PASSWORD_LENGTH
+    if not (any(c.isalpha() for c in password) and any(c.isdigit() for c in password)):
+        return texts.PASSWORD_KINDS
+    low = password.casefold()
+    if low in blocked() or len(set(low)) < 5 or _made_of(low, forbidden):
+        return texts.PASSWORD_COMMON
+    return None
+
+
+def _made_of(low: str, words: Iterable[str]) -> bool:
+    """Say whether nothing but digits and signs is left without ``words``."""
+    for word in words:
+        if word and word.casefold() in low:
+            rest = low.replace(word.casefold(), "")
+            if not any(character.isalpha() for character in rest):
+                return True
+    return False

@@ -1,0 +1,46 @@
+"""Every text an operator reads while logging in."""
+
+from __future__ import annotations
+
+LOGIN_ID = "ログインID"
+PASSWORD = "パスワード"  # noqa: S105
+EMAIL = "メールアドレス"
+CODE = "認証コード"
+CURRENT_PASSWORD = "現在のパスワード"  # noqa: S105
+NEW_PASSWORD = "新しいパスワード"  # noqa: S105
+NEW_PASSWORD_AGAIN = "新しいパスワード（確認）"  # noqa: S105
+
+LOGIN_ID_EMPTY = "ログインIDを入力してください。"
+PASSWORD_EMPTY = "パスワードを入力してください。"  # noqa: S105
+REFUSED = (
+    "ログインIDまたはパスワードが正しくありません。"
+    "連続して失敗した場合は30分間ロックされます。"
+)
+EXPIRED = "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"
+LOGGED_OUT = "ログアウトしました。"
+
+EMAIL_EMPTY = "メールアドレスを入力してください。"
+EMAIL_FORM = "メールアドレスの形式が正しくありません。例：taro@example.co.jp"
+TOO_MANY_SENDS = "送信回数が上限に達しました。しばらくしてからもう一度お試しください。"
+
+CODE_EMPTY = "認証コードを入力してください。"
+CODE_EXPIRED = (
+    "認証コードの有効期限が切れています。「認証コードを再送信」を押してください。"
+)
+CODE_ENDED = "入力回数が上限に達しました。30分後にもう一度ログインしてください。"
+CODE_SENT_AGAIN = "認証コードを再送信しました。"
+
+CURRENT_WRONG = "現在のパスワードが正しくありません。"
+NEW_EMPTY = "新しいパスワードを入力してください。"
+AGAIN_DIFFERS = "新しいパスワードと確認用のパスワードが一致しません。"
+PASSWORD_LENGTH = "パスワードは15文字以上128文字以内で入力してください。"  # noqa: S105
+PASSWORD_KINDS = "パスワードには英字と数字の両方を入れてください。"  # noqa: S105
+PASSWORD_COMMON = "推測されやすいパスワードは使用できません。"  # noqa: S105
+PASSWORD_USED = "最近使用したパスワードは使用できません。"  # noqa: S105
+PASSWORD_CHANGED = "パスワードを変更しました。"  # noqa: S105
+MUST_CHANGE = "はじめに新しいパスワードを設定してください。"
+
+
+def code_wrong(left: int) -> str:
+    """A wrong code, with how many tries are left."""
+    return f"認証コードが正しくありません。（残り{left}回）"

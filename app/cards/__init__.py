@@ -1,0 +1,18 @@
+"""The card pages: list, registration, edit, deletion, search and CSV."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app.auth.logins import IDLE_SECONDS
+
+from . import calendar, views
+from .folding import shown
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages, and the filters the templates use."""
+    app.register_blueprint(views.blueprint)
+    app.jinja_env.filters["shown"] = shown
+    app.jinja_env.globals["idle_seconds"] = IDLE_SECONDS
+    app.jinja_env.filters["japan_date"] = calendar.japan_date

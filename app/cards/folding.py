@@ -1,0 +1,50 @@
+"""How typed text is folded: for the store, for the search, for showing again."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from vault import holds_card_number
+
+HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
+BLANKS = " \u00a0\u3000\t"
+MAX_SHOWN_DIGITS = 11
+
+_PHONE: dict[int, str | None] = {
+    **{ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")},
+    **{ord(sign): "-" for sign in HYPHENS},
+    **{ord(blank): None for blank in BLANKS},
+}
+_HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def digits_of(text: str) -> str:
+    """Every digit in ``text``, of any script or shape, as ASCII."""
+    values = (unicodedata.digit(character, None) for character in text)
+    return "".join(str(value) for value in values if value is not None)
+
+
+def phone_of(text: str) -> str:
+    """A telephone number with ASCII digits and hyphens, the hyphens as typed."""
+    return text.translate(_PHONE)
+
+
+def search_key(text: str) -> str:
+    """A name as the search compares it: width, case, kana and blanks folded."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(folded.translate(_HIRAGANA_TO_KATAKANA).split())
+
+
+def has_unseen(text: str) -> bool:
+    """Say whether ``text`` holds control, bidi or other invisible characters."""
+    return any(unicodedata.category(character) in _UNSEEN for character in text)
+
+
+def shown(text: object) -> str:
+    """A typed text as a form may show it again: empty if it holds so many
+    digits that they may be a card number (a telephone number has 11)."""
+    typed = str(text)
+    if len(digits_of(typed)) > MAX_SHOWN_DIGITS or holds_card_number(typed):
+        return ""
+    return typed

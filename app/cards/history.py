@@ -1,0 +1,47 @@
+"""変更履歴: the trail's entries about one card, in the operators' words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vault import AuditEntry
+
+from . import texts
+from .calendar import japan_time
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of the history: Japan time, login ID, and Japanese words."""
+
+    when: str
+    who: str
+    what: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def changes(entries: Iterable[AuditEntry]) -> list[Change]:
+    """The entries that tell an operator something, in the order given."""
+    return [_change(entry) for entry in entries if entry.event in texts.HISTORY_EVENTS]
+
+
+def _change(entry: AuditEntry) -> Change:
+    return Change(
+        when=japan_time(entry.at),
+        who=entry.actor,
+        what=texts.HISTORY_EVENTS[entry.event],
+        before=_side(entry, "before"),
+        after=_side(entry, "after"),
+    )
+
+
+def _side(entry: AuditEntry, side: str) -> tuple[str, ...]:
+    card = str(entry.detail.get(side, "")).replace("damaged row", texts.DAMAGED_ROW)
+    named = (
+        f"{label}：{entry.detail[f'{field}_{side}']}"
+        for field, label in texts.HISTORY_FIELDS.items()
+        if f"{field}_{side}" in entry.detail
+    )
+    return tuple(line for line in (card, *named) if line)

@@ -1,0 +1,66 @@
+"""What the site keeps of cards: customers, and the forms already answered."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+from vault import Expiry, mask
+
+# SQLite numbers a primary key itself only when it is INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Customer(Base):
+    """A customer and what may be shown of the card.
+
+    ``public_id`` is random and names the customer in addresses; ``token`` names
+    the card in the vault.  ``expiry`` is YYYYMM, times are seconds since 1970
+    UTC.  ``rev`` grows with every change and is what optimistic locking holds.
+    """
+
+    __tablename__ = "customer"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    name_folded: Mapped[str] = mapped_column(Text)
+    phone: Mapped[str] = mapped_column(String(32))
+    phone_digits: Mapped[str] = mapped_column(String(11), index=True)
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    brand: Mapped[str] = mapped_column(String(16))
+    prefix: Mapped[str] = mapped_column(String(2))
+    last4: Mapped[str] = mapped_column(String(4), index=True)
+    length: Mapped[int] = mapped_column(Integer)
+    expiry: Mapped[int] = mapped_column(Integer, index=True)
+    rev: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    created_by: Mapped[str] = mapped_column(String(254))
+
+    @property
+    def masked(self) -> str:
+        """The card number as it may be shown."""
+        return mask(self.prefix, self.last4, self.length)
+
+    @property
+    def expires(self) -> Expiry:
+        """The card's expiry as a value."""
+        return Expiry.from_key(self.expiry)
+
+
+class Ticket(Base):
+    """A form that was answered once and can't be again.
+
+    ``digest`` is SHA-256 of the ticket in the form, ``public_id`` the customer
+    the answer was about, ``summary`` what the page after a deletion shows.
+    """
+
+    __tablename__ = "form_ticket"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    login_id: Mapped[str] = mapped_column(String(64), index=True)
+    public_id: Mapped[str] = mapped_column(String(32))
+    summary: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[int] = mapped_column(BigInteger, index=True)

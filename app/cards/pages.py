@@ -1,0 +1,144 @@
+"""Making the card pages: forms for this login, and the templates filled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app, render_template, request, url_for
+
+from app.auth import current_login
+from app.db import work
+from config import Config
+from vault import BRAND_LABELS, Card, Token, Vault
+
+from . import calendar, history, search, service, texts
+from .forms import CardForm, DeleteForm, EditForm
+from .models import Customer
+from .tickets import Tickets
+
+
+def now() -> int:
+    """The site's clock, seconds since 1970 UTC."""
+    at: int = current_app.extensions["clock"]()
+    return at
+
+
+def vault() -> Vault:
+    """The site's vault."""
+    opened: Vault = current_app.extensions["vault"]
+    return opened
+
+
+def tickets() -> Tickets:
+    """The form tickets of this login."""
+    settings = _settings()
+    keys = [*settings.secret_key_fallbacks, settings.secret_key]
+    return Tickets(keys, str(current_login().id))
+
+
+def describe(customer: Customer) -> Card | str:
+    """The customer's card, or the text that says why the vault can't tell."""
+    return service.describe(vault(), work().vault_db, customer)
+
+
+def list_args() -> dict[str, Any]:
+    """The list's parameters in this page's address, for 戻る to keep."""
+    return search.Query.read(request.args).args()
+
+
+def card_form() -> CardForm:
+    """The form of a new card, with what was sent."""
+    return CardForm(now=now(), luhn_exempt=_luhn_exempt(), tickets=tickets())
+
+
+def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
+    """The form of a stored card, with what was sent unless ``formdata=None``."""
+    return EditForm(
+        customer,
+        readable=isinstance(card, Card),
+        now=now(),
+        luhn_exempt=_luhn_exempt(),
+        tickets=tickets(),
+        **kwargs,
+    )
+
+
+def delete_form(customer: Customer) -> DeleteForm:
+    """The empty deletion form beside the edit form."""
+    return DeleteForm(formdata=None, data={"rev": customer.rev}, tickets=tickets())
+
+
+def list_page(form: CardForm) -> str:
+    """The list with its search, and ``form`` below it."""
+    query, at = search.Query.read(request.args), now()
+    return render_template(
+        "cards/index.html",
+        form=form,
+        query=query,
+        found=search.find(work().site, query, at),
+        badge=lambda customer: calendar.badge(customer.expires, at),
+        brands=BRAND_LABELS,
+        texts=texts,
+    )
+
+
+def edit_page(
+    customer: Customer,
+    card: Card | str,
+    form: EditForm,
+    deletion: DeleteForm | None = None,
+) -> str:
+    """The edit page with its two forms and the history."""
+    entries = vault().history(work().vault_db, Token(customer.token))
+    return render_template(
+        "cards/edit.html",
+        customer=customer,
+        problem=card if isinstance(card, str) else "",
+        form=form,
+        deletion=deletion or delete_form(customer),
+        changes=history.changes(entries),
+        badge=calendar.badge(customer.expires, now()),
+        back=list_args(),
+        brands=BRAND_LABELS,
+        texts=texts,
+    )
+
+
+def done_page(template: str, customer: Customer) -> str:
+    """A completion page, with a warning for every card that looks the same."""
+    likely = service.likely(
+        work().site, customer.prefix, customer.last4, customer.expiry, but=customer
+    )
+    return render_template(
+        template,
+        summary=service.summary(customer),
+        warnings=[warning(other) for other in likely],
+        back=list_args(),
+    )
+
+
+def not_found_page() -> str:
+    """One page for unknown, deleted and foreign addresses."""
+    return render_template(
+        "errors/error.html",
+        code=404,
+        heading=texts.NOT_FOUND,
+        advice=texts.NOT_FOUND_ADVICE,
+    )
+
+
+def warning(customer: Customer) -> dict[str, str]:
+    """The duplicate warning about ``customer``, and where to look."""
+    return {
+        "text": texts.likeness(customer.name),
+        "url": url_for("cards.edit", public_id=customer.public_id),
+    }
+
+
+def _luhn_exempt() -> frozenset[str]:
+    return frozenset({"unionpay"} if _settings().luhn_exempt_unionpay else ())
+
+
+def _settings() -> Config:
+    settings: Config = current_app.extensions["settings"]
+    return settings

@@ -1,0 +1,127 @@
+"""The list: what was asked for, and the page that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import Session
+
+from . import calendar
+from .folding import MAX_SHOWN_DIGITS, digits_of, has_unseen, phone_of, search_key
+from .models import Customer
+
+PAGE_SIZE = 50
+MAX_PAGE = 99_999
+MAX_QUERY = 100
+
+SORTS: dict[str, Any] = {
+    "name": Customer.name_folded,
+    "expiry": Customer.expiry,
+    "updated": Customer.updated_at,
+}
+DEFAULT_SORT = "-updated"
+EXPIRY_FILTERS = ("expired", "soon")
+
+
+def cut(query: str) -> str:
+    """A card number typed into the search, as its last four digits."""
+    digits = digits_of(query)
+    return digits[-4:] if len(digits) > MAX_SHOWN_DIGITS else query
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-``
+    turned round), ``page`` from 1, ``expiry`` one of EXPIRY_FILTERS or empty."""
+
+    q: str = ""
+    sort: str = DEFAULT_SORT
+    page: int = 1
+    expiry: str = ""
+
+    @classmethod
+    def read(cls, args: Mapping[str, str]) -> Query:
+        """Read the address; whatever is not understood is left out."""
+        sort, expiry = args.get("sort", ""), args.get("expiry", "")
+        page, q = args.get("page", ""), args.get("q", "").strip()[:MAX_QUERY]
+        known = page.isascii() and page.isdigit() and len(page) <= len(str(MAX_PAGE))
+        return cls(
+            q="" if has_unseen(q) else cut(q),
+            sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
+            page=max(int(page), 1) if known else 1,
+            expiry=expiry if expiry in EXPIRY_FILTERS else "",
+        )
+
+    def args(self, **changes: Any) -> dict[str, Any]:
+        """The address's parameters, ``changes`` made, without the defaults."""
+        wanted, plain = replace(self, **changes), Query()
+        return {
+            name: getattr(wanted, name)
+            for name in ("q", "sort", "page", "expiry")
+            if getattr(wanted, name) != getattr(plain, name)
+        }
+
+    def sorted_by(self, key: str) -> dict[str, Any]:
+        """The parameters that sort by ``key``, or turn that order round."""
+        return self.args(sort=f"-{key}" if self.sort == key else key, page=1)
+
+    def direction(self, key: str) -> str:
+        """``ascending``, ``descending`` or ``none``: the word ARIA has for it."""
+        if self.sort.removeprefix("-") != key:
+            return "none"
+        return "descending" if self.sort.startswith("-") else "ascending"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Up to 50 customers, and whether more follow (never how many: counting a
+    million rows costs more than showing fifty)."""
+
+    customers: Sequence[Customer]
+    more: bool
+
+
+def find(site: Session, query: Query, now: int) -> Page:
+    """The page of customers ``query`` asks for at ``now`` (seconds UTC)."""
+    rows = site.scalars(
+        _select(query, now).offset((query.page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)
+    ).all()
+    return Page(rows[:PAGE_SIZE], len(rows) > PAGE_SIZE)
+
+
+def find_all(site: Session, query: Query, now: int) -> Sequence[Customer]:
+    """Every customer ``query`` matches, whatever its page."""
+    return site.scalars(_select(query, now)).all()
+
+
+def _select(query: Query, now: int) -> Select[Customer]:
+    column = SORTS[query.sort.removeprefix("-")]
+    turned = query.sort.startswith("-")
+    order = (column.desc(), Customer.id.desc()) if turned else (column, Customer.id)
+    return select(Customer).where(*_conditions(query, now)).order_by(*order)
+
+
+def _conditions(query: Query, now: int) -> list[ColumnElement[bool]]:
+    conditions = []
+    this_month = calendar.month_key(now)
+    if query.expiry == "expired":
+        conditions.append(Customer.expiry < this_month)
+    if query.expiry == "soon":
+        last = calendar.month_key(now, later=calendar.SOON_MONTHS - 1)
+        conditions.append(Customer.expiry.between(this_month, last))
+    if query.q:
+        conditions.append(_matches(query.q))
+    return conditions
+
+
+def _matches(q: str) -> ColumnElement[bool]:
+    ways = [Customer.name_folded.contains(search_key(q), autoescape=True)]
+    digits = phone_of(q).replace("-", "")
+    if digits.isascii() and digits.isdigit():
+        ways.append(Customer.phone_digits.contains(digits))
+        # Four digits alone may also be the end of a card number.
+        ways.append(Customer.last4 == digits)
+    return or_(*ways)

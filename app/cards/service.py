@@ -1,0 +1,213 @@
+"""Registering, changing and deleting, across the vault and the site.
+
+Nothing here commits: the caller does, vault first, but the site first when a
+card is deleted, so that a crash leaves at worst a card no customer refers to.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.orm import Session
+
+from vault import Actor, Card, Expiry, Pan, Token, Vault, random_letters
+from vault.errors import IntegrityFault, UnknownToken
+
+from . import texts
+from .folding import digits_of, search_key
+from .models import Customer
+
+PUBLIC_ID_LETTERS = 24
+MAX_LIKELY = 3
+
+
+class Conflict(Exception):
+    """Somebody else changed or deleted the customer first."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What an operator entered, checked; None keeps what is stored."""
+
+    name: str
+    phone: str
+    pan: Pan | None
+    expiry: Expiry | None
+
+
+def new_public_id() -> str:
+    """A random name for a customer in addresses (104 bits, no digit)."""
+    return random_letters(PUBLIC_ID_LETTERS)
+
+
+def register(
+    site: Session,
+    vault: Vault,
+    vault_db: Connection,
+    entry: Entry,
+    public_id: str,
+    by: Actor,
+    now: int,
+) -> Customer:
+    """Seal a new customer's card, then write the customer.
+
+    Raises ValueError when ``entry`` lacks the number or the expiry.
+    """
+    if entry.pan is None or entry.expiry is None:
+        raise ValueError("a new card needs a number and an expiry")
+    token = vault.tokenize(vault_db, entry.pan, entry.expiry, by)
+    customer = Customer(
+        public_id=public_id,
+        token=token,
+        rev=1,
+        created_at=now,
+        updated_at=now,
+        created_by=by.name,
+        **_written(entry.name, entry.phone),
+        **_shown_of(entry.pan),
+        expiry=entry.expiry.key,
+    )
+    site.add(customer)
+    detail = {"name_after": entry.name, "phone_after": entry.phone}
+    vault.record(vault_db, "customer.registered", by, subject=token, detail=detail)
+    return customer
+
+
+def change(
+    site: Session,
+    vault: Vault,
+    vault_db: Connection,
+    customer: Customer,
+    entry: Entry,
+    by: Actor,
+    now: int,
+) -> Token | None:
+    """Write an operator's changes over the ``customer`` he was shown.
+
+    Returns the token of the card that was replaced, for the caller to delete
+    after the commit.  Raises Conflict when the customer is no longer as loaded.
+    """
+    token, replaced = Token(customer.token), None
+    values = {**_written(entry.name, entry.phone), "rev": customer.rev + 1}
+    expiry = entry.expiry or customer.expires
+    if entry.pan:
+        token, replaced = _replace(vault, vault_db, token, entry.pan, expiry, by)
+        values |= {"token": token, **_shown_of(entry.pan)}
+    elif expiry != customer.expires:
+        vault.set_expiry(vault_db, token, expiry, by)
+    detail = _differences(customer, entry)
+    if detail:
+        vault.record(vault_db, "customer.updated", by, subject=token, detail=detail)
+    _overwrite(site, customer, values | {"expiry": expiry.key, "updated_at": now})
+    return replaced
+
+
+def remove(
+    site: Session, vault: Vault, vault_db: Connection, customer: Customer, by: Actor
+) -> None:
+    """Delete a customer and the card; the caller commits the site first.
+
+    Raises Conflict when the customer is no longer as loaded.
+    """
+    gone = site.execute(
+        delete(Customer).where(Customer.id == customer.id, Customer.rev == customer.rev)
+    )
+    if not gone.rowcount:  # type: ignore[attr-defined]
+        raise Conflict
+    token = Token(customer.token)
+    with suppress(UnknownToken):  # purged earlier: there is nothing left to delete
+        vault.delete(vault_db, token, by)
+    detail = {"name_before": customer.name, "phone_before": customer.phone}
+    vault.record(vault_db, "customer.deleted", by, subject=token, detail=detail)
+
+
+def find(site: Session, public_id: str) -> Customer | None:
+    """The customer an address names."""
+    # PostgreSQL refuses to be asked about a NUL.
+    if not (public_id.isascii() and public_id.isalpha()):
+        return None
+    return site.scalar(select(Customer).where(Customer.public_id == public_id))
+
+
+def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | str:
+    """The customer's card as the vault has it, or the text that says why the
+    vault can't tell."""
+    try:
+        return vault.describe(vault_db, Token(customer.token))
+    except IntegrityFault:
+        return texts.CARD_DAMAGED
+    except UnknownToken:
+        return texts.CARD_GONE
+
+
+def summary(customer: Customer) -> dict[str, str]:
+    """What a completion page shows of a customer."""
+    return {
+        texts.NAME: customer.name,
+        texts.PHONE: customer.phone,
+        texts.NUMBER: customer.masked,
+    }
+
+
+def likely(
+    site: Session, prefix: str, last4: str, expiry: int, *, but: Customer | None = None
+) -> list[Customer]:
+    """Customers (at most three, newest first) whose cards look the same; with
+    ``but``, of its brand and not itself."""
+    query = select(Customer).where(
+        Customer.last4 == last4, Customer.prefix == prefix, Customer.expiry == expiry
+    )
+    if but is not None:
+        query = query.where(Customer.id != but.id, Customer.brand == but.brand)
+    return list(site.scalars(query.order_by(Customer.id.desc()).limit(MAX_LIKELY)))
+
+
+def _replace(
+    vault: Vault, vault_db: Connection, old: Token, pan: Pan, expiry: Expiry, by: Actor
+) -> tuple[Token, Token | None]:
+    try:
+        return vault.replace(vault_db, old, pan, expiry, by), old
+    except UnknownToken:
+        return vault.tokenize(vault_db, pan, expiry, by), None
+
+
+def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
+    # One conditional UPDATE, never read-then-write: of two operators one wins.
+    done = site.execute(
+        update(Customer)
+        .where(Customer.id == customer.id, Customer.rev == customer.rev)
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+    if not done.rowcount:  # type: ignore[attr-defined]
+        raise Conflict
+    site.expire(customer)
+
+
+def _written(name: str, phone: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "name_folded": search_key(name),
+        "phone": phone,
+        "phone_digits": digits_of(phone),
+    }
+
+
+def _shown_of(pan: Pan) -> dict[str, str | int]:
+    return {
+        "brand": pan.brand.name,
+        "prefix": pan.prefix,
+        "last4": pan.last4,
+        "length": pan.length,
+    }
+
+
+def _differences(customer: Customer, entry: Entry) -> dict[str, str]:
+    detail: dict[str, str] = {}
+    for field in ("name", "phone"):
+        before, after = getattr(customer, field), getattr(entry, field)
+        if before != after:
+            detail |= {f"{field}_before": before, f"{field}_after": after}
+    return detail

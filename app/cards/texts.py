@@ -1,0 +1,86 @@
+"""Every Japanese text of the card pages that code chooses, in one place."""
+
+from __future__ import annotations
+
+NAME = "お客様名"
+PHONE = "電話番号"
+NUMBER = "カード番号"
+NUMBER_CHANGE = "カード番号変更"
+MONTH = "Month"
+YEAR = "Year"
+
+REGISTER_CONFIRM = "登録します。よろしいですか？"
+UPDATE_CONFIRM = "変更します。よろしいですか？"
+DELETE_CONFIRM = "削除します。よろしいですか？"
+CONFIRM_MISSING = "内容を確認して、チェックを入れてください。"
+
+NAME_EMPTY = "お客様名を入力してください。"
+NAME_LONG = "お客様名は100文字以内で入力してください。"
+NAME_DIGITS = (
+    "お客様名にカード番号またはセキュリティコードと思われる数字が含まれています。"
+)
+NAME_CHARACTERS = "お客様名に使用できない文字が含まれています。"
+
+PHONE_EMPTY = "電話番号を入力してください。"
+PHONE_FORM = (
+    "電話番号は0から始まる10桁または11桁の番号を入力してください"
+    "（ハイフンはあってもなくてもかまいません）。"
+)
+
+NUMBER_REASONS = {
+    "empty": "カード番号を入力してください。",
+    "not_digits": "カード番号は数字で入力してください。",
+    "brand": "このカードブランドは登録できません。",
+    "length": "カード番号の桁数が正しくありません。",
+    "check_digit": "カード番号が正しくありません。入力内容をご確認ください。",
+}
+NUMBER_AGAIN = "カード番号は安全のため再入力してください。"
+NUMBER_NEEDED = (
+    "登録済みのカード番号を確認できないため、新しいカード番号も入力してください。"
+)
+
+EXPIRY_REASONS = {
+    "empty": "有効期限を入力してください。",
+    "half": "有効期限は月と年の両方を入力してください。",
+    "month": "有効期限の月は01〜12で入力してください。",
+    "year": "有効期限の年は西暦（例：2030）で入力してください。",
+    "past": "有効期限が切れています。",
+    "far": "有効期限の年を確認してください。",
+}
+EXPIRY_NEEDED = "新しいカード番号の有効期限を入力してください。"
+
+UNCHANGED = "変更された項目がありません。"
+CONFLICT = "他の担当者が先に更新しました。最新の内容を確認してください。"
+NOT_FOUND = "指定されたクレジットカード情報は見つかりません。"
+NOT_FOUND_ADVICE = (
+    "削除されたか、アドレスが誤っている可能性があります。一覧から選び直してください。"
+)
+STALE_FORM = "画面が古くなっています。もう一度入力してください。"
+
+CARD_DAMAGED = (
+    "登録済みのカード番号を確認できません。"
+    "新しいカード番号への変更、または削除はできます。"
+    "お手数ですが管理者へお知らせください。"
+)
+CARD_GONE = "このカード番号は保管されていません。新しいカード番号への変更、または削除はできます。"
+
+
+def likeness(name: str) -> str:
+    """The warning that a card like this one is stored already."""
+    return f"同じと思われるカードが登録されています（{name}様）。"
+
+
+EXPIRED = "期限切れ"
+EXPIRES_SOON = "期限間近"
+
+CSV_HEADINGS = (NAME, PHONE, NUMBER, "カードブランド", "有効期限", "更新日時")
+
+HISTORY_EVENTS = {
+    "card.registered": "カード番号の登録",
+    "card.replaced": "カード番号の変更",
+    "card.expiry_changed": "有効期限の変更",
+    "customer.registered": "お客様の登録",
+    "customer.updated": "お客様情報の変更",
+}
+HISTORY_FIELDS = {"name": NAME, "phone": PHONE}
+DAMAGED_ROW = "（確認できません）"

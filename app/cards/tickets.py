@@ -1,0 +1,91 @@
+"""One-time form tickets: a form sent twice, or twenty times at once, is one act."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from itsdangerous import BadSignature, Signer
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from vault import random_letters
+
+from .models import Ticket
+
+KEEP_SECONDS = 24 * 3600
+SHOWN_SECONDS = 15 * 60
+
+
+class Tickets:
+    """The tickets of the forms shown to one login.
+
+    ``keys`` sign them, the newest last; ``login`` is the login's id.
+    """
+
+    def __init__(self, keys: Sequence[str], login: str) -> None:
+        self._login = login
+        self._signer = Signer(
+            keys,
+            salt=f"cards.ticket.{login}",
+            key_derivation="hmac",
+            digest_method=hashlib.sha512,
+        )
+
+    def new(self) -> str:
+        """A fresh ticket."""
+        return self._signer.sign(random_letters()).decode()
+
+    def are_ours(self, ticket: str) -> bool:
+        """Say whether ``ticket`` was made for this very login."""
+        try:
+            self._signer.unsign(ticket)
+        except BadSignature:
+            return False
+        return True
+
+    def answered(self, site: Session, ticket: str) -> str | None:
+        """The public id of the customer this form was about, if it was answered."""
+        row = site.get(Ticket, _digest(ticket))
+        return row.public_id if row and row.login_id == self._login else None
+
+    def claim(
+        self, site: Session, ticket: str, public_id: str, now: int
+    ) -> Ticket | None:
+        """Mark the form as answered, or return None when another request has.
+
+        The insert decides: of any number at once only one goes in, and the
+        others wait for its commit.
+        """
+        site.execute(delete(Ticket).where(Ticket.created_at < now - KEEP_SECONDS))
+        row = Ticket(
+            digest=_digest(ticket),
+            login_id=self._login,
+            public_id=public_id,
+            summary="",
+            created_at=now,
+        )
+        try:
+            with site.begin_nested():
+                site.add(row)
+        except IntegrityError:
+            return None
+        return row
+
+    def deleted(self, site: Session, now: int) -> dict[str, str] | None:
+        """The summary of this login's last deletion, for a quarter of an hour."""
+        summary = site.scalar(
+            select(Ticket.summary)
+            .where(Ticket.login_id == self._login, Ticket.summary != "")
+            .where(Ticket.created_at > now - SHOWN_SECONDS)
+            .order_by(Ticket.created_at.desc())
+            .limit(1)
+        )
+        shown: dict[str, str] | None = json.loads(summary) if summary else None
+        return shown
+
+
+def _digest(ticket: str) -> str:
+    return hashlib.sha256(ticket.encode()).hexdigest()

@@ -1,0 +1,228 @@
+"""The card pages' views: each reads the request, asks the service, answers."""
+
+from __future__ import annotations
+
+import json
+
+from flask import (
+    Blueprint,
+    Response,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest
+
+from app.auth import acting
+from app.db import work
+from vault import checkpoint
+
+from . import calendar, export, pages, search, service, texts
+from .forms import CardForm, DeleteForm, EditForm
+from .models import Customer
+
+blueprint = Blueprint("cards", __name__)
+
+SEE_OTHER = 303
+
+
+class NotFound(Exception):
+    """The address names no customer, or none any more."""
+
+
+@blueprint.errorhandler(NotFound)
+def not_found(_error: NotFound) -> ResponseReturnValue:
+    """Answer unknown, deleted and foreign addresses alike."""
+    return pages.not_found_page(), 404
+
+
+@blueprint.before_request
+def refuse_doubled_fields() -> None:
+    """No browser sends a field of these forms twice."""
+    if any(len(values) > 1 for _, values in request.form.lists()):
+        raise BadRequest
+
+
+@blueprint.get("/cards")
+def index() -> ResponseReturnValue:
+    """The list with its search, and the empty form below it."""
+    typed = request.args.get("q", "")
+    if search.cut(typed) != typed:
+        return redirect(url_for(".index", **pages.list_args()), SEE_OTHER)
+    return pages.list_page(pages.card_form())
+
+
+@blueprint.post("/cards")
+def register() -> ResponseReturnValue:
+    """Register a card; a form answered before leads where its answer did."""
+    form = pages.card_form()
+    public_id = pages.tickets().answered(work().site, form.ticket_shown)
+    if public_id is None:
+        if not form.validate():
+            return pages.list_page(form), 422
+        public_id = _register(form)
+    return redirect(url_for(".registered", public_id=public_id), SEE_OTHER)
+
+
+@blueprint.get("/cards/<public_id>/registered")
+def registered(public_id: str) -> ResponseReturnValue:
+    """登録完了しました。 with the masked card."""
+    return pages.done_page("cards/registered.html", _customer(public_id))
+
+
+@blueprint.get("/cards/<public_id>/edit")
+def edit(public_id: str) -> ResponseReturnValue:
+    """The edit page; 更新 and 削除 are two forms on it."""
+    customer = _customer(public_id)
+    card = pages.describe(customer)
+    return pages.edit_page(customer, card, pages.edit_form(customer, card))
+
+
+@blueprint.post("/cards/<public_id>/edit")
+def change_or_delete(public_id: str) -> ResponseReturnValue:
+    """Change a customer, or delete it when 削除 was pressed."""
+    try:
+        if request.form.get("act") == "delete":
+            return _delete(public_id)
+        return _change(public_id)
+    except service.Conflict:
+        return _conflict(public_id)
+
+
+@blueprint.get("/cards/<public_id>/updated")
+def updated(public_id: str) -> ResponseReturnValue:
+    """更新完了しました。 with the masked card."""
+    return pages.done_page("cards/updated.html", _customer(public_id))
+
+
+@blueprint.get("/cards/deleted")
+def deleted() -> ResponseReturnValue:
+    """削除完了しました。 with what was deleted; without a deletion, the list."""
+    summary = pages.tickets().deleted(work().site, pages.now())
+    back = pages.list_args()
+    if summary is None:
+        return redirect(url_for(".index", **back), SEE_OTHER)
+    return render_template("cards/deleted.html", summary=summary, back=back)
+
+
+@blueprint.get("/cards/likeness")
+def likeness() -> Response:
+    """The stored cards that look like one being typed, as JSON.
+
+    Takes what a mask shows and no more: ``prefix``, ``last4``, ``expiry``.
+    """
+    parts = [request.args.get(name, "") for name in ("prefix", "last4", "expiry")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        return jsonify(likely=[])
+    prefix, last4, expiry = parts[0][:2], parts[1][-4:], int(parts[2][:6])
+    found = service.likely(work().site, prefix, last4, expiry)
+    return jsonify(likely=[pages.warning(customer) for customer in found])
+
+
+@blueprint.get("/cards.csv")
+def masked_csv() -> Response:
+    """The list that is shown, all its pages, as masked CSV; the trail says so."""
+    query = search.Query.read(request.args)
+    customers = search.find_all(work().site, query, pages.now())
+    detail = {"rows": str(len(customers)), "q": query.q, "expiry": query.expiry}
+    pages.vault().record(
+        work().vault_db, "cards.exported_masked", acting(), detail=detail
+    )
+    day = calendar.japan_date(pages.now()).replace("/", "")
+    return Response(
+        export.masked_csv(customers),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="cards-{day}.csv"'},
+    )
+
+
+@blueprint.post("/cards/still-here")
+def still_here() -> ResponseReturnValue:
+    """続ける was pressed: being asked is what keeps the login."""
+    return "", 204
+
+
+def _register(form: CardForm) -> str:
+    site, now = work().site, pages.now()
+    public_id, ticket = service.new_public_id(), form.ticket_shown
+    # The ticket first: whoever loses must not have sealed anything.
+    if not pages.tickets().claim(site, ticket, public_id, now):
+        return pages.tickets().answered(site, ticket) or public_id
+    service.register(
+        site, pages.vault(), work().vault_db, form.entry, public_id, acting(), now
+    )
+    return public_id
+
+
+def _change(public_id: str) -> ResponseReturnValue:
+    site, customer = work().site, _customer(public_id)
+    card = pages.describe(customer)
+    form = pages.edit_form(customer, card)
+    if not pages.tickets().answered(site, form.ticket_shown):
+        _require_newest(form, customer)
+        if not form.validate():
+            return pages.edit_page(customer, card, form), 422
+        if pages.tickets().claim(site, form.ticket_shown, public_id, pages.now()):
+            _write(customer, form)
+    done = url_for(".updated", public_id=public_id, **pages.list_args())
+    return redirect(done, SEE_OTHER)
+
+
+def _write(customer: Customer, form: EditForm) -> None:
+    vault, by = pages.vault(), acting()
+    replaced = service.change(
+        work().site, vault, work().vault_db, customer, form.entry, by, pages.now()
+    )
+    if replaced is not None:
+        old = replaced
+        work().afterwards(lambda db: vault.delete(db, old, by))
+        work().once_committed(lambda: checkpoint(vault.engine))
+
+
+def _delete(public_id: str) -> ResponseReturnValue:
+    form = DeleteForm(tickets=pages.tickets())
+    site, ticket = work().site, form.ticket_shown
+    if not pages.tickets().answered(site, ticket):
+        customer = _customer(public_id)
+        _require_newest(form, customer)
+        if not form.validate():
+            card = pages.describe(customer)
+            empty = pages.edit_form(customer, card, formdata=None)
+            return pages.edit_page(customer, card, empty, form), 422
+        claimed = pages.tickets().claim(site, ticket, public_id, pages.now())
+        if claimed:
+            claimed.summary = json.dumps(service.summary(customer))
+            _remove(customer)
+    return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
+
+
+def _remove(customer: Customer) -> None:
+    vault = pages.vault()
+    work().site_first()
+    service.remove(work().site, vault, work().vault_db, customer, acting())
+    work().once_committed(lambda: checkpoint(vault.engine))
+
+
+def _conflict(public_id: str) -> ResponseReturnValue:
+    """The newest state, after undoing whatever this request had begun."""
+    work().release()
+    customer = _customer(public_id)
+    card = pages.describe(customer)
+    form = pages.edit_form(customer, card, formdata=None)
+    form.form_errors.append(texts.CONFLICT)
+    return pages.edit_page(customer, card, form), 409
+
+
+def _require_newest(form: EditForm | DeleteForm, customer: Customer) -> None:
+    if form.rev.data != str(customer.rev):
+        raise service.Conflict
+
+
+def _customer(public_id: str) -> Customer:
+    customer = service.find(work().site, public_id)
+    if customer is None:
+        raise NotFound
+    return customer

@@ -1,0 +1,263 @@
+"""Administration by command: ``flask --app wsgi operators|sessions|migrate``."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import sys
+from typing import NoReturn
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import select
+
+from vault import Actor, Vault
+from vault.migrations import HISTORY as VAULT_HISTORY
+
+from .auth import logins, passwords, service
+from .auth.forms import is_address, typed_address
+from .auth.models import Address, Login, Operator
+from .db import work
+from .migrations import HISTORY
+
+FIRST_PASSWORD_BYTES = 12
+MAX_LOGIN_ID = 64
+EXIT_FOUND, EXIT_USAGE = 1, 2
+
+operators = AppGroup("operators", help="Who may log in.")
+sessions = AppGroup("sessions", help="Who is logged in.")
+
+
+def _example(line: str) -> str:
+    return f"\b\nExample:\n  flask --app wsgi {line}"
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands."""
+    for command in (operators, sessions, migrate):
+        app.cli.add_command(command)
+
+
+@operators.command(epilog=_example("operators add taro --name 太郎 --email taro@example.co.jp"))
+@click.argument("login_id")
+@click.option("--name", required=True, help="The person's name.")
+@click.option("--email", "emails", multiple=True, required=True, help="An address codes may go to; give it again for more.")
+@click.option("--password-stdin", is_flag=True, help="Read the first password from standard input.")
+@click.option("--no-change", is_flag=True, help="Don't ask for a new password at the first login.")
+def add(login_id: str, name: str, emails: tuple[str, ...], password_stdin: bool, no_change: bool) -> None:
+    """Add an operator; without --password-stdin a random first password is
+    printed once."""
+    addresses = [_address(email) for email in emails]
+    if not login_id.isprintable() or not 1 <= len(login_id) <= MAX_LOGIN_ID or " " in login_id:
+        _fail(f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks", "choose another")
+    if service.by_login_id(work().site, login_id):
+        _fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
+    work().release()
+    password = _given_password(login_id) if password_stdin else _random_password()
+    new_hash = current_app.extensions["hasher"].hash(password)
+    service.add_operator(
+        work().site, login_id, name, addresses, new_hash, must_change=not no_change, now=_now()
+    )
+    _done("operator.added", login_id)
+    click.echo(f"added {login_id}")
+    if not password_stdin:
+        _show_once(password)
+
+
+@operators.command("list", epilog=_example("operators list"))
+def list_operators() -> None:
+    """Show every operator: login ID, name, state, addresses."""
+    for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
+        bound = " ".join(address.address for address in operator.addresses)
+        click.echo(f"{operator.login_id}\t{operator.name}\t{_state(operator)}\t{bound}")
+
+
+@operators.command(epilog=_example("operators disable taro"))
+@click.argument("login_id")
+def disable(login_id: str) -> None:
+    """Keep an operator out from his next request on."""
+    operator = _operator(login_id)
+    operator.disabled_at = _now()
+    logins.end_all(work().site, operator.id)
+    _done("operator.disabled", login_id)
+    click.echo(f"disabled {login_id}")
+
+
+@operators.command(epilog=_example("operators enable taro"))
+@click.argument("login_id")
+def enable(login_id: str) -> None:
+    """Let a disabled operator, or one unused for 90 days, in again."""
+    operator = _operator(login_id)
+    operator.disabled_at, operator.used_at = 0, _now()
+    _done("operator.enabled", login_id)
+    click.echo(f"enabled {login_id}")
+
+
+@operators.command(epilog=_example("operators unlock taro"))
+@click.argument("login_id")
+def unlock(login_id: str) -> None:
+    """Lift a lock after too many failures."""
+    service.unlock(_operator(login_id))
+    _done("operator.unlocked", login_id)
+    click.echo(f"unlocked {login_id}")
+
+
+@operators.command("reset-password", epilog=_example("operators reset-password taro"))
+@click.argument("login_id")
+def reset_password(login_id: str) -> None:
+    """Print a new first password once; the old one and every login are dead."""
+    operator_id = _operator(login_id).id
+    work().release()
+    password = _random_password()
+    new_hash = current_app.extensions["hasher"].hash(password)
+    operator = work().site.get_one(Operator, operator_id)
+    service.set_password(work().site, operator, new_hash, _now())
+    operator.must_change, operator.first_password_until = True, _now() + service.DAY
+    service.unlock(operator)
+    logins.end_all(work().site, operator.id)
+    _done("operator.password_reset", login_id)
+    click.echo(f"reset {login_id}")
+    _show_once(password)
+
+
+@operators.command("add-email", epilog=_example("operators add-email taro taro@example.co.jp"))
+@click.argument("login_id")
+@click.argument("address")
+def add_email(login_id: str, address: str) -> None:
+    """Bind one more address to an operator."""
+    operator, address = _operator(login_id), _address(address)
+    if any(bound.address.casefold() == address.casefold() for bound in operator.addresses):
+        _fail(f"{address} is bound to {login_id} already", "see flask --app wsgi operators list")
+    operator.addresses.append(Address(address=address))
+    _done("operator.address_added", login_id)
+    click.echo(f"bound {address} to {login_id}")
+
+
+@operators.command("remove-email", epilog=_example("operators remove-email taro taro@example.co.jp"))
+@click.argument("login_id")
+@click.argument("address")
+def remove_email(login_id: str, address: str) -> None:
+    """Unbind an address from an operator."""
+    operator = _operator(login_id)
+    kept = [a for a in operator.addresses if a.address.casefold() != address.casefold()]
+    if len(kept) == len(operator.addresses):
+        _fail(f"{address} is not bound to {login_id}", "see flask --app wsgi operators list")
+    operator.addresses[:] = kept
+    _done("operator.address_removed", login_id)
+    click.echo(f"unbound {address} from {login_id}")
+
+
+@sessions.command("list", epilog=_example("sessions list"))
+def list_sessions() -> None:
+    """Show who is logged in: login ID, step, origin, minutes since last seen."""
+    for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
+        if not logins.is_over(login, _now()):
+            minutes = (_now() - login.seen_at) // 60
+            click.echo(f"{login.operator.login_id}\t{login.step}\t{login.origin}\t{minutes}")
+
+
+@sessions.command("end", epilog=_example("sessions end taro"))
+@click.argument("login_id", required=False)
+@click.option("--all", "everyone", is_flag=True, help="End everyone's.")
+def end_sessions(login_id: str | None, everyone: bool) -> None:
+    """End an operator's login, or everyone's."""
+    if everyone == bool(login_id):
+        _fail("give a login ID or --all", "flask --app wsgi sessions end --help")
+    operator_id = _operator(login_id).id if login_id else None
+    count = logins.end_all(work().site, operator_id)
+    _done("session.ended", login_id or "everyone")
+    click.echo(f"ended {count}")
+
+
+@click.command(epilog=_example("migrate --check"))
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 when something is behind.")
+@with_appcontext
+def migrate(check: bool) -> None:
+    """Bring both databases to what this code needs."""
+    vault: Vault = current_app.extensions["vault"]
+    places = (
+        ("site", HISTORY, current_app.extensions["site_engine"]),
+        ("vault", VAULT_HISTORY, vault.engine),
+    )
+    behind = False
+    for name, history, engine in places:
+        current, head = history.current(engine), history.head()
+        if current != head and not check:
+            history.upgrade(engine)
+        behind |= current != head
+        click.echo(f"{name}\t{current or 'none'}\t{head}")
+    if check and behind:
+        click.echo("behind: run flask --app wsgi migrate", err=True)
+        sys.exit(EXIT_FOUND)
+
+
+def _operator(login_id: str) -> Operator:
+    operator = service.by_login_id(work().site, login_id)
+    if operator is None:
+        _fail(f"no operator has the login ID {login_id}", "see flask --app wsgi operators list")
+    return operator
+
+
+def _address(text: str) -> str:
+    address = typed_address(text)
+    if not is_address(address):
+        _fail(f"{text!r} is not a mail address", "give one like taro@example.co.jp")
+    return address
+
+
+def _given_password(login_id: str) -> str:
+    password = sys.stdin.readline().rstrip("\r\n")
+    words = (login_id, current_app.extensions["settings"].site_name)
+    if passwords.fault(password, words):
+        _fail(
+            "the password is too short, too common or lacks a letter or a digit",
+            "give 15 to 128 characters with letters and digits",
+        )
+    return password
+
+
+def _random_password() -> str:
+    # The ending keeps the rule of a letter and a digit, whatever was drawn.
+    return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
+
+
+def _show_once(password: str) -> None:
+    click.echo(f"first password (shown once, good for 24 hours): {password}")
+
+
+def _state(operator: Operator) -> str:
+    if operator.disabled_at:
+        return "disabled"
+    if operator.locked_until > _now():
+        return "locked"
+    if _now() - operator.used_at > service.UNUSED_SECONDS:
+        return "unused"
+    return "first password" if operator.must_change else "active"
+
+
+def _done(event: str, subject: str) -> None:
+    """Enter the act in the trail and commit both."""
+    vault: Vault = current_app.extensions["vault"]
+    vault.record(work().vault_db, event, _actor(), subject=subject)
+    work().commit()
+
+
+def _actor() -> Actor:
+    try:
+        return Actor(getpass.getuser(), "command")
+    except (KeyError, OSError):
+        return Actor("unknown account", "command")
+
+
+def _now() -> int:
+    seconds: int = current_app.extensions["clock"]()
+    return seconds
+
+
+def _fail(what: str, hint: str) -> NoReturn:
+    click.echo(f"error: {what}", err=True)
+    click.echo(f"hint: {hint}", err=True)
+    sys.exit(EXIT_USAGE)
+
+

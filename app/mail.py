@@ -1,0 +1,149 @@
+"""The code mail: composed here, sent outside the request.
+
+Mail leaves from this process, by threads of its own that begin with the first
+mail.  A code is never written to disk, so what could not be sent when the
+process ends is lost and the operator asks for another.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import smtplib
+import ssl
+import threading
+from email.charset import BASE64, Charset
+from email.mime.text import MIMEText
+
+from flask import Flask, current_app, render_template
+from flask_mail import Connection, Mail, Message
+
+from config import Config
+
+SOCKET_SECONDS = 5
+# Waits before the second, third ... try; then the mail is given up.
+WAITS = (1, 2, 4, 8, 16, 30, 60)
+SENDERS = 4
+DRAIN_SECONDS = 3
+MAX_WAITING = 1000
+
+log = logging.getLogger(__name__)
+
+
+class _CodeMessage(Message):
+    """A plain text message that is ASCII on the wire (base64)."""
+
+    def _mimetext(self, text: str | None, subtype: str = "plain") -> MIMEText:
+        charset = Charset("utf-8")
+        charset.body_encoding = BASE64
+        return MIMEText(text or "", subtype, charset)  # type: ignore[arg-type]
+
+
+class _PatientConnection(Connection):
+    """A connection that gives up after five seconds and checks certificates."""
+
+    def configure_host(self) -> smtplib.SMTP:
+        """Connect as the settings say."""
+        mail = self.mail
+        host = smtplib.SMTP(mail.server, mail.port, timeout=SOCKET_SECONDS)
+        if mail.use_tls:
+            host.starttls(context=ssl.create_default_context())
+        if mail.username and mail.password:
+            host.login(mail.username, mail.password)
+        return host
+
+
+class Outbox:
+    """Sends messages from threads of its own, with retries."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._waiting: queue.Queue[Message] = queue.Queue(MAX_WAITING)
+        self._ending = threading.Event()
+        self._begin = threading.Lock()
+        self._process = 0
+
+    def put(self, message: Message) -> None:
+        """Hand a message over and return at once."""
+        with self._begin:
+            # Threads don't survive a fork: each process begins its own.
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                for _ in range(SENDERS):
+                    threading.Thread(target=self._send_all, daemon=True).start()
+                atexit.register(self._drain)
+        try:
+            self._waiting.put_nowait(message)
+        except queue.Full:
+            log.error("a code mail was dropped: %s are waiting", MAX_WAITING)
+
+    def _send_all(self) -> None:
+        while True:
+            message = self._waiting.get()
+            try:
+                self._send(message)
+            finally:
+                self._waiting.task_done()
+
+    def _send(self, message: Message) -> None:
+        for wait in (*WAITS, None):
+            try:
+                with self._app.app_context(), _PatientConnection(_mail(self._app)) as to:
+                    to.send(message)
+                return
+            except (OSError, smtplib.SMTPException) as error:
+                # Its text may quote the message: the kind of error is enough.
+                log.warning("a code mail was not taken: %s", type(error).__name__)
+            if wait is None or self._ending.wait(wait):
+                break
+        log.error("a code mail was given up")
+
+    def _drain(self) -> None:
+        """At exit, let what is on its way arrive, for three seconds at most."""
+        self._ending.set()
+        done = threading.Thread(target=self._waiting.join, daemon=True)
+        done.start()
+        done.join(DRAIN_SECONDS)
+
+
+def init_app(app: Flask) -> None:
+    """Set up Flask-Mail from the settings, and the outbox."""
+    mail: Config = app.extensions["settings"]
+    app.config.update(
+        MAIL_SERVER=mail.mail.server,
+        MAIL_PORT=mail.mail.port,
+        MAIL_USE_TLS=mail.mail.use_tls,
+        MAIL_USERNAME=mail.mail.username or None,
+        MAIL_PASSWORD=mail.mail.password or None,
+        MAIL_DEFAULT_SENDER=mail.mail.sender,
+    )
+    Mail(app)
+    app.extensions["outbox"] = Outbox(app)
+
+
+def post_code(address: str, code: str) -> None:
+    """Send ``code`` to ``address``, outside the request.  Call it only when what
+    it belongs to is committed."""
+    settings: Config = current_app.extensions["settings"]
+    outbox: Outbox = current_app.extensions["outbox"]
+    body = render_template(
+        "mail/code.txt",
+        product=settings.mail.product,
+        minutes=settings.code_ttl // 60,
+        code=code,
+    )
+    outbox.put(
+        _CodeMessage(
+            subject=settings.mail.subject,
+            recipients=[address],
+            body=body,
+            extra_headers={"Auto-Submitted": "auto-generated"},
+        )
+    )
+
+
+def _mail(app: Flask) -> Mail:
+    mail: Mail = app.extensions["mail"]
+    return mail

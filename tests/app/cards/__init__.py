@@ -1,0 +1,1 @@
+"""The card pages, as an operator meets them."""

@@ -1,0 +1,142 @@
+"""Names, telephone numbers and what may be shown again."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from werkzeug.datastructures import MultiDict
+
+from app.cards.folding import phone_of, search_key, shown
+from app.cards.forms import CardForm
+from app.cards.tickets import Tickets
+from tests.conftest import NOON
+
+
+def errors_of(app: Flask, **typed: str) -> dict[str, object]:
+    """The errors a form with ``typed`` in it has."""
+    with app.test_request_context("/cards", method="POST"):
+        form = CardForm(
+            formdata=MultiDict(typed),
+            now=NOON,
+            luhn_exempt=frozenset(),
+            tickets=Tickets(["key"], "login"),
+            meta={"csrf": False},
+        )
+        form.validate()
+        return dict(form.errors)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "A",
+        "オフィス24",
+        "109号室 山田",
+        "SHIBUYA109",
+        "第2ビル 12345",
+        "髙橋 﨑子",
+        "葛󠄀城",
+        "O'Brien & Söhne",
+        "あ" * 100,
+    ],
+)
+def test_a_name_is_taken(app: Flask, name: str) -> None:
+    """Names of people, shops and rooms pass."""
+    assert "customer_name" not in errors_of(app, customer_name=name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "山田 4810000000020000",
+        "4810-0000-0002-0000",
+        "48１０ 00００ ０００２ 0000",
+        "①②③④⑤⑥⑦⑧⑨①②③",
+        "山田 123",
+        "山田１２３４",
+        "山田太郎（123）",
+        "123",
+        "山田\u200b",
+        "山田\x07",
+    ],
+)
+def test_a_name_is_refused(app: Flask, name: str) -> None:
+    """A card number, a security code or something invisible does not."""
+    assert "customer_name" in errors_of(app, customer_name=name)
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "090-0000-0000",
+        "09000000000",
+        "0312345678",
+        "03 1234 5678",
+        "０９０ー００００ー００００",
+    ],
+)
+def test_a_phone_is_taken(app: Flask, phone: str) -> None:
+    """Ten or eleven digits from 0, in any width, with or without hyphens."""
+    assert "phone" not in errors_of(app, phone=phone)
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "123",
+        "190-0000-0000",
+        "090-0000-00000",
+        "090--000-0000",
+        "-0312345678",
+        "０９０abc",
+        "03²2345678",
+    ],
+)
+def test_a_phone_is_refused(app: Flask, phone: str) -> None:
+    """Anything else is not."""
+    assert "phone" in errors_of(app, phone=phone)
+
+
+def test_a_validated_form_holds_no_digits(app: Flask) -> None:
+    """After ``validate`` the boxes are empty, whatever came out."""
+    with app.test_request_context("/cards", method="POST"):
+        form = CardForm(
+            formdata=MultiDict({"card_number_1": "4810000000020000"}),
+            now=NOON,
+            luhn_exempt=frozenset(),
+            tickets=Tickets(["key"], "login"),
+            meta={"csrf": False},
+        )
+        form.validate()
+
+    assert [(box.data, box.raw_data) for box in form.boxes] == [("", [])] * 4
+    assert form.pan is None
+
+
+def test_folding_is_for_comparing() -> None:
+    """Kana, width, case and blanks fall together; hyphens of a phone become one."""
+    assert search_key("ﾔﾏﾀﾞ　タロウ") == search_key("やまだ たろう")
+    assert phone_of("03‐1234−5678") == "03-1234-5678"
+
+
+@pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        ("A", "A"),
+        ("090-1234-5678", "090-1234-5678"),
+        ("4810000000020000", ""),
+        ("٤٨١٠٠٠٠٠٠٠٠٢", ""),
+    ],
+)
+def test_only_harmless_text_is_shown_again(typed: str, again: str) -> None:
+    """Twelve digits of any script and more are not shown."""
+    assert shown(typed) == again
+
+
+def test_a_ticket_is_good_for_its_login_alone() -> None:
+    """Signed per login; older keys still count."""
+    ticket = Tickets(["old"], "mine").new()
+
+    assert Tickets(["old", "new"], "mine").are_ours(ticket)
+    assert not Tickets(["old", "new"], "other").are_ours(ticket)
+    assert not Tickets(["new"], "mine").are_ours(ticket)

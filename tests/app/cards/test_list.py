@@ -1,0 +1,239 @@
+"""クレジットカード情報の一覧: search, order, pages, badges, CSV, look-ups."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.cards import service
+from tests.conftest import FakeClock
+from vault import Actor, Expiry, Pan
+
+from .desk import Desk
+
+AMEX = "378282246310005"
+VISA = "4810000000020000"
+
+
+def stock(desk: Desk, *customers: tuple[str, str, str, int]) -> None:
+    """Register (name, phone, number, expiry YYYYMM) without the pages."""
+    by, now = Actor("taro", "192.0.2.1"), desk.vault.clock()
+    with (
+        Session(desk.app.extensions["site_engine"]) as site,
+        desk.vault.engine.begin() as db,
+    ):
+        for name, phone, number, expiry in customers:
+            entry = service.Entry(
+                name, phone, Pan.parse(number), Expiry.from_key(expiry)
+            )
+            public_id = service.new_public_id()
+            service.register(site, desk.vault, db, entry, public_id, by, now)
+        site.commit()
+
+
+def names(desk: Desk, address: str) -> list[str]:
+    """The names the list shows at ``address``, in its order."""
+    assert desk.open(address).status_code == 200
+    return re.findall(r'class="name"[^>]*>([^<]*)<', desk.page)
+
+
+@pytest.fixture
+def three(desk: Desk) -> Desk:
+    """Three customers, registered in this order."""
+    stock(
+        desk,
+        ("ヤマダ商店", "03-1234-5678", VISA, 203001),
+        ("Ｓato 100%", "09011112222", AMEX, 202612),
+        ("すずき", "080-3333-0000", "5555555555554444", 202610),
+    )
+    return desk
+
+
+def test_the_list_shows_the_manuals_columns(three: Desk) -> None:
+    """お客様名, 電話番号, カード番号, 操作, and 編集 in every row."""
+    three.open("/cards")
+
+    for column in ("お客様名", "電話番号", "カード番号", "操作"):
+        assert re.search(rf"<th [^>]*>\s*(<a [^>]*>)?{column}", three.page)
+    assert three.page.count(">編集</a>") == 3
+    assert "48**-****-****-0000" in three.page
+    assert "37**-******-*0005" in three.page
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("やまだ", ["ヤマダ商店"]),
+        ("ﾔﾏﾀﾞ", ["ヤマダ商店"]),
+        ("SATO", ["Ｓato 100%"]),
+        ("スズキ", ["すずき"]),
+        ("100%25", ["Ｓato 100%"]),
+        ("0%25", ["Ｓato 100%"]),
+        ("_", []),
+        ("0312345678", ["ヤマダ商店"]),
+        ("03-1234-5678", ["ヤマダ商店"]),
+        ("０３－１２３４", ["ヤマダ商店"]),
+        ("4444", ["すずき"]),
+        ("0000", ["すずき", "ヤマダ商店"]),
+        ("いない", []),
+    ],
+)
+def test_the_search_finds_by_name_phone_and_last_four(
+    three: Desk, q: str, found: list[str]
+) -> None:
+    """Width, kana and case are folded; % and _ are letters."""
+    assert names(three, f"/cards?q={q}") == found
+
+
+@pytest.mark.parametrize(
+    "q", [VISA, "4810-0000-0002-0000", "４８１００００００００２００００"]
+)
+def test_a_number_in_the_search_is_cut_to_its_last_four(three: Desk, q: str) -> None:
+    """The address with the number is left at once, for one with four digits."""
+    answer = three.open(f"/cards?q={q}&sort=name&_external=1&_scheme=evil")
+
+    assert answer.status_code == 303
+    assert answer.location == "/cards?q=0000&sort=name"
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("name", ["Ｓato 100%", "すずき", "ヤマダ商店"]),
+        ("-name", ["ヤマダ商店", "すずき", "Ｓato 100%"]),
+        ("expiry", ["すずき", "Ｓato 100%", "ヤマダ商店"]),
+        ("-expiry", ["ヤマダ商店", "Ｓato 100%", "すずき"]),
+        ("updated", ["ヤマダ商店", "Ｓato 100%", "すずき"]),
+        ("nonsense", ["すずき", "Ｓato 100%", "ヤマダ商店"]),
+    ],
+)
+def test_the_order_is_as_asked(three: Desk, sort: str, order: list[str]) -> None:
+    """The three orders and their turns; otherwise the newest first."""
+    assert names(three, f"/cards?sort={sort}") == order
+
+
+def test_badges_and_filter_tell_expired_and_expiring(three: Desk) -> None:
+    """期限切れ is over; 期限間近 ends this month or the next."""
+    assert names(three, "/cards?expiry=expired") == ["すずき"]
+    assert '<span class="badge over">期限切れ</span>' in three.page
+    assert names(three, "/cards?expiry=soon") == ["Ｓato 100%"]
+    assert '<span class="badge">期限間近</span>' in three.page
+
+
+def test_pages_hold_fifty_and_keep_the_search(desk: Desk) -> None:
+    """The 51st is on the second page; q and sort go along; no total is shown."""
+    stock(desk, *((f"客{n:03}号", "03-1234-5678", VISA, 203001) for n in range(51)))
+
+    assert len(names(desk, "/cards?q=客&sort=name")) == 50
+    assert "sort=name&amp;page=2" in desk.page
+    assert "次の50件" in desk.page
+    assert names(desk, "/cards?q=客&sort=name&page=2") == ["客050号"]
+    assert "次の50件" not in desk.page
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "９", "99999", "9" * 40])
+def test_a_strange_page_number_breaks_nothing(three: Desk, page: str) -> None:
+    """Whatever stands in the address, a list comes."""
+    assert three.open(f"/cards?page={page}").status_code == 200
+
+
+def test_an_empty_list_says_so(desk: Desk) -> None:
+    """Nothing stored and nothing found are told apart."""
+    desk.open("/cards")
+    assert "登録されているカードはありません。" in desk.page
+    desk.open("/cards?q=x")
+    assert "該当するカードはありません。" in desk.page
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """A CSV's rows, without its byte order mark."""
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_the_csv_is_masked_and_marked(three: Desk) -> None:
+    """The same search as CSV, with a byte order mark and no full number."""
+    answer = three.open("/cards.csv?q=やまだ")
+
+    assert answer.get_data().startswith(b"\xef\xbb\xbf")
+    assert answer.content_type == "text/csv; charset=utf-8"
+    assert "cards-20261123.csv" in answer.headers["Content-Disposition"]
+    assert rows_of(three.page)[1:] == [
+        [
+            "ヤマダ商店",
+            "03-1234-5678",
+            "48**-****-****-0000",
+            "Visa",
+            "01/2030",
+            "2026/11/23 12:00",
+        ]
+    ]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1", '=A"B,C'])
+def test_the_csv_holds_no_formula(desk: Desk, name: str) -> None:
+    """A name that a spreadsheet would run is led by an apostrophe."""
+    stock(desk, (name, "03-1234-5678", VISA, 203001))
+
+    desk.open("/cards.csv")
+
+    assert rows_of(desk.page)[1][0] == f"'{name}"
+
+
+def test_the_csv_is_in_the_trail(three: Desk) -> None:
+    """Who took how many rows is recorded."""
+    three.open("/cards.csv?expiry=expired")
+
+    event, _, detail = three.trail()[-1]
+    assert event == "cards.exported_masked"
+    assert '"rows": "1"' in detail
+
+
+def test_the_lookup_warns_by_what_a_mask_shows(three: Desk) -> None:
+    """Prefix, last four and expiry find the likely same card."""
+    query = "prefix=48&last4=0000&expiry=203001"
+
+    (found,) = three.client.get(f"/cards/likeness?{query}").get_json()["likely"]
+
+    assert found["text"] == "同じと思われるカードが登録されています（ヤマダ商店様）。"
+    assert three.open(found["url"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "prefix=48&last4=0000&expiry=x",
+        "prefix=48&last4=1111&expiry=203001",
+        "expiry=²",
+    ],
+)
+def test_the_lookup_is_silent_otherwise(three: Desk, query: str) -> None:
+    """Half a card, another card and nonsense find nothing."""
+    answer = three.client.get(f"/cards/likeness?{query}")
+
+    assert answer.get_json() == {"likely": []}
+
+
+def test_still_here_answers_with_nothing(desk: Desk) -> None:
+    """続ける is a POST with the session's own check."""
+    desk.open("/cards")
+    fields = {"csrf_token": desk.filled("登録")["csrf_token"]}
+
+    assert desk.client.post("/cards/still-here", data=fields).status_code == 204
+
+
+def test_the_deletion_is_shown_for_a_quarter_of_an_hour(
+    desk: Desk, clock: FakeClock
+) -> None:
+    """Reloading 削除完了 is harmless, and later it is gone."""
+    answer = desk.delete(desk.register())
+    assert desk.open(str(answer.location)).status_code == 200
+    clock.advance(14 * 60)
+    assert desk.open("/cards").status_code == 200
+    clock.advance(61)
+
+    assert desk.open("/cards/deleted").location == "/cards"

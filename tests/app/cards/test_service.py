@@ -1,0 +1,93 @@
+"""What the pages can't easily show: races that the databases decide."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.cards import service
+from app.cards.tickets import Tickets
+from tests.conftest import NOON
+from vault import Actor
+
+from .desk import Desk
+
+BY = Actor("taro", "192.0.2.1")
+
+
+def test_a_change_overtaken_after_loading_is_a_conflict(desk: Desk) -> None:
+    """The UPDATE holds the rev it was shown, so the later of two writers loses."""
+    public_id = desk.register()
+    (loaded,) = desk.customers()
+    desk.change(public_id, customer_name="B")
+    entry = service.Entry("C", loaded.phone, None, None)
+
+    with (
+        Session(desk.app.extensions["site_engine"]) as site,
+        desk.vault.engine.connect() as db,
+        pytest.raises(service.Conflict),
+    ):
+        service.change(site, desk.vault, db, loaded, entry, BY, NOON)
+
+
+def test_a_deletion_overtaken_after_loading_is_a_conflict(desk: Desk) -> None:
+    """So does a deletion, and the card stays."""
+    public_id = desk.register()
+    (loaded,) = desk.customers()
+    desk.change(public_id, customer_name="B")
+
+    with (
+        Session(desk.app.extensions["site_engine"]) as site,
+        desk.vault.engine.connect() as db,
+        pytest.raises(service.Conflict),
+    ):
+        service.remove(site, desk.vault, db, loaded, BY)
+    assert desk.cards() == 1
+
+
+def test_a_card_without_its_number_is_not_registered(desk: Desk) -> None:
+    """A form that was not validated can't be written."""
+    entry = service.Entry("A", "0312345678", None, None)
+
+    with (
+        Session(desk.app.extensions["site_engine"]) as site,
+        desk.vault.engine.connect() as db,
+        pytest.raises(ValueError, match="needs a number"),
+    ):
+        service.register(site, desk.vault, db, entry, "x", BY, NOON)
+
+
+def test_a_ticket_is_claimed_once(desk: Desk) -> None:
+    """The second claim gets nothing and undoes nothing around it."""
+    tickets = Tickets(["key"], "login")
+    ticket = tickets.new()
+    with Session(desk.app.extensions["site_engine"]) as site:
+        assert tickets.claim(site, ticket, "first", NOON)
+        site.commit()
+        site.expunge_all()
+
+        assert tickets.claim(site, ticket, "second", NOON) is None
+        assert tickets.answered(site, ticket) == "first"
+
+
+def test_tickets_are_kept_for_a_day(desk: Desk) -> None:
+    """Longer than any login lasts, and no longer."""
+    tickets = Tickets(["key"], "login")
+    old, new = tickets.new(), tickets.new()
+    with Session(desk.app.extensions["site_engine"]) as site:
+        tickets.claim(site, old, "old", NOON)
+        tickets.claim(site, new, "new", NOON + 24 * 3600 + 1)
+        site.expunge_all()
+
+        assert tickets.answered(site, old) is None
+        assert tickets.answered(site, new) == "new"
+
+
+def test_a_ticket_answers_its_own_login_alone(desk: Desk) -> None:
+    """Another login's ticket tells nothing."""
+    mine, other = Tickets(["key"], "mine"), Tickets(["key"], "other")
+    ticket = mine.new()
+    with Session(desk.app.extensions["site_engine"]) as site:
+        mine.claim(site, ticket, "x", NOON)
+
+        assert other.answered(site, ticket) is None
