@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0
         )
     app.extensions["static_versions"] = {}
+    os.umask(0o077)
     # A core file would hold what an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     app.before_request(_refuse_plain_http)

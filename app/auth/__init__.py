@@ -6,7 +6,7 @@ import hashlib
 import hmac
 
 from flask import Flask
-from flask_login import LoginManager
+from flask_login import LoginManager, current_user
 from flask_wtf import CSRFProtect
 
 from config import Config
@@ -37,7 +37,11 @@ def init_app(app: Flask) -> None:
     # The guard comes first: a stranger's form is answered by the login page.
     app.before_request(guard.refuse_strangers)
     CSRFProtect(app)
-    manager = LoginManager(app)
+    # Flask-Login's own context processor would ask the database on error pages
+    # too; the proxy asks only when a template does.
+    manager = LoginManager()
+    manager.init_app(app, add_context_processor=False)
+    app.jinja_env.globals["current_user"] = current_user
     manager.session_protection = None
     manager.request_loader(guard.load_operator)
     app.register_blueprint(views.blueprint)

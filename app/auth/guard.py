@@ -69,7 +69,7 @@ def origin() -> str:
 def keep_cookie(cookie: str) -> None:
     """Give the browser a new session that names the login and nothing else, so
     that nothing planted before outlives the step."""
-    session.clear()
+    forget()
     session[COOKIE] = cookie
 
 
@@ -125,5 +125,6 @@ def refuse_strangers() -> ResponseReturnValue | None:
 
 
 def forget() -> None:
-    """Take the dead login out of the browser's session."""
+    """Take the login out of the browser's session."""
     session.clear()
+    g.pop("login", None)
