@@ -5,14 +5,17 @@ from __future__ import annotations
 import getpass
 import secrets
 import sys
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from vault import Actor, Vault
+from vault import Actor, Vault, holds_card_number
+from vault.errors import VaultError
 from vault.migrations import HISTORY as VAULT_HISTORY
 
 from .auth import logins, passwords, service
@@ -25,8 +28,26 @@ FIRST_PASSWORD_BYTES = 12
 MAX_LOGIN_ID = 64
 EXIT_FOUND, EXIT_USAGE = 1, 2
 
-operators = AppGroup("operators", help="Who may log in.")
-sessions = AppGroup("sessions", help="Who is logged in.")
+
+class SiteGroup(AppGroup):
+    """Commands that say in one line what a database or the vault refused."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; its errors are one line and a hint."""
+        try:
+            return super().invoke(ctx)
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or type(error).__name__
+            _fail(
+                f"the database does not answer: {cause}",
+                "flask --app wsgi migrate --check",
+            )
+        except VaultError as error:
+            _fail(str(error), error.hint or "cardvault status")
+
+
+operators = SiteGroup("operators", help="Who may log in.")
+sessions = SiteGroup("sessions", help="Who is logged in.")
 
 
 def _example(line: str) -> str:
@@ -39,25 +60,63 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-@operators.command(epilog=_example("operators add taro --name 太郎 --email taro@example.co.jp"))
+@operators.command(
+    epilog=_example("operators add taro --name 太郎 --email taro@example.co.jp")
+)
 @click.argument("login_id")
 @click.option("--name", required=True, help="The person's name.")
-@click.option("--email", "emails", multiple=True, required=True, help="An address codes may go to; give it again for more.")
-@click.option("--password-stdin", is_flag=True, help="Read the first password from standard input.")
-@click.option("--no-change", is_flag=True, help="Don't ask for a new password at the first login.")
-def add(login_id: str, name: str, emails: tuple[str, ...], password_stdin: bool, no_change: bool) -> None:
+@click.option(
+    "--email",
+    "emails",
+    multiple=True,
+    required=True,
+    help="An address codes may go to; give it again for more.",
+)
+@click.option(
+    "--password-stdin",
+    is_flag=True,
+    help="Read the first password from standard input.",
+)
+@click.option(
+    "--no-change", is_flag=True, help="Don't ask for a new password at the first login."
+)
+def add(
+    login_id: str,
+    name: str,
+    emails: tuple[str, ...],
+    password_stdin: bool,
+    no_change: bool,
+) -> None:
     """Add an operator; without --password-stdin a random first password is
     printed once."""
     addresses = [_address(email) for email in emails]
-    if not login_id.isprintable() or not 1 <= len(login_id) <= MAX_LOGIN_ID or " " in login_id:
-        _fail(f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks", "choose another")
+    if (
+        not login_id.isprintable()
+        or not 1 <= len(login_id) <= MAX_LOGIN_ID
+        or " " in login_id
+    ):
+        _fail(
+            f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks",
+            "choose another",
+        )
+    if login_id == service.NOBODY or holds_card_number(login_id):
+        _fail(
+            "the login ID can't be told from something else in the trail",
+            "choose another",
+        )
     if service.by_login_id(work().site, login_id):
         _fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
     service.add_operator(
-        work().site, login_id, name, addresses, new_hash, must_change=not no_change, now=_now()
+        work().site,
+        login_id,
+        name,
+        addresses,
+        new_hash,
+        must_change=not no_change,
+        now=_now(),
     )
     _done("operator.added", login_id)
     click.echo(f"added {login_id}")
@@ -121,20 +180,29 @@ def reset_password(login_id: str) -> None:
     _show_once(password)
 
 
-@operators.command("add-email", epilog=_example("operators add-email taro taro@example.co.jp"))
+@operators.command(
+    "add-email", epilog=_example("operators add-email taro taro@example.co.jp")
+)
 @click.argument("login_id")
 @click.argument("address")
 def add_email(login_id: str, address: str) -> None:
     """Bind one more address to an operator."""
     operator, address = _operator(login_id), _address(address)
-    if any(bound.address.casefold() == address.casefold() for bound in operator.addresses):
-        _fail(f"{address} is bound to {login_id} already", "see flask --app wsgi operators list")
+    if any(
+        bound.address.casefold() == address.casefold() for bound in operator.addresses
+    ):
+        _fail(
+            f"{address} is bound to {login_id} already",
+            "see flask --app wsgi operators list",
+        )
     operator.addresses.append(Address(address=address))
     _done("operator.address_added", login_id)
     click.echo(f"bound {address} to {login_id}")
 
 
-@operators.command("remove-email", epilog=_example("operators remove-email taro taro@example.co.jp"))
+@operators.command(
+    "remove-email", epilog=_example("operators remove-email taro taro@example.co.jp")
+)
 @click.argument("login_id")
 @click.argument("address")
 def remove_email(login_id: str, address: str) -> None:
@@ -142,7 +210,10 @@ def remove_email(login_id: str, address: str) -> None:
     operator = _operator(login_id)
     kept = [a for a in operator.addresses if a.address.casefold() != address.casefold()]
     if len(kept) == len(operator.addresses):
-        _fail(f"{address} is not bound to {login_id}", "see flask --app wsgi operators list")
+        _fail(
+            f"{address} is not bound to {login_id}",
+            "see flask --app wsgi operators list",
+        )
     operator.addresses[:] = kept
     _done("operator.address_removed", login_id)
     click.echo(f"unbound {address} from {login_id}")
@@ -154,7 +225,9 @@ def list_sessions() -> None:
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
         if not logins.is_over(login, _now()):
             minutes = (_now() - login.seen_at) // 60
-            click.echo(f"{login.operator.login_id}\t{login.step}\t{login.origin}\t{minutes}")
+            click.echo(
+                f"{login.operator.login_id}\t{login.step}\t{login.origin}\t{minutes}"
+            )
 
 
 @sessions.command("end", epilog=_example("sessions end taro"))
@@ -171,7 +244,9 @@ def end_sessions(login_id: str | None, everyone: bool) -> None:
 
 
 @click.command(epilog=_example("migrate --check"))
-@click.option("--check", is_flag=True, help="Change nothing; exit 1 when something is behind.")
+@click.option(
+    "--check", is_flag=True, help="Change nothing; exit 1 when something is behind."
+)
 @with_appcontext
 def migrate(check: bool) -> None:
     """Bring both databases to what this code needs."""
@@ -182,6 +257,7 @@ def migrate(check: bool) -> None:
     )
     behind = False
     for name, history, engine in places:
+        _make_folder(engine)
         current, head = history.current(engine), history.head()
         if current != head and not check:
             history.upgrade(engine)
@@ -192,10 +268,20 @@ def migrate(check: bool) -> None:
         sys.exit(EXIT_FOUND)
 
 
+def _make_folder(engine: Engine) -> None:
+    """SQLite makes its file, but not the folder it lies in."""
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and path != ":memory:":
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _operator(login_id: str) -> Operator:
     operator = service.by_login_id(work().site, login_id)
     if operator is None:
-        _fail(f"no operator has the login ID {login_id}", "see flask --app wsgi operators list")
+        _fail(
+            f"no operator has the login ID {login_id}",
+            "see flask --app wsgi operators list",
+        )
     return operator
 
 
@@ -259,5 +345,3 @@ def _fail(what: str, hint: str) -> NoReturn:
     click.echo(f"error: {what}", err=True)
     click.echo(f"hint: {hint}", err=True)
     sys.exit(EXIT_USAGE)
-
-

@@ -16,6 +16,8 @@ import ssl
 import threading
 from email.charset import BASE64, Charset
 from email.mime.text import MIMEText
+from email.utils import make_msgid, parseaddr
+from types import TracebackType
 
 from flask import Flask, current_app, render_template
 from flask_mail import Connection, Mail, Message
@@ -29,11 +31,22 @@ SENDERS = 4
 DRAIN_SECONDS = 3
 MAX_WAITING = 1000
 
+Letter = tuple[str, str, str]
+
 log = logging.getLogger(__name__)
 
 
 class _CodeMessage(Message):
-    """A plain text message that is ASCII on the wire (base64)."""
+    """A plain text message that is ASCII on the wire (base64).
+
+    Made where it is sent: Flask-Mail asks for this host's name, which may ask a
+    name server, and would put it into the mail.
+    """
+
+    def __init__(self, address: str, subject: str, body: str) -> None:
+        super().__init__(subject, recipients=[address], body=body)
+        self.extra_headers = {"Auto-Submitted": "auto-generated"}
+        self.msgId = make_msgid(domain=_domain(self.sender))
 
     def _mimetext(self, text: str | None, subtype: str = "plain") -> MIMEText:
         charset = Charset("utf-8")
@@ -47,26 +60,43 @@ class _PatientConnection(Connection):
     def configure_host(self) -> smtplib.SMTP:
         """Connect as the settings say."""
         mail = self.mail
-        host = smtplib.SMTP(mail.server, mail.port, timeout=SOCKET_SECONDS)
+        host = smtplib.SMTP(
+            mail.server,
+            mail.port,
+            local_hostname=_domain(mail.default_sender),
+            timeout=SOCKET_SECONDS,
+        )
         if mail.use_tls:
             host.starttls(context=ssl.create_default_context())
         if mail.username and mail.password:
             host.login(mail.username, mail.password)
         return host
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Say goodbye; a server that doesn't answer has the mail all the same."""
+        try:
+            super().__exit__(kind, error, traceback)
+        except (OSError, smtplib.SMTPException):
+            log.debug("the mail server hung up first")
+
 
 class Outbox:
-    """Sends messages from threads of its own, with retries."""
+    """Sends mails (address, subject, body) from threads of its own, with retries."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._waiting: queue.Queue[Message] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[Letter] = queue.Queue(MAX_WAITING)
         self._ending = threading.Event()
         self._begin = threading.Lock()
         self._process = 0
 
-    def put(self, message: Message) -> None:
-        """Hand a message over and return at once."""
+    def put(self, letter: Letter) -> None:
+        """Hand a mail over and return at once."""
         with self._begin:
             # Threads don't survive a fork: each process begins its own.
             if self._process != os.getpid():
@@ -75,23 +105,28 @@ class Outbox:
                     threading.Thread(target=self._send_all, daemon=True).start()
                 atexit.register(self._drain)
         try:
-            self._waiting.put_nowait(message)
+            self._waiting.put_nowait(letter)
         except queue.Full:
             log.error("a code mail was dropped: %s are waiting", MAX_WAITING)
 
     def _send_all(self) -> None:
         while True:
-            message = self._waiting.get()
+            letter = self._waiting.get()
             try:
-                self._send(message)
+                self._send(letter)
+            except Exception as error:  # noqa: BLE001 - the thread must go on
+                log.error("a code mail was given up: %s", type(error).__name__)
             finally:
                 self._waiting.task_done()
 
-    def _send(self, message: Message) -> None:
+    def _send(self, letter: Letter) -> None:
         for wait in (*WAITS, None):
             try:
-                with self._app.app_context(), _PatientConnection(_mail(self._app)) as to:
-                    to.send(message)
+                with (
+                    self._app.app_context(),
+                    _PatientConnection(_mail(self._app)) as to,
+                ):
+                    to.send(_CodeMessage(*letter))
                 return
             except (OSError, smtplib.SMTPException) as error:
                 # Its text may quote the message: the kind of error is enough.
@@ -118,6 +153,8 @@ def init_app(app: Flask) -> None:
         MAIL_USERNAME=mail.mail.username or None,
         MAIL_PASSWORD=mail.mail.password or None,
         MAIL_DEFAULT_SENDER=mail.mail.sender,
+        # Flask-Mail's debugging prints every mail with its code.
+        MAIL_DEBUG=False,
     )
     Mail(app)
     app.extensions["outbox"] = Outbox(app)
@@ -134,14 +171,11 @@ def post_code(address: str, code: str) -> None:
         minutes=settings.code_ttl // 60,
         code=code,
     )
-    outbox.put(
-        _CodeMessage(
-            subject=settings.mail.subject,
-            recipients=[address],
-            body=body,
-            extra_headers={"Auto-Submitted": "auto-generated"},
-        )
-    )
+    outbox.put((address, settings.mail.subject, body))
+
+
+def _domain(sender: str) -> str:
+    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"
 
 
 def _mail(app: Flask) -> Mail:

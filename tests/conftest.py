@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey, connect
+from vault import (
+    Actor,
+    Expiry,
+    OpenVault,
+    Pan,
+    RootKey,
+    Token,
+    Vault,
+    WebKey,
+    checkpoint,
+    connect,
+)
 from vault.founding import found, new_keys
 
 # 2026-11-23 12:00 in Japan.
@@ -68,16 +80,30 @@ def keys() -> tuple[WebKey, RootKey]:
     return new_keys()
 
 
+@pytest.fixture(scope="session")
+def founded(
+    tmp_path_factory: pytest.TempPathFactory, keys: tuple[WebKey, RootKey]
+) -> Path:
+    """The file of a vault just founded, to be copied: migrating takes its time."""
+    path = tmp_path_factory.mktemp("founded") / "vault.db"
+    engine = connect(f"sqlite:///{path}")
+    found(keys[0], engine, FakeClock(), Actor("ops", "command"))
+    checkpoint(engine)
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
 def place(
-    tmp_path: Path, clock: FakeClock, keys: tuple[WebKey, RootKey]
-) -> VaultPlace:
+    tmp_path: Path, clock: FakeClock, keys: tuple[WebKey, RootKey], founded: Path
+) -> Iterator[VaultPlace]:
     """A vault on a SQLite file of its own."""
     web_key, root_key = keys
-    url = f"sqlite:///{tmp_path / 'vault.db'}"
-    engine = connect(url)
-    found(web_key, engine, clock, Actor("ops", "command"))
-    return VaultPlace(tmp_path, url, web_key, root_key, engine, clock)
+    path = tmp_path / "vault.db"
+    shutil.copy(founded, path)
+    engine = connect(f"sqlite:///{path}")
+    yield VaultPlace(tmp_path, f"sqlite:///{path}", web_key, root_key, engine, clock)
+    engine.dispose()
 
 
 @pytest.fixture

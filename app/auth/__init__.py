@@ -13,6 +13,7 @@ from config import Config
 
 from . import guard, views
 from .guard import acting, current_login, public
+from .logins import Over
 from .passwords import Hasher
 
 __all__ = ["acting", "current_login", "init_app", "public"]
@@ -28,6 +29,9 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         WTF_CSRF_TIME_LIMIT=None,
+        # No cookie can have this name: there is no remember-me, and a cookie
+        # that claims to be one must not hide the login (Flask-Login asks it first).
+        REMEMBER_COOKIE_NAME=";",
     )
     app.session_interface = guard.CookieSession()
     app.extensions["hasher"] = Hasher(settings.argon2_memory_kib)
@@ -44,4 +48,5 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["current_user"] = current_user
     manager.session_protection = None
     manager.request_loader(guard.load_operator)
+    app.register_error_handler(Over, guard.lead_out)
     app.register_blueprint(views.blueprint)

@@ -6,11 +6,12 @@ import hashlib
 import hmac
 import secrets
 
-from sqlalchemy import ScalarSelect, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from vault import fold_typed
 
+from .logins import SKEW_SECONDS
 from .models import Code, Login
 
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
@@ -51,7 +52,9 @@ def may_send(site: Session, login: Login, now: int) -> bool:
 
 
 def keep(site: Session, login: Login, digest: str, now: int) -> None:
-    """Keep a new code of ``login``; from now on only the newest counts."""
+    """Keep a new code of ``login``; from now on only the newest counts, and those
+    that no limit looks at any more are gone."""
+    site.execute(delete(Code).where(Code.sent_at <= now - DAY))
     site.add(
         Code(
             operator_id=login.operator_id,
@@ -70,7 +73,7 @@ def use(site: Session, login: Login, digest: str, now: int, ttl: int) -> bool:
     right = (
         update(Code)
         .where(Code.id == _newest(login), Code.digest == digest, Code.used_at == 0)
-        .where(Code.tries < MAX_TRIES, Code.sent_at >= now - ttl)
+        .where(Code.tries < MAX_TRIES, _in_time(now, ttl))
         .values(used_at=now)
         .execution_options(synchronize_session=False)
     )
@@ -83,13 +86,18 @@ def count_try(site: Session, login: Login, now: int, ttl: int) -> int | None:
     wrong = (
         update(Code)
         .where(Code.id == _newest(login), Code.used_at == 0)
-        .where(Code.tries < MAX_TRIES, Code.sent_at >= now - ttl)
+        .where(Code.tries < MAX_TRIES, _in_time(now, ttl))
         .values(tries=Code.tries + 1)
         .returning(Code.tries)
         .execution_options(synchronize_session=False)
     )
     tries = site.execute(wrong).scalar()
     return None if tries is None else MAX_TRIES - tries
+
+
+def _in_time(now: int, ttl: int) -> ColumnElement[bool]:
+    """Sent at most ``ttl`` seconds ago, and not by a clock set back since."""
+    return Code.sent_at.between(now - ttl, now + SKEW_SECONDS)
 
 
 def _newest(login: Login) -> ScalarSelect[int | None]:

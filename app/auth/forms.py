@@ -10,6 +10,8 @@ from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, StringField
 from wtforms.validators import ValidationError
 
+from vault import holds_card_number
+
 from . import codes, texts
 
 MAX_TEXT = 256
@@ -17,21 +19,26 @@ MAX_ADDRESS = 254
 # Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a
 # row and before the at sign.  What matters is one address and no header.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+")
-_DOMAIN = re.compile(r"(?=.{3,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+_DOMAIN = re.compile(
+    r"(?=.{3,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
 
 
 def is_address(text: str) -> bool:
-    """Say whether ``text`` is one mail address, by a small tolerant rule."""
+    """Say whether ``text`` is one mail address, by a small tolerant rule; what
+    holds a card number is none, for the typed address is kept (PCI DSS 3.5.1)."""
     return (
         len(text) <= MAX_ADDRESS
+        and not holds_card_number(text)
         and _ADDRESS.fullmatch(text) is not None
         and _DOMAIN.fullmatch(text.rpartition("@")[2]) is not None
     )
 
 
 def typed_address(text: str) -> str:
-    """An address as typed, with full width folded and outer blanks cut."""
-    return unicodedata.normalize("NFKC", text).strip()
+    """An address as typed, with full width folded and outer blanks cut; a line
+    break stays and is refused."""
+    return unicodedata.normalize("NFKC", text).strip(" ")
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library

@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 from flask import current_app, flash, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import Unauthorized
 
 from app.db import commit_work, work
-from vault import Actor
+from vault import Actor, Vault
 
-from . import logins, texts
+from . import logins, service, texts
 from .models import Login, Operator
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -43,17 +42,40 @@ def login_or_none() -> Login | None:
     """This request's login, at whatever step; None for a stranger."""
     if "login" not in g:
         cookie = session.get(COOKIE)
-        g.login = logins.find(work().site, cookie, now()) if cookie else None
-    login: Login | None = g.login
-    return login
+        login = logins.named(work().site, cookie) if cookie else None
+        g.login = _alive(login) if login else None
+    found: Login | None = g.login
+    return found
+
+
+def _alive(login: Login) -> Login | None:
+    """The login seen again, or None after ending it, which the trail tells."""
+    if not logins.is_over(login, now()):
+        return logins.see(work().site, login, now())
+    trace().record("login.expired", login.operator.login_id)
+    logins.end(work().site, login)
+    return None
+
+
+def trace() -> service.Trace:
+    """Where this request's entries in the audit trail go."""
+    vault: Vault = current_app.extensions["vault"]
+    return service.Trace(vault, work().vault_db, origin(), now())
 
 
 def current_login() -> Login:
-    """This request's login; raises Unauthorized for a stranger."""
+    """This request's login; raises Over when there is none (any more)."""
     login = login_or_none()
     if login is None:
-        raise Unauthorized
+        raise logins.Over
     return login
+
+
+def look_again() -> Login:
+    """This request's login after its Work let go; raises Over when it has ended
+    meanwhile."""
+    g.pop("login", None)
+    return current_login()
 
 
 def acting() -> Actor:
@@ -100,6 +122,11 @@ def at_step(*steps: str) -> Callable[[View], View]:
         return public(guarded)  # type: ignore[return-value]
 
     return mark
+
+
+def lead_out(_error: logins.Over) -> ResponseReturnValue:
+    """The answer when a login ended under its own request."""
+    return redirect(url_for("auth.login"), 303)
 
 
 def place_of(login: Login | None) -> str:

@@ -14,6 +14,13 @@ IDLE_SECONDS = 15 * 60
 LONGEST_SECONDS = 8 * 3600
 BEFORE_SECONDS = 35 * 60
 ID_BYTES = 32
+# How far two hosts' clocks may be apart; a row further ahead is of a clock that
+# was set back since, and nothing over revives by that.
+SKEW_SECONDS = 60
+
+
+class Over(Exception):  # noqa: N818 - a state, not a fault
+    """The login ended while its own request was on the way."""
 
 
 def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
@@ -39,7 +46,7 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
     """The same login under a new id (ASVS 7.2.4), at ``step``; the old id is dead.
 
     At the last step every other login of the operator ends and the hours are
-    counted anew.
+    counted anew.  Raises Over when another request has ended the login.
     """
     cookie = secrets.token_urlsafe(ID_BYTES)
     following = Login(
@@ -53,27 +60,25 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
         created_at=now if step == "in" else login.created_at,
         seen_at=now,
     )
-    ended = delete(Login).where(Login.id == login.id)
+    own = delete(Login).where(Login.id == login.id)
+    own = own.execution_options(synchronize_session=False)
+    if not site.execute(own).rowcount:  # type: ignore[attr-defined]
+        raise Over
     if step == "in":
-        ended = delete(Login).where(Login.operator_id == login.operator_id)
-    site.execute(ended.execution_options(synchronize_session=False))
+        end_all(site, login.operator_id)
     site.add(following)
     site.flush()
     return following, cookie
 
 
-def find(site: Session, cookie: str, now: int) -> Login | None:
-    """The login a cookie names, seen again now; None when it is over.
+def named(site: Session, cookie: str) -> Login | None:
+    """The login a cookie names, over or not."""
+    return site.get(Login, _digest(cookie))
 
-    One conditional UPDATE says it is alive, so a row that another request has
-    just ended is not revived.
-    """
-    login = site.get(Login, _digest(cookie))
-    if login is None:
-        return None
-    if is_over(login, now):
-        end(site, login)
-        return None
+
+def see(site: Session, login: Login, now: int) -> Login | None:
+    """``login``, seen again now; None when another request has just ended it:
+    one conditional UPDATE decides, so that nothing is revived."""
     seen = (
         update(Login)
         .where(Login.id == login.id)
@@ -90,7 +95,7 @@ def is_over(login: Login, now: int) -> bool:
     longest = LONGEST_SECONDS if inside else BEFORE_SECONDS
     idle = IDLE_SECONDS if inside else BEFORE_SECONDS
     return bool(
-        now - login.seen_at > idle
+        not -SKEW_SECONDS <= now - login.seen_at <= idle
         or now - login.created_at > longest
         or login.operator.disabled_at
         or login.operator.password_epoch != login.password_epoch

@@ -20,22 +20,128 @@ AT_ONCE = 4
 PATIENCE_SECONDS = 0.5
 FIRST_PASSWORD_SECONDS = 24 * 3600
 
-_COMMON = (
-    "password passw0rd p@ssw0rd pass qwerty qwertyuiop asdfgh asdfghjkl zxcvbn "
-    "zxcvbnm 1q2w3e4r 1qaz2wsx qazwsx q1w2e3r4 abc abcd abcdef abcdefg letmein "
-    "welcome admin administrator root login master secret test testtest guest "
-    "default changeme iloveyou love sunshine princess dragon monkey football "
-    "baseball soccer superman batman shadow michael charlie summer winter spring "
-    "autumn january monday tokyo osaka kyoto nagoya japan nippon sakura hanako "
-    "taro tanaka suzuki sato yamada arigato konnichiwa ohayou himitsu angou "
-    "pasuwado office company card credit creditcard operator register computer "
-    "internet google windows"
-).split()
-_ENDINGS = (
-    "1 12 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0 00 000 "
-    "0000 01 1111 111111 11111111 2020 2021 2022 2023 2024 2025 2026 2027 2030 "
-    "987654321 0987654321 9876543210 101 007 69 99 1q2w3e4r 123123 123123123"
-).split()
+_COMMON = [
+    "password",
+    "passw0rd",
+    "p@ssw0rd",
+    "pass",
+    "qwerty",
+    "qwertyuiop",
+    "asdfgh",
+    "asdfghjkl",
+    "zxcvbn",
+    "zxcvbnm",
+    "1q2w3e4r",
+    "1qaz2wsx",
+    "qazwsx",
+    "q1w2e3r4",
+    "abc",
+    "abcd",
+    "abcdef",
+    "abcdefg",
+    "letmein",
+    "welcome",
+    "admin",
+    "administrator",
+    "root",
+    "login",
+    "master",
+    "secret",
+    "test",
+    "testtest",
+    "guest",
+    "default",
+    "changeme",
+    "iloveyou",
+    "love",
+    "sunshine",
+    "princess",
+    "dragon",
+    "monkey",
+    "football",
+    "baseball",
+    "soccer",
+    "superman",
+    "batman",
+    "shadow",
+    "michael",
+    "charlie",
+    "summer",
+    "winter",
+    "spring",
+    "autumn",
+    "january",
+    "monday",
+    "tokyo",
+    "osaka",
+    "kyoto",
+    "nagoya",
+    "japan",
+    "nippon",
+    "sakura",
+    "hanako",
+    "taro",
+    "tanaka",
+    "suzuki",
+    "sato",
+    "yamada",
+    "arigato",
+    "konnichiwa",
+    "ohayou",
+    "himitsu",
+    "angou",
+    "pasuwado",
+    "office",
+    "company",
+    "card",
+    "credit",
+    "creditcard",
+    "operator",
+    "register",
+    "computer",
+    "internet",
+    "google",
+    "windows",
+]
+_ENDINGS = [
+    "1",
+    "12",
+    "123",
+    "1234",
+    "12345",
+    "123456",
+    "1234567",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "0",
+    "00",
+    "000",
+    "0000",
+    "01",
+    "1111",
+    "111111",
+    "11111111",
+    "2020",
+    "2021",
+    "2022",
+    "2023",
+    "2024",
+    "2025",
+    "2026",
+    "2027",
+    "2030",
+    "987654321",
+    "0987654321",
+    "9876543210",
+    "101",
+    "007",
+    "69",
+    "99",
+    "1q2w3e4r",
+    "123123",
+    "123123123",
+]
 
 
 @lru_cache(maxsize=1)
@@ -62,9 +168,9 @@ class Hasher:
     """Argon2id within bounds: at most four hashes at once in this process."""
 
     def __init__(self, memory_kib: int) -> None:
-        self._argon2 = PasswordHasher(time_cost=3, memory_cost=memory_kib, parallelism=4)
+        self._argon2 = _argon2(memory_kib)
         self._room = threading.BoundedSemaphore(AT_ONCE)
-        self._dummy = self._argon2.hash("nobody has this password")
+        self._dummy = _dummy(memory_kib)
 
     def hash(self, password: str) -> str:
         """A password's hash; raises ServiceUnavailable when too many are made."""
@@ -93,6 +199,16 @@ class Hasher:
             yield
         finally:
             self._room.release()
+
+
+def _argon2(memory_kib: int) -> PasswordHasher:
+    return PasswordHasher(time_cost=3, memory_cost=memory_kib, parallelism=4)
+
+
+@lru_cache
+def _dummy(memory_kib: int) -> str:
+    """A hash to check unknown operators' passwords against."""
+    return _argon2(memory_kib).hash("nobody has this password")
 
 
 def fault(password: str, forbidden: Iterable[str]) -> str | None:

@@ -43,12 +43,17 @@ def by_login_id(site: Session, login_id: str) -> Operator | None:
     return site.scalar(select(Operator).where(Operator.login_id == login_id))
 
 
+def is_locked(operator: Operator, now: int) -> bool:
+    """Say whether too many failures keep an operator out."""
+    return operator.locked_until > now
+
+
 def may_log_in(operator: Operator, now: int) -> bool:
     """Say whether the right password is enough: not disabled, not locked, used
     in the last 90 days (PCI DSS 8.2.6), a first password not older than a day."""
     return (
         not operator.disabled_at
-        and operator.locked_until <= now
+        and not is_locked(operator, now)
         and now - operator.used_at <= UNUSED_SECONDS
         and (not operator.must_change or now <= operator.first_password_until)
     )
@@ -62,14 +67,12 @@ def origin_is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
     return site.execute(recent).scalar_one() >= limit
 
 
-def password_failed(site: Session, operator: Operator | None, trace: Trace) -> None:
-    """Count a failed login.  An unknown ID costs the same statements."""
-    old = delete(OriginFailure).where(OriginFailure.at <= trace.now - ORIGIN_SECONDS)
-    site.execute(old)
-    site.add(OriginFailure(origin=trace.origin, at=trace.now))
-    count_failure(site, operator.id if operator else 0, trace)
+def password_failed(site: Session, operator: Operator | None, trace: Trace) -> bool:
+    """Count a wrong password; True when it locked the ID.  An unknown ID costs
+    the same statements."""
     name = operator.login_id if operator else NOBODY
     trace.record("login.password", name, "failure")
+    return count_failure(site, operator.id if operator else 0, trace)
 
 
 def password_right(
@@ -87,7 +90,11 @@ def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
     """Count a wrong password or code; True when it locked the ID (PCI 8.3.4).
 
     The counter is one UPDATE.  The third lock in a day stays until unlocked.
+    The address of origin is counted too.
     """
+    old = delete(OriginFailure).where(OriginFailure.at <= trace.now - ORIGIN_SECONDS)
+    site.execute(old)
+    site.add(OriginFailure(origin=trace.origin, at=trace.now))
     counted = (
         update(Operator)
         .where(Operator.id == operator_id, Operator.locked_until <= trace.now)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, flash, redirect, render_template, session, url_for
+from flask import (
+    Blueprint,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from werkzeug.exceptions import TooManyRequests
+from werkzeug.exceptions import BadRequest, TooManyRequests
 
 from app.db import work
 from app.mail import post_code
 from config import Config
-from vault import Vault
 
 from . import codes, guard, logins, passwords, service, texts
 from .forms import CodeForm, EmailForm, LoginForm, PasswordForm
-from .models import Operator
 
 blueprint = Blueprint("auth", __name__)
 
 SEE_OTHER = 303
+
+
+@blueprint.before_request
+def refuse_doubled_fields() -> None:
+    """No browser sends a field of these forms twice."""
+    if any(len(values) > 1 for _, values in request.form.lists()):
+        raise BadRequest
 
 
 @blueprint.get("/")
@@ -71,9 +85,10 @@ def email() -> ResponseReturnValue:
 def code() -> ResponseReturnValue:
     """The mailed code."""
     form = CodeForm()
-    if form.is_submitted() and form.validate():
-        return _check_code(form)
-    return _code_page(form, 422 if form.is_submitted() else 200)
+    if not form.is_submitted():
+        return _code_page(form, 200)
+    _require_unblocked_origin()
+    return _check_code(form) if form.validate() else _code_page(form, 422)
 
 
 @blueprint.post("/login/code/resend")
@@ -96,7 +111,7 @@ def logout() -> ResponseReturnValue:
     """End the login, at whatever step it is."""
     at = guard.login_or_none()
     if at is not None:
-        service.log_out(work().site, at, _trace())
+        service.log_out(work().site, at, guard.trace())
     guard.forget()
     flash(texts.LOGGED_OUT)
     return redirect(url_for(".login"), SEE_OTHER)
@@ -106,12 +121,9 @@ def logout() -> ResponseReturnValue:
 def password() -> ResponseReturnValue:
     """Change the password; a first one must be changed here."""
     form = PasswordForm()
-    if form.is_submitted():
-        if form.validate() and _change_password(form):
-            flash(texts.PASSWORD_CHANGED)
-            return redirect(url_for("cards.index"), SEE_OTHER)
-        return render_template("auth/password.html", form=form), 422
-    return render_template("auth/password.html", form=form)
+    if form.is_submitted() and form.validate():
+        return _change_password(form)
+    return _password_page(form, 422 if form.is_submitted() else 200)
 
 
 def _check_password(form: LoginForm) -> bool:
@@ -124,17 +136,25 @@ def _check_password(form: LoginForm) -> bool:
     weak = right and stored is not None and hasher.is_weak(stored)
     better = hasher.hash(form.password.data) if weak else None
     operator = service.by_login_id(site, form.login_id.data)
-    trace = _trace()
+    trace = guard.trace()
+    # What was compared must still be the password.
+    right = right and operator is not None and operator.password_hash == stored
     if operator is None or not right or not service.may_log_in(operator, trace.now):
         service.password_failed(site, operator, trace)
         form.refuse()
         return False
+    earlier = guard.login_or_none()
+    if earlier is not None:
+        logins.end(site, earlier)
     guard.keep_cookie(service.password_right(site, operator, better, trace))
     return True
 
 
 def _check_code(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.current_login(), _trace()
+    site, at, trace = work().site, guard.current_login(), guard.trace()
+    if service.is_locked(at.operator, trace.now):
+        logins.end(site, at)
+        return _locked_out()
     digest = codes.digest(_code_key(), at, form.code.data)
     if codes.use(site, at, digest, trace.now, _settings().code_ttl):
         guard.keep_cookie(service.log_in(site, at, trace))
@@ -143,40 +163,61 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
     if left is None:
         form.code.errors = [texts.CODE_EXPIRED]
     elif service.code_failed(site, at, left, trace):
-        guard.forget()
-        flash(texts.CODE_ENDED)
-        return redirect(url_for(".login"), SEE_OTHER)
+        return _locked_out()
     else:
         form.code.errors = [texts.code_wrong(left)]
     return _code_page(form, 422)
 
 
-def _change_password(form: PasswordForm) -> bool:
-    site, hasher, operator_id = work().site, _hasher(), current_user.id
-    operator = site.get_one(Operator, operator_id)
+def _locked_out() -> ResponseReturnValue:
+    guard.forget()
+    flash(texts.CODE_ENDED)
+    return redirect(url_for(".login"), SEE_OTHER)
+
+
+def _change_password(form: PasswordForm) -> ResponseReturnValue:
+    site, operator = work().site, guard.current_login().operator
+    hashes = service.past_hashes(site, operator)
     forbidden = (operator.login_id, _settings().site_name)
-    stored, hashes = operator.password_hash, service.past_hashes(site, operator)
+    # No lock is held while Argon2 works.
     work().release()
-    new = form.new_password.data
-    if not hasher.agrees(stored, form.current_password.data):
+    right = _hasher().agrees(hashes[0], form.current_password.data)
+    new_hash = _hash_of_new(form, hashes, forbidden) if right else None
+    at, trace = guard.look_again(), guard.trace()
+    if not right:
         form.refuse(form.current_password, texts.CURRENT_WRONG)
-    elif fault := passwords.fault(new, forbidden):
-        form.refuse(form.new_password, fault)
-    elif any(hasher.agrees(past, new) for past in hashes):
-        form.refuse(form.new_password, texts.PASSWORD_USED)
-    if form.errors:
-        return False
-    new_hash = hasher.hash(new)
-    operator = site.get_one(Operator, operator_id, populate_existing=True)
-    service.set_password(site, operator, new_hash, guard.now())
-    trace, at = _trace(), guard.current_login()
-    trace.record("operator.password_changed", operator.login_id)
+        if service.password_failed(site, at.operator, trace):
+            logins.end(site, at)
+            return _locked_out()
+    if new_hash is None:
+        return _password_page(form, 422)
+    service.set_password(site, at.operator, new_hash, trace.now)
+    trace.record("operator.password_changed", at.operator.login_id)
     guard.keep_cookie(logins.advance(site, at, "in", trace.now)[1])
-    return True
+    flash(texts.PASSWORD_CHANGED)
+    return redirect(url_for("cards.index"), SEE_OTHER)
+
+
+def _hash_of_new(
+    form: PasswordForm, hashes: list[str], forbidden: tuple[str, ...]
+) -> str | None:
+    """The new password's hash, or None once the form says what is wrong."""
+    new = form.new_password.data
+    fault = passwords.fault(new, forbidden)
+    if fault is None and any(_hasher().agrees(past, new) for past in hashes):
+        fault = texts.PASSWORD_USED
+    if fault is None:
+        return _hasher().hash(new)
+    form.refuse(form.new_password, fault)
+    return None
+
+
+def _password_page(form: PasswordForm, status: int) -> ResponseReturnValue:
+    return render_template("auth/password.html", form=form), status
 
 
 def _send_code(at: logins.Login) -> None:
-    to_mail = service.send_code(work().site, at, _code_key(), _trace())
+    to_mail = service.send_code(work().site, at, _code_key(), guard.trace())
     if to_mail is not None:
         address, made = to_mail
         work().once_committed(lambda: post_code(address, made))
@@ -192,11 +233,6 @@ def _require_unblocked_origin() -> None:
     limit = _settings().login_failures_per_origin
     if service.origin_is_blocked(work().site, guard.origin(), limit, guard.now()):
         raise TooManyRequests(retry_after=service.ORIGIN_SECONDS)
-
-
-def _trace() -> service.Trace:
-    vault: Vault = current_app.extensions["vault"]
-    return service.Trace(vault, work().vault_db, guard.origin(), guard.now())
 
 
 def _settings() -> Config:

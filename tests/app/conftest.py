@@ -6,6 +6,7 @@ import email
 import email.policy
 import queue
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +19,18 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy.orm import Session as DbSession
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.auth.models import Operator
+from app.auth.passwords import Hasher
 from app.auth.service import add_operator
 from app.migrations import HISTORY
 from config import Config
 from tests.conftest import FakeClock, VaultPlace
-from vault import connect
+from vault import checkpoint, connect
 
 LOGIN_ID = "taro"
 PASSWORD = "correct horse battery 5"
@@ -108,34 +111,62 @@ def environ(place: VaultPlace, mail_server: Controller) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates compiled once for all the apps of the run."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def make_app(environ: dict[str, str], clock: FakeClock) -> Any:
+def make_app(
+    environ: dict[str, str], clock: FakeClock, compiled: FileSystemBytecodeCache
+) -> Any:
     """Make another app on the same place, as another process would."""
 
     def make(**changes: str) -> Flask:
-        return create_app(Config.from_environ({**environ, **changes}), clock)
+        made = create_app(Config.from_environ({**environ, **changes}), clock)
+        made.jinja_env.bytecode_cache = compiled
+        return made
 
     return make
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a site's empty database at head, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "site.db"
+    engine = connect(f"sqlite:///{path}")
+    HISTORY.upgrade(engine)
+    checkpoint(engine)
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
-def app(environ: dict[str, str], make_app: Any) -> Flask:
+def app(environ: dict[str, str], make_app: Any, migrated: Path) -> Iterator[Flask]:
     """The site, its database at head."""
-    HISTORY.upgrade(connect(environ["DATABASE_URL"]))
+    shutil.copy(migrated, site_path(environ))
     made: Flask = make_app()
-    return made
+    yield made
+    made.extensions["site_engine"].dispose()
+    made.extensions["vault"].engine.dispose()
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A browser without scripts, on http://127.0.0.1."""
+    """A browser without scripts, on http://localhost."""
     return app.test_client()
 
 
+@pytest.fixture(scope="session")
+def hashed() -> str:
+    """PASSWORD's hash at the setting's floor."""
+    return Hasher(19456).hash(PASSWORD)
+
+
 @pytest.fixture
-def operator(app: Flask, clock: FakeClock) -> Operator:
+def operator(app: Flask, clock: FakeClock, hashed: str) -> Operator:
     """An operator with one bound address and PASSWORD."""
-    hashed = app.extensions["hasher"].hash(PASSWORD)
     with DbSession(app.extensions["site_engine"], expire_on_commit=False) as site:
         made = add_operator(
             site, LOGIN_ID, "山田 太郎", [ADDRESS], hashed, must_change=False, now=clock()
@@ -154,12 +185,12 @@ class Auth:
 
     def get(self, path: str) -> TestResponse:
         """Open a page."""
-        return self.client.get(path, base_url="http://127.0.0.1")
+        return self.client.get(path)
 
     def post(self, path: str, page: str | None = None, **fields: str) -> TestResponse:
         """Send a form of ``page`` (the same path when not said)."""
         fields.setdefault("csrf_token", self.csrf(page or path))
-        return self.client.post(path, data=fields, base_url="http://127.0.0.1")
+        return self.client.post(path, data=fields)
 
     def csrf(self, page: str) -> str:
         """The CSRF token a page was shown with."""
