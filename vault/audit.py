@@ -91,10 +91,12 @@ class Trail:
         }
         mac = entry_mac(self._vault_id, key, values)
         db.execute(insert(AUDIT_ENTRY).values(**values, mac=mac))
-        db.execute(
-            update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1),
-            self._head(seq + 1, next_chain_key(key)),
-        )
+        self.write_head(db, seq + 1, next_chain_key(key))
+
+    def write_head(self, db: Connection, seq: int, key: bytes) -> None:
+        """Write how many entries there are and the next one's key."""
+        head = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
+        db.execute(head, self._head(seq, key))
 
     def _open_head(self, db: Connection) -> tuple[int, bytes]:
         row = db.execute(

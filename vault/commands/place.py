@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from .. import sealing
+from .. import sealing, shares
 from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect
 from ..errors import KeyFileError
-from ..keys import RootKey, WebKey, read_root_text
+from ..keys import MIN_PASSPHRASE, RootKey, WebKey, read_root_text
 from ..open_vault import OpenVault
 from ..settings import VaultSettings
 from ..vault import Vault
@@ -50,14 +50,15 @@ def open_vault() -> OpenVault:
     place = settings()
     sealing.self_test()
     web_key = WebKey.read(place.web_key)
-    root_key = read_root_key(place)
+    root_key = read_root_key(place, web_key.vault_id)
     vault = OpenVault(web_key, root_key, connect(place.database_url), system_clock)
     vault.require_ready()
     return vault
 
 
-def read_root_key(place: VaultSettings) -> RootKey:
-    """The root key from its file or from a command's output."""
+def read_root_key(place: VaultSettings, vault_id: str) -> RootKey:
+    """The root key from its file, a command's output, or shares typed or piped
+    in, one a line; an empty line ends."""
     if place.root_key is not None:
         source: Any = place.root_key
         text = read_root_text(place.root_key)
@@ -65,11 +66,64 @@ def read_root_key(place: VaultSettings) -> RootKey:
         source = "VAULT_ROOT_KEY_COMMAND"
         text = _output(place.root_key_command)
     else:
-        raise click.UsageError(
-            "no root key: set VAULT_ROOT_KEY (a file) or VAULT_ROOT_KEY_COMMAND"
-        )
+        return shares.combine(read_shares(), vault_id)
     passphrase = read_passphrase(place) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, source, passphrase)
+
+
+def read_shares() -> list[str]:
+    """Shares from standard input; on a terminal each is asked for and not shown.
+
+    Raises UsageError when there are none: the root key is missing then.
+    """
+    given: list[str] = []
+    while line := _next_share(len(given) + 1):
+        given.append(line)
+    if not given:
+        raise click.UsageError(
+            "no root key: set VAULT_ROOT_KEY (a file) or VAULT_ROOT_KEY_COMMAND, "
+            "or give its shares on standard input"
+        )
+    return given
+
+
+def _next_share(place: int) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    typed: str = click.prompt(
+        f"Share {place} (empty to end)",
+        default="",
+        show_default=False,
+        hide_input=True,
+        err=True,
+    )
+    return typed.strip()
+
+
+def new_passphrase(place: VaultSettings) -> str:
+    """A passphrase for a root key file, from its file or typed twice.
+
+    Raises UsageError when it is too short.
+    """
+    if place.root_passphrase_file is not None:
+        passphrase = read_root_text(place.root_passphrase_file).rstrip("\r\n")
+    elif sys.stdin.isatty():
+        passphrase = click.prompt(
+            "New root key passphrase",
+            hide_input=True,
+            confirmation_prompt=True,
+            err=True,
+        )
+    else:
+        raise click.UsageError(
+            "no passphrase: set VAULT_ROOT_PASSPHRASE_FILE, run this on a terminal, "
+            "or give --no-passphrase"
+        )
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise click.UsageError(
+            f"the passphrase has under {MIN_PASSPHRASE} characters; give a longer one"
+        )
+    return passphrase
 
 
 def read_passphrase(place: VaultSettings) -> str | None:

@@ -1,0 +1,82 @@
+"""A new sealing key: every row's MAC is checked under the old and made anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, select, update
+
+from .audit import Actor, Trail
+from .errors import IntegrityFault
+from .faults import instant
+from .keys import WebKey
+from .open_vault import OpenVault
+from .rows import RowSigner
+from .schema import AUDIT_HEAD, CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
+from .vault import Vault
+
+PAGE = 1000
+TABLES = (VAULT, DATA_KEY, ROTATION, QUARANTINE, CARD)
+
+
+def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
+    """Sign every row under ``new`` in one transaction; returns how many.
+
+    All or nothing: killed before its commit it has changed nothing. Raises
+    IntegrityFault naming the first row that is not as it was written, since to
+    sign it anew would hide the edit.
+    """
+    with vault.engine.begin() as db:
+        vault.trail.lock(db)
+        vault.state(db)
+        signer = RowSigner(new.vault_id, new.sealing_key)
+        count = sum(_resign_table(vault, db, signer, table) for table in TABLES)
+        _reseal_head(vault, db, new)
+        Vault(new, vault.engine, vault.clock).record(
+            db, "web_key.rotated", by, detail={"rows": count}
+        )
+        instant("web-key-ready")
+    instant("web-key-committed")
+    return count
+
+
+def _resign_table(vault: OpenVault, db: Connection, signer: RowSigner, table: Table) -> int:
+    key = next(iter(table.primary_key.columns))
+    write = update(table).where(key == bindparam("row_id")).values(mac=bindparam("new"))
+    after, count = 0, 0
+    while True:
+        query = select(table).where(key > after).order_by(key).limit(PAGE)
+        rows = db.execute(query).all()
+        if not rows:
+            return count
+        after, count = rows[-1][0], count + len(rows)
+        changes = []
+        for row in rows:
+            vault.signer.check(table, row, _name(table, row._mapping))
+            new = signer.sign(table, row._mapping)
+            changes.append({"row_id": row[0], "new": new})
+        db.execute(write, changes)
+
+
+def _name(table: Table, values: Any) -> str:
+    if table is CARD:
+        return str(values["token"])
+    return f"{table.name.replace('_', ' ')} {next(iter(values.values()))}"
+
+
+def _reseal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:
+    head = db.execute(select(AUDIT_HEAD)).one()
+    key = vault.trail.open_chain_key(head)
+    Trail(new.vault_id, new.sealing_key).write_head(db, head.seq, key)
+
+
+def is_signed_by(vault: OpenVault, web_key: WebKey) -> bool:
+    """Say whether the vault's own row is signed under ``web_key`` already."""
+    signer = RowSigner(web_key.vault_id, web_key.sealing_key)
+    with vault.engine.connect() as db:
+        row = db.execute(select(VAULT)).one()
+    try:
+        signer.check(VAULT, row, "vault row")
+    except IntegrityFault:
+        return False
+    return True
