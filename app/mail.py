@@ -17,7 +17,7 @@ import threading
 from email.charset import BASE64, Charset
 from email.mime.text import MIMEText
 from email.utils import make_msgid, parseaddr
-from types import TracebackType
+from typing import Any
 
 from flask import Flask, current_app, render_template
 from flask_mail import Connection, Mail, Message
@@ -46,7 +46,7 @@ class _CodeMessage(Message):
     def __init__(self, address: str, subject: str, body: str) -> None:
         super().__init__(subject, recipients=[address], body=body)
         self.extra_headers = {"Auto-Submitted": "auto-generated"}
-        self.msgId = make_msgid(domain=_domain(self.sender))
+        self.msgId = make_msgid(domain=_domain(str(self.sender)))
 
     def _mimetext(self, text: str | None, subtype: str = "plain") -> MIMEText:
         charset = Charset("utf-8")
@@ -72,15 +72,10 @@ class _PatientConnection(Connection):
             host.login(mail.username, mail.password)
         return host
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Say goodbye; a server that doesn't answer has the mail all the same."""
+    def __exit__(self, *raised: Any) -> None:
+        """Say goodbye; a server that hangs up first has the mail all the same."""
         try:
-            super().__exit__(kind, error, traceback)
+            super().__exit__(*raised)
         except (OSError, smtplib.SMTPException):
             log.debug("the mail server hung up first")
 

@@ -165,7 +165,7 @@ def say(port: int, password: str | None) -> None:
         print("    忘れたとき / forgotten?  instance/ を消してやり直すか:")
         print(
             f"    SECRET_KEY_FILE={PLACE}/secret.key ALLOW_INSECURE_LOOPBACK=1 "
-            f"{BIN}/flask --app wsgi operators reset-password {LOGIN_ID}"
+            f".venv/bin/flask --app wsgi operators reset-password {LOGIN_ID}"
         )
     print(f"  メール / mail          {ADDRESS}")
     print("\n認証コードのメールはこの画面に表示されます。終了は Ctrl-C。")

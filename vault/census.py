@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from .schema import AUDIT_HEAD, CARD, DATA_KEY
+from . import lease
+from .schema import AUDIT_HEAD, CARD, DATA_KEY, QUARANTINE, ROTATION
 from .vault import Vault
 
 WARN_SEALS = 2**28
@@ -29,13 +31,17 @@ class KeyCount:
 
 @dataclass(frozen=True)
 class Census:
-    """The vault's counts at one moment."""
+    """The vault's counts at one moment.  ``rotation`` is the unfinished one: its
+    id, how many cards are re-encrypted, and which process holds it, if any."""
 
     vault_id: str
     root_id: str
+    next_root_id: str | None
     generation: int
     cards: int
     keys: tuple[KeyCount, ...]
+    rotation: dict[str, Any] | None
+    quarantined: int
     audit_seq: int
 
     @property
@@ -52,9 +58,15 @@ class Census:
         """How many cards belong to an older generation than the vault's."""
         return self.cards - self.generations.get(self.generation, 0)
 
+    def old_keys(self) -> list[KeyCount]:
+        """Data keys with cards whose year is over in 30 days or was (PCI 3.7.4)."""
+        return [key for key in self.keys if key.cards and key.age >= WARN_SECONDS]
+
     def warnings(self) -> list[str]:
         """What is getting old or worn, a line each (NIST SP 800-38D, 800-57)."""
         lines = []
+        if self.next_root_id:
+            lines.append(f"root {self.next_root_id} is prepared and not finalized")
         for key in self.keys:
             if key.state == "destroyed":
                 continue
@@ -62,8 +74,10 @@ class Census:
                 lines.append(f"data key {key.id} is not as it was written")
             if key.seals >= WARN_SEALS:
                 lines.append(f"data key {key.id} has sealed {key.seals:,} times")
-            if key.cards and key.age >= WARN_SECONDS:
-                lines.append(f"data key {key.id} is {key.age // 86400} days old")
+        lines += [
+            f"data key {key.id} is {key.age // 86400} days old"
+            for key in self.old_keys()
+        ]
         return lines
 
 
@@ -90,8 +104,22 @@ def take_census(vault: Vault, db: Connection) -> Census:
     return Census(
         vault_id=state.vault_id,
         root_id=state.root_id,
+        next_root_id=state.next_root_id,
         generation=state.generation,
         cards=sum(cards.values()),
         keys=tuple(keys),
+        rotation=_unfinished(vault, db),
+        quarantined=db.execute(
+            select(func.count()).select_from(QUARANTINE)
+        ).scalar_one(),
         audit_seq=db.execute(select(AUDIT_HEAD.c.seq)).scalar_one(),
     )
+
+
+def _unfinished(vault: Vault, db: Connection) -> dict[str, Any] | None:
+    row = db.execute(select(ROTATION).where(ROTATION.c.state == "running")).first()
+    if row is None:
+        return None
+    over = lease.is_over(row.lease, row.lease_at, vault.clock())
+    holder = "" if over else lease.describe(row.lease)
+    return {"id": row.id, "reencrypted": row.reencrypted, "lease": holder}

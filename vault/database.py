@@ -27,8 +27,9 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str) -> Engine:
-    """An engine for a SQLAlchemy ``url``, set up as this project needs it.
+def connect(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
+    ``read_only`` a SQLite file is left as it is, byte for byte.
 
     SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
     transaction begins IMMEDIATE unless its connection says ``writes=False``.
@@ -37,9 +38,10 @@ def connect(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
-    engine = create_engine(
-        parsed, hide_parameters=True, connect_args={"timeout": 0}
-    )
+    if read_only:
+        place = Path(parsed.database or "").absolute().as_uri()
+        parsed = parsed.set(database=place, query={"mode": "ro", "uri": "true"})
+    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 0})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -30,6 +30,12 @@ def is_over(lease: str, lease_at: int, now: int) -> bool:
     return _started(int(pid)) != started
 
 
+def describe(lease: str) -> str:
+    """A lease as a person reads it: which host, which process."""
+    host, _, process = lease.partition(" ")
+    return f"{host.partition('/')[0]} process {process.partition(' ')[0]}"
+
+
 def _host() -> str:
     return f"{socket.gethostname()}/{_read(Path('/proc/sys/kernel/random/boot_id'))}"
 

@@ -8,7 +8,7 @@ from .audit import AuditEntry
 from .errors import IntegrityFault
 
 _BIRTHS = ("card.registered", "card.replaced")
-_DEATHS = ("card.deleted",)
+_DEATHS = ("card.deleted", "card.given_up")
 _KEY_STATES = {
     "key.minted": "live",
     "key.retired": "retired",

@@ -40,7 +40,9 @@ def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
     return count
 
 
-def _resign_table(vault: OpenVault, db: Connection, signer: RowSigner, table: Table) -> int:
+def _resign_table(
+    vault: OpenVault, db: Connection, signer: RowSigner, table: Table
+) -> int:
     key = next(iter(table.primary_key.columns))
     write = update(table).where(key == bindparam("row_id")).values(mac=bindparam("new"))
     after, count = 0, 0

@@ -32,7 +32,9 @@ def prepare(vault: OpenVault, root: RootPublic, by: Actor) -> int:
         if state.next_root_id is None:
             info = genesis_info(vault.web_key.vault_id)
             next_genesis = root.wrap(vault.genesis(db), info)
-            _write_state(vault, db, state, next_root_id=root.id, next_genesis=next_genesis)
+            _write_state(
+                vault, db, state, next_root_id=root.id, next_genesis=next_genesis
+            )
             vault.record(db, "root.prepared", by, subject=f"root {root.id}")
         instant("root-prepare")
     instant("root-prepared")

@@ -13,6 +13,7 @@ transaction:
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ from .schema import CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
 from .vault import next_id
 
 READ_BACK_PAGE = 1000
+PAUSE_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Rotation:
         self.row: dict[str, Any] = dict(row._mapping)
 
     @property
+    def left(self) -> int:
+        """Cards of an older generation that are left, quarantined ones too."""
+        with reading(self._vault.engine) as db:
+            return older_cards(db, self.row["generation"])
+
+    @property
     def id(self) -> int:
         """The rotation's number, as ``report rotation`` takes it."""
         number: int = self.row["id"]
@@ -71,6 +79,8 @@ class Rotation:
             if batch.last is None:
                 return
             done += len(batch.revs) + batch.newer + len(batch.bad)
+            # A writer that waits looks for the lock every half millisecond.
+            time.sleep(PAUSE_SECONDS)
             yield Step("re-encrypt", done, max(total, done))
 
     def read_back(self) -> Iterator[Step]:
@@ -121,6 +131,11 @@ class Rotation:
             self._write(db, **changes)
         instant("finished")
         checkpoint(self._vault.engine)
+
+    def hold(self, db: Connection) -> None:
+        """Take the lease over for this process."""
+        self._write(db, lease=lease.own_name(), lease_at=self._vault.clock())
+        self._lease = self.row["lease"]
 
     def release(self) -> None:
         """Give the lease back, so that the same command goes on at once."""
@@ -272,12 +287,10 @@ def _take_over(
 ) -> None:
     if not lease.is_over(row.lease, row.lease_at, vault.clock()):
         raise LeaseHeld(
-            f"rotation {row.id} is being run by {row.lease.split('/')[0]} "
-            f"process {row.lease.split()[1]}",
+            f"rotation {row.id} is being run by {lease.describe(row.lease)}",
             hint="wait for it, or watch it with: cardvault status",
         )
-    rotation._write(db, lease=lease.own_name(), lease_at=vault.clock())
-    rotation._lease = rotation.row["lease"]
+    rotation.hold(db)
 
 
 def _begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Rotation:
@@ -325,4 +338,3 @@ def _begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Rotation
 
 def _json(census: dict[int, int]) -> str:
     return json.dumps({str(number): cards for number, cards in census.items()})
-

@@ -107,7 +107,9 @@ class Cipher(_Unshown):
         """The plaintext; raises IntegrityFault naming ``subject``, whatever the
         reason, and gives nothing back then."""
         try:
-            return self._aead.decrypt(envelope[:NONCE_BYTES], envelope[NONCE_BYTES:], aad)
+            return self._aead.decrypt(
+                envelope[:NONCE_BYTES], envelope[NONCE_BYTES:], aad
+            )
         except (InvalidTag, ValueError, TypeError):
             pass
         raise IntegrityFault(subject, "can't be opened")

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import audit, sealing
@@ -90,9 +100,7 @@ class Vault:
         Raises KeyFileError on a missing, loose or damaged web key file.
         """
         sealing.self_test()
-        return cls(
-            WebKey.read(settings.web_key), connect(settings.database_url), clock
-        )
+        return cls(WebKey.read(settings.web_key), connect(settings.database_url), clock)
 
     def require_ready(self) -> None:
         """Raise SchemaError or KeyFileError unless the database is at this
@@ -124,7 +132,9 @@ class Vault:
         detail = {"instead_of": token, "before": before}
         return self._register(db, pan, expiry, by, "card.replaced", detail)
 
-    def set_expiry(self, db: Connection, token: Token, expiry: Expiry, by: Actor) -> None:
+    def set_expiry(
+        self, db: Connection, token: Token, expiry: Expiry, by: Actor
+    ) -> None:
         """Change a card's expiry.  Raises UnknownToken, IntegrityFault."""
         row = self._find(db, token)
         self.signer.check(CARD, row, token)
@@ -283,7 +293,8 @@ class Vault:
         oldest = self.clock() - DATA_KEY_SECONDS
         query = select(DATA_KEY).where(
             DATA_KEY.c.state == "live",
-            (DATA_KEY.c.created_at < oldest) | (DATA_KEY.c.id == (own.id if own else 0)),
+            (DATA_KEY.c.created_at < oldest)
+            | (DATA_KEY.c.id == (own.id if own else 0)),
         )
         for row in db.execute(query.with_for_update()).all():
             # An edited row is for verify to name; signing it again would hide it.
@@ -376,7 +387,9 @@ class Vault:
 
 def next_id(db: Connection, table: Table) -> int:
     """The number after the highest; the caller holds the trail's lock."""
-    highest: int = db.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+    highest: int = db.execute(
+        select(func.coalesce(func.max(table.c.id), 0))
+    ).scalar_one()
     return highest + 1
 
 
@@ -413,5 +426,3 @@ def aad_ending(key_id: int) -> bytes:
 def wrap_info(vault_id: str, key_id: int) -> bytes:
     """What a wrapped data key is bound to (RFC 9180's info)."""
     return canonical(("cardvault data key", vault_id, key_id))
-
-

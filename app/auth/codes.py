@@ -77,7 +77,8 @@ def use(site: Session, login: Login, digest: str, now: int, ttl: int) -> bool:
         .values(used_at=now)
         .execution_options(synchronize_session=False)
     )
-    return site.execute(right).rowcount == 1  # type: ignore[attr-defined]
+    done: int = site.execute(right).rowcount  # type: ignore[attr-defined]
+    return done == 1
 
 
 def count_try(site: Session, login: Login, now: int, ttl: int) -> int | None:

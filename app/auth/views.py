@@ -22,6 +22,7 @@ from config import Config
 
 from . import codes, guard, logins, passwords, service, texts
 from .forms import CodeForm, EmailForm, LoginForm, PasswordForm
+from .models import Login
 
 blueprint = Blueprint("auth", __name__)
 
@@ -73,7 +74,7 @@ def email() -> ResponseReturnValue:
     if not codes.may_send(site, at, guard.now()):
         form.email.errors = [texts.TOO_MANY_SENDS]
         return render_template("auth/email.html", form=form), 429
-    at.address = form.email.data
+    at.address = form.email.data or ""
     following, cookie = logins.advance(site, at, "code", guard.now())
     _send_code(following)
     guard.keep_cookie(cookie)
@@ -128,14 +129,15 @@ def password() -> ResponseReturnValue:
 
 def _check_password(form: LoginForm) -> bool:
     site, hasher = work().site, _hasher()
-    operator = service.by_login_id(site, form.login_id.data)
+    login_id, typed = form.login_id.data or "", form.password.data or ""
+    operator = service.by_login_id(site, login_id)
     stored = operator.password_hash if operator else None
     # No lock is held while Argon2 works.
     work().release()
-    right = hasher.agrees(stored, form.password.data)
+    right = hasher.agrees(stored, typed)
     weak = right and stored is not None and hasher.is_weak(stored)
-    better = hasher.hash(form.password.data) if weak else None
-    operator = service.by_login_id(site, form.login_id.data)
+    better = hasher.hash(typed) if weak else None
+    operator = service.by_login_id(site, login_id)
     trace = guard.trace()
     # What was compared must still be the password.
     right = right and operator is not None and operator.password_hash == stored
@@ -155,7 +157,7 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
     if service.is_locked(at.operator, trace.now):
         logins.end(site, at)
         return _locked_out()
-    digest = codes.digest(_code_key(), at, form.code.data)
+    digest = codes.digest(_code_key(), at, form.code.data or "")
     if codes.use(site, at, digest, trace.now, _settings().code_ttl):
         guard.keep_cookie(service.log_in(site, at, trace))
         return redirect(url_for("cards.index"), SEE_OTHER)
@@ -181,7 +183,7 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     forbidden = (operator.login_id, _settings().site_name)
     # No lock is held while Argon2 works.
     work().release()
-    right = _hasher().agrees(hashes[0], form.current_password.data)
+    right = _hasher().agrees(hashes[0], form.current_password.data or "")
     new_hash = _hash_of_new(form, hashes, forbidden) if right else None
     at, trace = guard.look_again(), guard.trace()
     if not right:
@@ -202,7 +204,7 @@ def _hash_of_new(
     form: PasswordForm, hashes: list[str], forbidden: tuple[str, ...]
 ) -> str | None:
     """The new password's hash, or None once the form says what is wrong."""
-    new = form.new_password.data
+    new = form.new_password.data or ""
     fault = passwords.fault(new, forbidden)
     if fault is None and any(_hasher().agrees(past, new) for past in hashes):
         fault = texts.PASSWORD_USED
@@ -216,7 +218,7 @@ def _password_page(form: PasswordForm, status: int) -> ResponseReturnValue:
     return render_template("auth/password.html", form=form), status
 
 
-def _send_code(at: logins.Login) -> None:
+def _send_code(at: Login) -> None:
     to_mail = service.send_code(work().site, at, _code_key(), guard.trace())
     if to_mail is not None:
         address, made = to_mail

@@ -155,6 +155,18 @@ function confirmByDialog(part) {
   });
 }
 
+// --- 表示: a code that is being typed, for eyes that want to check it.
+
+function revealOnPress(button) {
+  const field = document.getElementById(button.dataset.reveal);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const reveal = field.type === "password";
+    field.type = reveal ? "text" : "password";
+    button.textContent = reveal ? "隠す" : "表示";
+  });
+}
+
 // --- The search: "/" leads to it, and no card number leaves it.
 
 function watchSearch(box) {
@@ -207,6 +219,7 @@ addEventListener("pageshow", (event) => event.persisted && leave());
 
 $$("form").forEach((form) => (form.noValidate = true));
 $$(".confirm").forEach(confirmByDialog);
+$$("[data-reveal]").forEach(revealOnPress);
 $$(".pan").forEach(watchCard);
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);

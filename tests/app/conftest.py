@@ -43,7 +43,9 @@ class Mailbox:
     def __init__(self) -> None:
         self._arrived: queue.Queue[bytes] = queue.Queue()
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
         """aiosmtpd's hook: keep the message as it came over the wire."""
         assert isinstance(envelope.content, bytes)
         self._arrived.put(envelope.content)
@@ -169,7 +171,13 @@ def operator(app: Flask, clock: FakeClock, hashed: str) -> Operator:
     """An operator with one bound address and PASSWORD."""
     with DbSession(app.extensions["site_engine"], expire_on_commit=False) as site:
         made = add_operator(
-            site, LOGIN_ID, "山田 太郎", [ADDRESS], hashed, must_change=False, now=clock()
+            site,
+            LOGIN_ID,
+            "山田 太郎",
+            [ADDRESS],
+            hashed,
+            must_change=False,
+            now=clock(),
         )
         site.commit()
         return made
@@ -198,7 +206,9 @@ class Auth:
         found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', html)
         return found[1] if found else "none on this page"
 
-    def password(self, login_id: str = LOGIN_ID, password: str = PASSWORD) -> TestResponse:
+    def password(
+        self, login_id: str = LOGIN_ID, password: str = PASSWORD
+    ) -> TestResponse:
         """Give login ID and password."""
         return self.post("/login", login_id=login_id, password=password)
 

@@ -206,9 +206,7 @@ def test_another_root_is_refused_before_anything(place: VaultPlace) -> None:
         OpenVault(place.web_key, RootKey("another", seed), place.engine, place.clock)
     stranger = RootKey(vault_id, bytes(32))
     with pytest.raises(errors.WrongRootKey, match=place.web_key.root.id):
-        OpenVault(
-            place.web_key, stranger, place.engine, place.clock
-        ).require_ready()
+        OpenVault(place.web_key, stranger, place.engine, place.clock).require_ready()
 
 
 def test_without_the_root_key_nothing_opens_a_card(
@@ -225,10 +223,17 @@ def test_without_the_root_key_nothing_opens_a_card(
     with place.engine.connect() as db:
         card = db.execute(select(CARD)).one()
         key = db.execute(select(DATA_KEY)).one()
-        for secret in (web_key.sealing_key, web_key.root.encoded[:32], key.wrapped[:32]):
+        for secret in (
+            web_key.sealing_key,
+            web_key.root.encoded[:32],
+            key.wrapped[:32],
+        ):
             with pytest.raises(errors.IntegrityFault):
                 sealing.Cipher(secret).open(card.envelope, b"", "card")
-        told = [vault.describe(db, Token(card.token)), vault.history(db, Token(card.token))]
+        told = [
+            vault.describe(db, Token(card.token)),
+            vault.history(db, Token(card.token)),
+        ]
     assert "4810000000020000" not in repr(told) + repr(vars(vault))
     openers = {"open", "digits", "unwrap", "reveal", "decrypt", "expose_digits"}
     assert not {n for n in openers - {"open"} if hasattr(vault, n)}

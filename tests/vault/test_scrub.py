@@ -16,7 +16,9 @@ VISA = "4810000000020000"
         VISA,
         "4810 0000 0002 0000",
         "4810-0000-0002-0000",
-        "４８１０００００００２００００".replace("０００００００２", "００００００００２"),
+        "４８１０００００００２００００".replace(
+            "０００００００２", "００００００００２"
+        ),
         f"number={VISA};",
         f"12{VISA}34",
         "378282246310005",
@@ -40,4 +42,6 @@ def test_what_is_no_number_stays(text: str) -> None:
 
 def test_a_text_can_forge_no_line() -> None:
     """Line breaks, escapes and bidi marks become a visible replacement."""
-    assert one_line("a\r\nb\x1b[0m\u202ec\u2028") == "a\ufffd\ufffdb\ufffd[0m\ufffdc\ufffd"
+    assert (
+        one_line("a\r\nb\x1b[0m\u202ec\u2028") == "a\ufffd\ufffdb\ufffd[0m\ufffdc\ufffd"
+    )

@@ -131,7 +131,8 @@ def test_nonces_never_repeat() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", [sealing.Cipher(CARD_KEY), sealing.Mac(CARD_KEY), sealing.RootSecret(CARD_KEY)]
+    "secret",
+    [sealing.Cipher(CARD_KEY), sealing.Mac(CARD_KEY), sealing.RootSecret(CARD_KEY)],
 )
 def test_secrets_print_and_pickle_nothing(secret: object) -> None:
     """A repr is a name, and there is no way to copy one out."""

@@ -159,7 +159,9 @@ def test_a_worn_data_key_is_retired(place: VaultPlace, register: Register) -> No
     assert keys_of(place) == [(1, "retired", DATA_KEY_SEALS), (2, "live", 1)]
 
 
-def test_a_data_key_never_passes_its_limit(place: VaultPlace, register: Register) -> None:
+def test_a_data_key_never_passes_its_limit(
+    place: VaultPlace, register: Register
+) -> None:
     """2^31 seals are refused, whoever counts (VLT-04)."""
     register()
     with place.engine.begin() as db:
@@ -196,7 +198,9 @@ def test_an_edited_key_row_is_never_sealed_under(
     assert "data key 1" in place.findings()
 
 
-def test_a_key_in_use_cannot_be_destroyed(place: VaultPlace, register: Register) -> None:
+def test_a_key_in_use_cannot_be_destroyed(
+    place: VaultPlace, register: Register
+) -> None:
     """The database itself refuses, by deletion and by taking what opens."""
     register()
     for statement in (

@@ -9,10 +9,28 @@ import sys
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import KeyFileError, SchemaError, VaultError, WrongRootKey
-from . import audit, init, status, verify
+from ..errors import (
+    InputError,
+    KeyFileError,
+    LeaseHeld,
+    SchemaError,
+    VaultError,
+    WrongRootKey,
+)
+from . import (
+    audit,
+    doctor,
+    init,
+    quarantine,
+    report,
+    root,
+    rotate,
+    status,
+    verify,
+    web_key,
+)
 
-EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT = 1, 2, 3, 5
+EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT, EXIT_HELD = 1, 2, 3, 5, 6
 
 HELP = """Keep the card vault: see where it stands, open it, prove it.
 
@@ -28,7 +46,18 @@ def cardvault(context: click.Context) -> None:
         context.invoke(status.status, as_json=False)
 
 
-for command in (init.init, status.status, verify.verify, audit.audit):
+for command in (
+    init.init,
+    status.status,
+    rotate.rotate,
+    report.report,
+    verify.verify,
+    root.root,
+    web_key.web_key,
+    quarantine.quarantine,
+    audit.audit,
+    doctor.doctor,
+):
     cardvault.add_command(command)
 
 
@@ -36,7 +65,8 @@ def main() -> None:
     """Run ``cardvault`` and end the process with its exit code.
 
     0 done; 1 something was found; 2 usage, a missing root key or a file in the
-    way; 3 interrupted or the database went away; 5 a wrong root key.
+    way; 3 interrupted or the database went away; 4 rows quarantined; 5 a wrong
+    root key or share; 6 another rotation runs; 7 nothing matched.
     """
     # A core file of this process would hold the root key (PCI DSS 3.6).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -51,7 +81,9 @@ def main() -> None:
         _fail("interrupted", "run the same command again to go on", EXIT_INTERRUPTED)
     except WrongRootKey as error:
         _fail(str(error), error.hint, EXIT_WRONG_ROOT)
-    except (KeyFileError, SchemaError) as error:
+    except LeaseHeld as error:
+        _fail(str(error), error.hint, EXIT_HELD)
+    except (InputError, KeyFileError, SchemaError) as error:
         _fail(str(error), error.hint, EXIT_USAGE)
     except VaultError as error:
         hint = error.hint or "look closer with: cardvault verify"

@@ -1,12 +1,22 @@
-"""cardvault audit verify."""
+"""cardvault audit: list, verify and anchor the trail."""
 
 from __future__ import annotations
 
-import click
+import json
+import time
+from pathlib import Path
 
+import click
+from sqlalchemy import Connection, select
+
+from ..audit import AuditEntry, read_entries
 from ..database import reading
 from ..errors import IntegrityFault
-from .place import EXAMPLE, open_vault
+from ..schema import AUDIT_ENTRY
+from ..vault import Vault
+from .place import EXAMPLE, actor, closed_vault, open_vault
+
+ANCHOR_FORMAT = "cardvault audit anchor 1"
 
 
 @click.group()
@@ -14,9 +24,28 @@ def audit() -> None:
     """Read and check the audit trail."""
 
 
-@audit.command(epilog=EXAMPLE + "cardvault audit verify")
+@audit.command("list", epilog=EXAMPLE + "cardvault audit list --token card_...")
+@click.option("--token", help="Only the entries about this card.")
+def list_entries(token: str | None) -> None:
+    """Show the trail, a line an entry: number, time (UTC), actor, origin, event,
+    outcome, subject, detail. The trail notes that it was viewed."""
+    vault = closed_vault()
+    with vault.engine.begin() as db:
+        vault.record(db, "audit.viewed", actor(), subject=token or "")
+    with reading(vault.engine) as db:
+        for entry in read_entries(db, subject=token):
+            click.echo(_line(entry))
+
+
+@audit.command(epilog=EXAMPLE + "cardvault audit verify --anchor anchor-2026-11.json")
+@click.option(
+    "--anchor",
+    "anchor_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What audit anchor printed earlier: finds an older database put back.",
+)
 @click.pass_context
-def verify(context: click.Context) -> None:
+def verify(context: click.Context, anchor_file: Path | None) -> None:
     """Check the whole trail from its first entry. Needs the root key.
 
     Exit code 1 names the first entry that is not as it was written.
@@ -25,7 +54,64 @@ def verify(context: click.Context) -> None:
     with reading(vault.engine) as db:
         try:
             count = sum(1 for _ in vault.trail_entries(db))
+            if anchor_file is not None:
+                _check_anchor(vault, db, anchor_file)
         except IntegrityFault as fault:
             click.echo(f"{fault.subject}  {fault.problem}")
             context.exit(1)
     click.echo(f"{count:,} entries, every one as written")
+
+
+@audit.command(epilog=EXAMPLE + "cardvault audit anchor > anchor-2026-11.json")
+def anchor() -> None:
+    """Print the trail's head, to be kept elsewhere. Needs no root key."""
+    vault = closed_vault()
+    with reading(vault.engine) as db:
+        query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
+        last = db.execute(query).one()
+    head = {
+        "format": ANCHOR_FORMAT,
+        "vault": vault.web_key.vault_id,
+        "entries": last.seq,
+        "mac": last.mac.hex(),
+        "at": last.at,
+    }
+    click.echo(json.dumps(head))
+
+
+def _check_anchor(vault: Vault, db: Connection, path: Path) -> None:
+    """Raise IntegrityFault unless the trail still holds what was anchored."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        seq, mac, vault_id = int(kept["entries"]), str(kept["mac"]), kept["vault"]
+    except (ValueError, TypeError, KeyError):
+        raise click.UsageError(
+            f"{path} is not what cardvault audit anchor prints"
+        ) from None
+    if vault_id != vault.web_key.vault_id:
+        raise click.UsageError(f"{path} is of vault {vault_id}, not of this one")
+    found = db.execute(
+        select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == seq)
+    ).scalar()
+    if found is None:
+        raise IntegrityFault(
+            f"audit entry {seq}", "was anchored and is missing: an older database"
+        )
+    if found.hex() != mac:
+        raise IntegrityFault(f"audit entry {seq}", "is another one than was anchored")
+
+
+def _line(entry: AuditEntry) -> str:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.at))
+    detail = json.dumps(entry.detail, ensure_ascii=False) if entry.detail else ""
+    parts = (
+        str(entry.seq),
+        at,
+        entry.actor,
+        entry.origin,
+        entry.event,
+        entry.outcome,
+        entry.subject,
+        detail,
+    )
+    return "\t".join(parts)

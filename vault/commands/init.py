@@ -54,7 +54,11 @@ def init(no_passphrase: bool, count: int | None, threshold: int | None) -> None:
 
 def show_shares(lines: list[str], threshold: int) -> None:
     """Print a root key's shares, the only time they are ever shown."""
-    click.echo(f"any {threshold} of these {len(lines)} shares open the vault.", err=True)
-    click.echo("They are shown this once and kept nowhere: one custodian each.", err=True)
+    click.echo(
+        f"any {threshold} of these {len(lines)} shares open the vault.", err=True
+    )
+    click.echo(
+        "They are shown this once and kept nowhere: one custodian each.", err=True
+    )
     for line in lines:
         click.echo(line)

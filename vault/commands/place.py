@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,15 +46,26 @@ def closed_vault() -> Vault:
     return vault
 
 
-def open_vault() -> OpenVault:
+def open_vault(*, read_only: bool = False) -> OpenVault:
+    """The vault with its root key, its database checked."""
+    vault = open_parts(read_only=read_only)
+    vault.require_ready()
+    return vault
+
+
+def beside(path: Path) -> Path:
+    """Where the file that is to take ``path``'s place is written."""
+    return path.with_name(path.name + ".new")
+
+
+def open_parts(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key, from wherever the settings say it is."""
     place = settings()
     sealing.self_test()
     web_key = WebKey.read(place.web_key)
     root_key = read_root_key(place, web_key.vault_id)
-    vault = OpenVault(web_key, root_key, connect(place.database_url), system_clock)
-    vault.require_ready()
-    return vault
+    engine = connect(place.database_url, read_only=read_only)
+    return OpenVault(web_key, root_key, engine, system_clock)
 
 
 def read_root_key(place: VaultSettings, vault_id: str) -> RootKey:
@@ -147,4 +159,3 @@ def _output(command: str) -> str:
             hint="run it by hand and see what it says",
         )
     return done.stdout
-

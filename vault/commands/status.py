@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ..census import Census, take_census
+from ..census import Census, KeyCount, take_census
 from ..database import reading
 from .place import EXAMPLE, closed_vault
 
@@ -30,8 +30,14 @@ def status(as_json: bool) -> None:
 
 def next_step(census: Census) -> str:
     """The command to type next, as it would be typed."""
-    if census.cards == 0 and not census.keys:
-        return "flask --app wsgi operators add LOGIN_ID --name NAME --email ADDRESS"
+    if census.next_root_id:
+        return "cardvault root rotate --finalize"
+    if census.rotation is not None:
+        return "cardvault rotate"
+    if census.quarantined:
+        return "cardvault quarantine list"
+    if census.older_cards or census.old_keys():
+        return "cardvault rotate"
     return "cardvault verify"
 
 
@@ -40,10 +46,13 @@ def as_object(census: Census) -> dict[str, object]:
     return {
         "vault": census.vault_id,
         "root": census.root_id,
+        "next_root": census.next_root_id,
         "generation": census.generation,
         "cards": census.cards,
         "census": {str(number): n for number, n in census.generations.items()},
         "data_keys": [vars(key) for key in census.keys],
+        "rotation": census.rotation,
+        "quarantined": census.quarantined,
         "audit_seq": census.audit_seq,
         "warnings": census.warnings(),
         "next": next_step(census),
@@ -52,27 +61,34 @@ def as_object(census: Census) -> dict[str, object]:
 
 def show(census: Census) -> None:
     """The census as a person reads it."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"vault       {census.vault_id}")
     console.print(f"root        {census.root_id}")
     console.print(f"generation  {census.generation}")
     console.print(f"cards       {census.cards:,}")
     for number, count in sorted(census.generations.items()):
         console.print(f"            {count:,} of generation {number}")
+    if census.rotation is not None:
+        done, by = census.rotation["reencrypted"], census.rotation["lease"]
+        console.print(
+            f"rotation    {census.rotation['id']} is unfinished: {done:,} cards "
+            f"re-encrypted, {'held by ' + by if by else 'nobody is at it'}"
+        )
+    if census.quarantined:
+        console.print(f"quarantine  {census.quarantined:,} cards can't be opened")
     console.print(f"trail       {census.audit_seq:,} entries")
     in_use = [key for key in census.keys if key.state != "destroyed"]
     if in_use:
-        console.print(_key_table(census))
+        console.print(_key_table(in_use))
     for line in census.warnings():
         console.print(f"warning     {line}")
-    console.print(f"next        {next_step(census)}", soft_wrap=True)
+    console.print(f"next        {next_step(census)}")
 
 
-def _key_table(census: Census) -> Table:
+def _key_table(in_use: list[KeyCount]) -> Table:
     table = Table(box=None, pad_edge=False, title_justify="left")
     for heading in ("data key", "generation", "state", "cards", "seals", "age (days)"):
         table.add_column(heading, justify="left" if heading == "state" else "right")
-    in_use = [key for key in census.keys if key.state != "destroyed"]
     for key in in_use[-SHOWN_KEYS:]:
         table.add_row(
             str(key.id),

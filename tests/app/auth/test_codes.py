@@ -1,0 +1,326 @@
+"""認証コード: asking for one, getting it, and giving it back."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.app.conftest import ADDRESS, LOGIN_ID, Auth
+from tests.conftest import VISA, FakeClock
+
+from .records import change, scalar, trail
+
+TOO_MANY = "送信回数が上限に達しました。しばらくしてからもう一度お試しください。"
+EXPIRED = "認証コードの有効期限が切れています。「認証コードを再送信」を押してください。"
+ENDED = "入力回数が上限に達しました。30分後にもう一度ログインしてください。"
+WRONG = "22222222"
+
+
+def resend(auth: Auth) -> Any:
+    """Press 認証コードを再送信."""
+    return auth.post("/login/code/resend", page="/login/code")
+
+
+def wide(text: str) -> str:
+    """Every character in full width."""
+    return "".join(chr(ord(character) + 0xFEE0) for character in text)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        lambda code: code,
+        lambda code: code.upper(),
+        wide,
+        lambda code: wide(code.upper()),
+        lambda code: f" {code[:4]} {code[4:]}　",
+        lambda code: f"{code[:4]}-{code[4:]}",
+        lambda code: f"{code[:4]}ー{code[4:]}",
+    ],
+)
+def test_a_code_is_taken_however_it_is_typed(auth: Auth, typed: Any) -> None:
+    """Any case, full-width, with blanks or hyphens."""
+    assert auth.code(typed(auth.to_code())).location == "/cards"
+
+
+@pytest.mark.parametrize(("age", "let_in"), [(1800, True), (1801, False)])
+def test_a_code_is_good_for_half_an_hour(
+    auth: Auth, clock: FakeClock, age: int, let_in: bool
+) -> None:
+    """1800 s yes, 1801 s no; an expired one costs no try."""
+    code = auth.to_code()
+    clock.advance(age)
+    answer = auth.code(code)
+    assert (answer.location == "/cards") is let_in
+    assert (EXPIRED in answer.text) is not let_in
+    assert scalar(auth.app, "SELECT tries FROM code") == 0
+
+
+def test_a_shorter_setting_is_kept_and_told(
+    auth: Auth, make_app: Any, clock: FakeClock
+) -> None:
+    """CODE_TTL ends the code and stands in the mail."""
+    app = make_app(CODE_TTL="600")
+    other = Auth(app, app.test_client(), auth.mailbox)
+    other.password()
+    other.address()
+    assert "有効期限は10分間となります。" in other.mailbox.message().get_content()
+    clock.advance(601)
+    assert EXPIRED in other.code(WRONG).text
+
+
+def test_a_clock_set_back_gives_no_code_more_time(auth: Auth, clock: FakeClock) -> None:
+    """A code from the future is none (REL-05)."""
+    code = auth.to_code()
+    clock.advance(-120)
+    assert auth.code(code).location != "/cards"
+
+
+@pytest.mark.parametrize(
+    "typed", ["１２３", "²²²²²²²²", "あいうえおかきく", "x" * 5000, "\0" * 8]
+)
+def test_any_text_is_a_wrong_code(auth: Auth, typed: str) -> None:
+    """Nothing but a wrong code, and never an error (OTP-06)."""
+    auth.to_code()
+    answer = auth.code(typed)
+    assert answer.status_code == 422
+    assert "認証コードが正しくありません。（残り4回）" in answer.text
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "-"])
+def test_an_empty_code_costs_no_try(auth: Auth, typed: str) -> None:
+    """認証コードを入力してください。"""
+    auth.to_code()
+    assert "認証コードを入力してください。" in auth.code(typed).text
+    assert scalar(auth.app, "SELECT tries FROM code") == 0
+
+
+def test_five_wrong_codes_end_the_login_and_lock(auth: Auth, clock: FakeClock) -> None:
+    """残り4回 down to 残り1回, then the login is over and the ID locked."""
+    code = auth.to_code()
+    for left in (4, 3, 2, 1):
+        assert f"（残り{left}回）" in auth.code(WRONG).text
+    assert auth.code(WRONG).location == "/login"
+    assert ENDED in auth.get("/login").text
+    assert auth.code(code).status_code in (303, 400)
+    assert auth.password().status_code == 422
+    clock.advance(1800)
+    assert auth.password().status_code == 303
+
+
+def test_an_id_locked_meanwhile_is_not_let_in(auth: Auth, app: Flask) -> None:
+    """The right code doesn't help an ID that was locked elsewhere."""
+    code = auth.to_code()
+    other = Auth(app, app.test_client(), auth.mailbox)
+    for _ in range(5):
+        other.password(password="wrong password 123")
+    assert auth.code(code).location == "/login"
+    assert ENDED in auth.get("/login").text
+
+
+def test_a_code_works_once(auth: Auth, app: Flask) -> None:
+    """Neither the browser that used it nor the one before can use it again."""
+    code = auth.to_code()
+    cookie = auth.client.get_cookie("session")
+    assert cookie is not None
+    auth.code(code)
+    other = app.test_client()
+    other.set_cookie("session", cookie.value)
+    again = Auth(app, other, auth.mailbox)
+    assert again.get("/login/code").location == "/login"
+    assert auth.post("/login/code", page="/cards", code=code).location == "/cards"
+    assert scalar(app, "SELECT count(*) FROM login") == 1
+
+
+def test_only_the_newest_code_counts(auth: Auth, clock: FakeClock) -> None:
+    """After 認証コードを再送信 the code before is wrong."""
+    old = auth.to_code()
+    clock.advance(60)
+    assert resend(auth).location == "/login/code"
+    new = auth.mailbox.code()
+    assert "残り4回" in auth.code(old).text
+    assert auth.code(new).location == "/cards"
+
+
+def test_a_code_is_bound_to_its_login(auth: Auth, app: Flask, clock: FakeClock) -> None:
+    """Another login of the same operator can't use it."""
+    first = auth.to_code()
+    clock.advance(60)
+    other = Auth(app, app.test_client(), auth.mailbox)
+    other.to_code()
+    assert "残り4回" in other.code(first).text
+
+
+def test_a_changed_password_kills_the_code(auth: Auth, app: Flask) -> None:
+    """The epoch is bound in."""
+    code = auth.to_code()
+    change(app, "UPDATE operator SET password_epoch = password_epoch + 1")
+    assert auth.post("/login/code", page="/login", code=code).location == "/login"
+
+
+def test_twenty_right_answers_let_one_in(auth: Auth, app: Flask) -> None:
+    """Twenty threads on a real database file: one login (OTP-01)."""
+    code = auth.to_code()
+    token = auth.csrf("/login/code")
+    cookie = auth.client.get_cookie("session")
+    assert cookie is not None
+    start, answers = threading.Barrier(20), []
+
+    def answer() -> None:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        start.wait()
+        sent = browser.post("/login/code", data={"csrf_token": token, "code": code})
+        answers.append(sent.location)
+
+    threads = [threading.Thread(target=answer) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers.count("/cards") == 1
+    assert scalar(app, "SELECT count(*) FROM login WHERE step = 'in'") == 1
+
+
+def test_twenty_wrong_answers_cost_five_tries(auth: Auth, app: Flask) -> None:
+    """The counter loses none: nobody gets a sixth try."""
+    code = auth.to_code()
+    token = auth.csrf("/login/code")
+    cookie = auth.client.get_cookie("session")
+    assert cookie is not None
+
+    def answer() -> None:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        browser.post("/login/code", data={"csrf_token": token, "code": WRONG})
+
+    threads = [threading.Thread(target=answer) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert scalar(app, "SELECT tries FROM code") == 5
+    assert auth.post("/login/code", page="/login", code=code).location == "/login"
+
+
+# --- Asking for one.
+
+
+@pytest.mark.parametrize(
+    "typed", [ADDRESS, ADDRESS.upper(), f" {ADDRESS} ", wide(ADDRESS)]
+)
+def test_mail_goes_to_the_stored_address(auth: Auth, typed: str) -> None:
+    """However the bound one was typed (OTP-05)."""
+    auth.password()
+    assert auth.address(typed).location == "/login/code"
+    assert auth.mailbox.message()["To"] == ADDRESS
+
+
+def test_an_unbound_address_sees_the_same(auth: Auth, app: Flask) -> None:
+    """The same page, the same answers to a wrong code, no mail, an entry."""
+    auth.password()
+    assert auth.address("other@example.co.jp").location == "/login/code"
+    page = auth.get("/login/code").text
+    assert "other@example.co.jp" in page
+    assert "残り4回" in auth.code(WRONG).text
+    assert auth.mailbox.is_empty()
+    assert ("login.code_refused", "success", LOGIN_ID) in trail(app)
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("", "メールアドレスを入力してください。"),
+        *(
+            (typed, "メールアドレスの形式が正しくありません。例：taro@example.co.jp")
+            for typed in (
+                "taro",
+                "taro@example",
+                "a@x.jp,e@y.jp",
+                f"{ADDRESS}\r\nBcc: e@y.jp",
+                f"{ADDRESS}\r\n",
+                f"{ADDRESS}\0",
+                f"<{ADDRESS}>",
+                "x" * 5000 + "@example.jp",
+                f"{VISA}@example.jp",
+                f"{VISA[:8]}-{VISA[8:]}@example.jp",
+            )
+        ),
+    ],
+)
+def test_a_bad_address_is_named(auth: Auth, app: Flask, typed: str, text: str) -> None:
+    """A field error, nothing kept, no mail (OTP-05)."""
+    auth.password()
+    answer = auth.address(typed)
+    assert answer.status_code == 422
+    assert text in answer.text
+    assert VISA not in answer.text
+    assert scalar(app, "SELECT max(address) FROM login") == ""
+    assert auth.mailbox.is_empty()
+
+
+def test_a_carriers_odd_address_is_taken(auth: Auth, app: Flask) -> None:
+    """Dots in a row and before the at sign, as docomo gave them out."""
+    change(app, "UPDATE operator_address SET address = 'a..b.@docomo.ne.jp'")
+    auth.password()
+    assert auth.address("a..b.@docomo.ne.jp").location == "/login/code"
+    assert auth.mailbox.message()["To"] == "a..b.@docomo.ne.jp"
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "other@example.co.jp"])
+def test_sends_are_a_minute_apart(auth: Auth, clock: FakeClock, address: str) -> None:
+    """59 s no, 60 s yes, bound or not, by either way of asking."""
+    auth.password()
+    auth.address(address)
+    clock.advance(59)
+    assert TOO_MANY in resend(auth).text
+    assert TOO_MANY in auth.address(address).text
+    clock.advance(1)
+    assert resend(auth).location == "/login/code"
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "other@example.co.jp"])
+def test_three_sends_a_login_ten_a_day(
+    auth: Auth, clock: FakeClock, address: str
+) -> None:
+    """For the operator, whether the address was bound or not."""
+    sent = 0
+    for _ in range(4):
+        auth.password()
+        for _ in range(3):
+            clock.advance(60)
+            sent += auth.address(address).location == "/login/code"
+        clock.advance(60)
+        assert TOO_MANY in auth.address(address).text
+    assert sent == 10
+    clock.advance(24 * 3600)
+    auth.password()
+    assert auth.address(address).location == "/login/code"
+
+
+def test_old_codes_are_not_kept(auth: Auth, app: Flask, clock: FakeClock) -> None:
+    """What no limit looks at any more is gone."""
+    auth.login()
+    auth.logout()
+    clock.advance(24 * 3600)
+    auth.to_code()
+    assert scalar(app, "SELECT count(*) FROM code") == 1
+
+
+def test_the_code_is_nowhere_but_in_the_mail(
+    auth: Auth, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No file, page, cookie or log holds it (OTP-03)."""
+    caplog.set_level("DEBUG")
+    code = auth.to_code()
+    page = auth.get("/login/code")
+    cookie = auth.client.get_cookie("session")
+    assert cookie is not None
+    assert code not in page.text + str(page.headers) + cookie.value + caplog.text
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "site.db" for path in files)
+    assert not [path for path in files if code.encode() in path.read_bytes()]

@@ -1,0 +1,69 @@
+"""cardvault doctor: what on this machine weakens the vault."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from sqlalchemy import text
+
+from .. import sealing
+from ..database import reading, sqlite_path
+from ..settings import VaultSettings
+from ..vault import Vault
+from .place import EXAMPLE, closed_vault, settings
+
+LOW_DISK_BYTES = 500 * 1024 * 1024
+
+
+@click.command(epilog=EXAMPLE + "cardvault doctor")
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Check this machine's files, database and limits. Needs no root key.
+
+    Exit code 1 when something weakens the vault; each line says what to do.
+    """
+    sealing.self_test()
+    click.echo("ok       the ciphers give their known answers")
+    place, vault = settings(), closed_vault()
+    click.echo("ok       the web key and the database belong together")
+    found = [*_files(place), *_database(place, vault), *_machine()]
+    for line in found:
+        click.echo(f"warning  {line}")
+    context.exit(1 if found else 0)
+
+
+def _files(place: VaultSettings) -> Iterator[str]:
+    database = sqlite_path(place.database_url)
+    if database is not None and stat.S_IMODE(database.stat().st_mode) & 0o077:
+        yield f"{database} can be read by others; chmod 600 {database}"
+    root_key = place.root_key or place.web_key.with_name("root.key")
+    if root_key.exists():
+        yield f"the root key {root_key} lies on this machine; take it off a web server"
+    for leftover in place.web_key.parent.glob("*.key.new"):
+        yield f"{leftover} waits to be put in place"
+
+
+def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:
+    path = sqlite_path(place.database_url)
+    if path is None:
+        return
+    with reading(vault.engine) as db:
+        answer = db.execute(text("PRAGMA quick_check")).scalar()
+    if answer != "ok":
+        yield f"SQLite finds {path} damaged: {answer}; restore a backup"
+    free = shutil.disk_usage(path.parent).free
+    if free < LOW_DISK_BYTES:
+        yield f"{free // 1024 // 1024} MB are left on the disk of {path}; make room"
+
+
+def _machine() -> Iterator[str]:
+    if resource.getrlimit(resource.RLIMIT_CORE)[0] != 0:
+        yield "core files are on; a core file may hold a key: ulimit -c 0"
+    swaps = Path("/proc/swaps")
+    if swaps.exists() and len(swaps.read_text().splitlines()) > 1:
+        yield "swap is on; memory with a live data key may reach the disk: encrypt it"

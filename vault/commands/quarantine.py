@@ -1,0 +1,68 @@
+"""cardvault quarantine: the cards that could not be opened."""
+
+from __future__ import annotations
+
+import click
+from sqlalchemy import delete, select
+
+from ..database import checkpoint, reading
+from ..errors import UnknownToken
+from ..schema import CARD, QUARANTINE
+from ..token import Token
+from .place import EXAMPLE, actor, closed_vault
+
+
+@click.group()
+def quarantine() -> None:
+    """See and give up cards that can't be opened."""
+
+
+@quarantine.command("list", epilog=EXAMPLE + "cardvault quarantine list")
+def list_quarantined() -> None:
+    """Show each quarantined card: token and what is wrong with it."""
+    vault = closed_vault()
+    with reading(vault.engine) as db:
+        rows = db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
+    for row in rows:
+        click.echo(f"{row.token}  {row.problem}")
+    if rows:
+        click.echo(
+            "restore the row from a backup and run cardvault rotate again, or give "
+            "it up:\n  cardvault quarantine drop TOKEN --reason TEXT",
+            err=True,
+        )
+    else:
+        click.echo("no card is quarantined", err=True)
+
+
+@quarantine.command(
+    epilog=EXAMPLE + 'cardvault quarantine drop card_... --reason "no backup has it"'
+)
+@click.argument("token")
+@click.option("--reason", required=True, help="Why it is given up, for the trail.")
+def drop(token: str, reason: str) -> None:
+    """Give up an unreadable card; the site then asks for a new number.
+
+    Only a quarantined card can be given up. It is gone for good.
+    """
+    vault = closed_vault()
+    with vault.engine.begin() as db:
+        found = select(QUARANTINE.c.card_id).where(QUARANTINE.c.token == token)
+        card_id = db.execute(found).scalar()
+        if card_id is None:
+            raise UnknownToken(
+                f"no quarantined card has the token {token}",
+                hint="see them with: cardvault quarantine list",
+            )
+        db.execute(delete(CARD).where(CARD.c.id == card_id))
+        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
+        vault.record(
+            db,
+            "card.given_up",
+            actor(),
+            subject=Token(token),
+            detail={"reason": reason},
+        )
+    checkpoint(vault.engine)
+    click.echo(f"given up {token}")
+    click.echo("next  cardvault rotate", err=True)

@@ -1,0 +1,56 @@
+"""cardvault web-key: the file that the web server seals and signs with."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from .. import sealing
+from ..keys import WebKey
+from ..open_vault import OpenVault
+from ..resigning import is_signed_by, resign
+from .place import EXAMPLE, actor, beside, open_parts, settings
+
+
+@click.group("web-key")
+def web_key() -> None:
+    """Change the web key file."""
+
+
+@web_key.command(epilog=EXAMPLE + "cardvault web-key rotate")
+def rotate() -> None:
+    """Make a new sealing key and every row's MAC anew. Needs the root key.
+
+    The new web key file is written beside the old one. All rows change in one
+    transaction: killed at any instant, run it again. Until the site is restarted
+    with the new file it answers 503.
+    """
+    path = settings().web_key
+    new_path = beside(path)
+    vault = open_parts()
+    new = _new_key(new_path, vault)
+    if is_signed_by(vault, new):
+        click.echo("every row is signed under the new web key already")
+    else:
+        vault.require_ready()
+        count = resign(vault, new, actor())
+        click.echo(f"{count:,} rows signed under the new web key")
+    click.echo(f"new web key  {new_path}")
+    click.echo(f"next         mv {new_path} {path}, then restart the site")
+
+
+def _new_key(path: Path, vault: OpenVault) -> WebKey:
+    """The new key: the one a killed run left beside, or a fresh one."""
+    if path.exists():
+        left = WebKey.read(path)
+        if (left.vault_id, left.root.id) == (
+            vault.web_key.vault_id,
+            vault.web_key.root.id,
+        ):
+            return left
+        raise click.UsageError(f"{path} is of another vault or root; move it first")
+    new = dataclasses.replace(vault.web_key, sealing_key=sealing.new_key())
+    new.write(path)
+    return new
