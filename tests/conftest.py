@@ -27,6 +27,7 @@ from vault.founding import found, new_keys
 # 2026-11-23 12:00 in Japan.
 NOON = 1795402800
 VISA = "4810000000020000"
+EXPIRY = Expiry(2030, 1)
 
 
 @dataclass
@@ -122,7 +123,7 @@ def operator_actor() -> Actor:
 def register(vault: Vault, operator_actor: Actor) -> Callable[..., Token]:
     """Seal a card in a transaction of its own and return its token."""
 
-    def register(digits: str = VISA, expiry: Expiry = Expiry(2030, 1)) -> Token:
+    def register(digits: str = VISA, expiry: Expiry = EXPIRY) -> Token:
         with vault.engine.begin() as db:
             return vault.tokenize(db, Pan.parse(digits), expiry, operator_actor)
 

@@ -104,13 +104,11 @@ class Trail:
         ).one_or_none()
         if row is None:
             raise IntegrityFault("audit head", "is missing")
-        return row.seq, self.open_chain_key(row)
+        return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key)
 
-    def open_chain_key(self, head: Row[Any]) -> bytes:
+    def open_chain_key(self, seq: int, sealed: bytes) -> bytes:
         """The key of the next entry; raises IntegrityFault on an edited head."""
-        return self._cipher.open(
-            head.sealed_chain_key, self._head_aad(head.seq), "audit head"
-        )
+        return self._cipher.open(sealed, self._head_aad(seq), "audit head")
 
     def _head(self, seq: int, key: bytes) -> dict[str, Any]:
         sealed = self._cipher.seal(key, self._head_aad(seq))
@@ -120,7 +118,7 @@ class Trail:
         return canonical(("audit head", self._vault_id, seq))
 
 
-def entry_mac(vault_id: str, key: bytes, values: Mapping[str, Any]) -> bytes:
+def entry_mac(vault_id: str, key: bytes, values: Mapping[Any, Any]) -> bytes:
     """The MAC of one entry under its own key, over every other column."""
     names = [column.name for column in AUDIT_ENTRY.columns if column.name != "mac"]
     return Mac(key).sign(canonical((vault_id, *(values[name] for name in names))))
@@ -168,7 +166,7 @@ def check_chain(
         raise IntegrityFault(
             f"audit entry {expected}", f"is missing, the head counts {head.seq}"
         )
-    if not sealing.same(trail.open_chain_key(head), key):
+    if not sealing.same(trail.open_chain_key(head.seq, head.sealed_chain_key), key):
         raise IntegrityFault("audit head", "does not follow its entries")
 
 

@@ -89,18 +89,17 @@ def take_census(vault: Vault, db: Connection) -> Census:
     state = vault.state(db)
     by_key = select(CARD.c.data_key_id, func.count()).group_by(CARD.c.data_key_id)
     cards: dict[int, int] = {row[0]: row[1] for row in db.execute(by_key)}
-    keys = []
-    for row in db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id)):
-        keys.append(
-            KeyCount(
-                id=row.id,
-                generation=row.generation,
-                state=row.state if vault.is_whole(row) else "damaged",
-                cards=cards.get(row.id, 0),
-                seals=row.seals,
-                age=vault.clock() - row.created_at,
-            )
+    keys = [
+        KeyCount(
+            id=row.id,
+            generation=row.generation,
+            state=row.state if vault.is_whole(row) else "damaged",
+            cards=cards.get(row.id, 0),
+            seals=row.seals,
+            age=vault.clock() - row.created_at,
         )
+        for row in db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id))
+    ]
     return Census(
         vault_id=state.vault_id,
         root_id=state.root_id,

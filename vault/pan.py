@@ -21,7 +21,7 @@ FOLD: dict[int, str | None] = {
 
 
 # Letters too, for what is typed beside card numbers: codes.
-_FULL_LETTERS = {
+_FULL_LETTERS: dict[int, str | None] = {
     **{0xFF21 + place: chr(0x41 + place) for place in range(26)},
     **{0xFF41 + place: chr(0x61 + place) for place in range(26)},
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from sqlalchemy import Connection, select, text
 
@@ -29,11 +30,12 @@ _RANGE = """
     SELECT max(id), count(*)
     FROM (SELECT id FROM card WHERE id > :after ORDER BY id LIMIT :size) AS page
 """
+# The names put in are the schema's own.
 _UPDATE = f"""
     UPDATE card SET envelope = new_envelope(id), mac = new_mac(id),
         data_key_id = :key, rev = rev + 1
     WHERE id > :after AND id <= :last AND reseal({", ".join(_COLUMNS)})
-"""
+"""  # noqa: S608
 _UPDATE_ROW = """
     UPDATE card SET envelope = :envelope, mac = :mac, data_key_id = :key,
         rev = rev + 1
@@ -112,8 +114,7 @@ class Resealer:
         return lost, b""
 
     def _update_in_place(self, db: Connection, after: int, last: int) -> None:
-        raw = db.connection.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)
+        raw = cast(sqlite3.Connection, db.connection.dbapi_connection)
         new = self._new
         raw.create_function("reseal", len(_COLUMNS), self._reseal)
         raw.create_function("new_envelope", 1, lambda card_id: new[card_id][0])

@@ -68,7 +68,7 @@ def _name(table: Table, values: Any) -> str:
 
 def _reseal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:
     head = db.execute(select(AUDIT_HEAD)).one()
-    key = vault.trail.open_chain_key(head)
+    key = vault.trail.open_chain_key(head.seq, head.sealed_chain_key)
     Trail(new.vault_id, new.sealing_key).write_head(db, head.seq, key)
 
 

@@ -99,11 +99,11 @@ class RowSigner:
         self._card_start = card_start(vault_id)
         self.mac = sealing.Mac(sealing.derive(sealing_key, "cardvault row mac"))
 
-    def sign(self, table: Table, values: Mapping[str, Any]) -> bytes:
+    def sign(self, table: Table, values: Mapping[Any, Any]) -> bytes:
         """The MAC (32 bytes) of a row; ``values`` has every column but ``mac``."""
         return self.mac.sign(self._message(table, values))
 
-    def signed(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    def signed(self, table: Table, values: Mapping[Any, Any]) -> dict[str, Any]:
         """The row with its MAC, ready to be written."""
         return {**values, "mac": self.sign(table, values)}
 
@@ -116,7 +116,7 @@ class RowSigner:
             pass
         raise IntegrityFault(subject, "is not as it was written (MAC)")
 
-    def _message(self, table: Table, values: Mapping[str, Any]) -> bytes:
+    def _message(self, table: Table, values: Mapping[Any, Any]) -> bytes:
         if table is CARD:
             moved = {name: values[name] for name in _MOVED}
             facts = {name: values[name] for name in _FACTS}

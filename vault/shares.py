@@ -23,7 +23,8 @@ def split(root_key: RootKey, shares: int, threshold: int) -> list[str]:
         raise InputError(
             "shares", f"give --shares from 2 to {MAX_SHARES} and --threshold from 2"
         )
-    return generate_mnemonics(1, [(threshold, shares)], root_key.seed)[0]
+    lines: list[str] = generate_mnemonics(1, [(threshold, shares)], root_key.seed)[0]
+    return lines
 
 
 def combine(shares: Sequence[str], vault_id: str) -> RootKey:

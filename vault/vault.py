@@ -327,6 +327,7 @@ class Vault:
         is durable with the first card under it, or not at all."""
         key_id, now, secret = next_id(db, DATA_KEY), self.clock(), sealing.new_key()
         root = self.web_key.root
+        wrapped = root.wrap(secret, wrap_info(self.web_key.vault_id, key_id))
         row = {
             "id": key_id,
             "opens": key_id,
@@ -334,7 +335,7 @@ class Vault:
             "state": "live",
             "suite": sealing.SUITE,
             "root_id": root.id,
-            "wrapped": root.wrap(secret, wrap_info(self.web_key.vault_id, key_id)),
+            "wrapped": wrapped,
             "next_root_id": None,
             "next_wrapped": None,
             "seals": seals,
@@ -350,7 +351,7 @@ class Vault:
             subject=f"data key {key_id}",
             detail={"generation": generation},
         )
-        return _LiveKey(key_id, Cipher(secret), row["wrapped"], now)
+        return _LiveKey(key_id, Cipher(secret), wrapped, now)
 
     def retire_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
         """Mark a data key as one that opens and seals no more."""

@@ -19,7 +19,7 @@ ID_BYTES = 32
 SKEW_SECONDS = 60
 
 
-class Over(Exception):  # noqa: N818 - a state, not a fault
+class Over(Exception):
     """The login ended while its own request was on the way."""
 
 

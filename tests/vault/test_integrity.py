@@ -27,7 +27,7 @@ def flips(value: object) -> list[object]:
         return [value ^ 1, value ^ 2]
     if isinstance(value, str):
         last = [value[:-1] + chr(ord(value[-1]) ^ 1 << bit) for bit in range(7)]
-        return last + ["", value + "x"]
+        return [*last, "", value + "x"]
     return [1]
 
 
