@@ -97,7 +97,7 @@ class Resealer:
     def _load_keys(self, db: Connection) -> None:
         """Have an opener for every data key; web processes mint while we run."""
         keys = db.execute(select(DATA_KEY.c.id, DATA_KEY.c.generation))
-        for key_id, generation in keys.tuples():
+        for key_id, generation in keys:
             if key_id not in self._openers:
                 older = generation < self._generation
                 self._openers[key_id] = self._opener(db, key_id) if older else None

@@ -113,8 +113,8 @@ def _finalize() -> None:
         click.echo(f"root {newest.root.id} is the only root; nothing is left to do")
         return
     vault = open_vault()
-    new_root = _new_root(newest.root)
-    _prove(vault, newest, new_root)
+    if vault.root_id != newest.root.id:
+        _prove(vault, newest, _new_root(newest.root))
     roots.finalize(vault, newest.root, actor())
     click.echo(f"root {newest.root.id} is the only root now")
     click.echo(f"next  mv {web_path} {place.web_key}, then restart the site")
