@@ -1,0 +1,140 @@
+"""Who may see what: every address at every step of the login (AUT-02)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.app.conftest import Auth
+
+OPEN = {"static", "security.health", "auth.login"}
+STEPS = ("stranger", "password given", "code sent", "logged in")
+CARD_PAGES = ("/cards", "/cards.csv", "/cards/deleted", "/cards/x/edit", "/password")
+
+# Where an address leads at each of STEPS; None: the page itself.
+MATRIX: dict[str, tuple[str | None, ...]] = {
+    "/": ("/login", "/login/email", "/login/code", "/cards"),
+    "/login": (None, None, None, "/cards"),
+    "/login/email": ("/login", None, None, "/cards"),
+    "/login/code": ("/login", "/login/email", None, "/cards"),
+    "/password": ("/login", "/login/email", "/login/code", None),
+    "/cards": ("/login", "/login/email", "/login/code", None),
+    "/cards.csv": ("/login", "/login/email", "/login/code", None),
+}
+
+
+def go_to(auth: Auth, step: str) -> None:
+    """Log in as far as ``step``."""
+    if step != "stranger":
+        auth.password()
+    if step in ("code sent", "logged in"):
+        auth.address()
+    if step == "logged in":
+        auth.code(auth.mailbox.code())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_address_at_every_step(auth: Auth, step: str) -> None:
+    """A page shows itself at its own steps and leads to the right one else."""
+    go_to(auth, step)
+    for path, places in MATRIX.items():
+        answer = auth.get(path)
+        assert answer.location == places[STEPS.index(step)], path
+        assert answer.status_code == (303 if answer.location else 200), path
+
+
+@pytest.mark.parametrize("step", STEPS[:3])
+def test_no_route_is_open_before_the_last_step(
+    auth: Auth, app: Flask, step: str
+) -> None:
+    """Every rule of the map that can be asked for, now or tomorrow (AUT-01)."""
+    go_to(auth, step)
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in OPEN or "GET" not in (rule.methods or ()):
+            continue
+        path = rule.rule.replace("<public_id>", "x")
+        own = {"password given": "/login/email", "code sent": "/login/code"}
+        if path in (own.get(step), "/login/email"):
+            continue
+        assert auth.get(path).status_code == 303, path
+
+
+@pytest.mark.parametrize("step", STEPS[:3])
+@pytest.mark.parametrize("path", ["/cards", "/cards/x/edit", "/password"])
+def test_no_form_is_taken_before_the_last_step(
+    auth: Auth, step: str, path: str
+) -> None:
+    """A sent form leads to the step, and is not looked at."""
+    go_to(auth, step)
+    answer = auth.post(path, page="/login", customer_name="A")
+    assert answer.status_code == 303
+    assert answer.location in ("/login", "/login/email", "/login/code")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/login/email", {"email": "taro@example.co.jp"}),
+        ("/login/code", {"code": "22222222"}),
+        ("/login/code/resend", {}),
+    ],
+)
+def test_a_step_can_not_be_begun_by_its_form(
+    auth: Auth, path: str, fields: dict[str, str]
+) -> None:
+    """A stranger's later steps lead to the first, and no mail leaves."""
+    answer = auth.post(path, page="/login", **fields)
+    assert answer.location == "/login"
+    assert auth.mailbox.is_empty()
+
+
+def test_a_route_added_tomorrow_refuses_strangers(auth: Auth, app: Flask) -> None:
+    """Nothing needs to be said for a view to be closed."""
+
+    def secret() -> str:
+        return "secret"
+
+    app.add_url_rule("/tomorrow", "tomorrow", secret)
+    assert auth.get("/tomorrow").location == "/login"
+    auth.login()
+    assert auth.get("/tomorrow").text == "secret"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/nowhere", 404),
+        ("put", "/login", 405),
+        ("get", "/logout", 405),
+        ("get", "/login/code/resend", 405),
+    ],
+)
+def test_what_is_not_there_is_said_plainly(
+    auth: Auth, method: str, path: str, status: int
+) -> None:
+    """To strangers too: nothing is told by it."""
+    answer: Any = getattr(auth.client, method)(path)
+    assert answer.status_code == status
+
+
+def test_an_address_can_be_changed(auth: Auth, clock: Any) -> None:
+    """メールアドレスを変更 leads back, and the code goes to the new address."""
+    auth.password()
+    auth.address("wrong@example.co.jp")
+    assert 'href="/login/email"' in auth.get("/login/code").text
+    clock.advance(60)
+    auth.address()
+    assert auth.code(auth.mailbox.code()).location == "/cards"
+
+
+def test_the_code_page_is_as_agreed(auth: Auth) -> None:
+    """●, 表示, the address that was typed, and the two ways on."""
+    auth.to_code()
+    page = auth.get("/login/code").text
+    assert 'id="code" name="code" type="password"' in page
+    assert 'autocomplete="one-time-code"' in page
+    assert 'data-reveal="code"' in page
+    assert "taro@example.co.jp" in page
+    assert "認証コードを再送信" in page

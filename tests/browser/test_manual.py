@@ -1,0 +1,191 @@
+"""The printed manual, page by page, with the script and without it."""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import pytest
+
+from tests.site import PASSWORD
+
+from .conftest import Desk, Site, files_of
+
+NUMBER = "4810000000020000"
+SECOND = "5555555555554444"
+MASK = "48**-****-****-0000"
+
+
+@pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with-script", "without-script"]
+)
+def test_the_manual_works_as_printed(
+    new_desk: Callable[..., Desk], site: Site, scripts: bool
+) -> None:
+    """Log in, register, edit name, expiry and number, delete, log out."""
+    desk = new_desk(scripts=scripts)
+    _log_in(desk, site)
+    _register(desk)
+    _edit(desk)
+    _delete(desk)
+    desk.press("ログアウト")
+    assert "ログアウトしました。" in desk.text()
+    desk.look("logged-out")
+    assert desk.wrong == []
+    assert NUMBER.encode() not in b"".join(desk.bodies)
+    words = [
+        "登録します。",
+        "変更します。",
+        "変更します。",
+        "変更します。",
+        "削除します。",
+    ]
+    asked = [f"{word}よろしいですか？" for word in words]
+    assert desk.dialogs == (asked if scripts else [])
+    _nothing_keeps_the_number(site)
+    _the_vault_is_whole(site)
+
+
+def _log_in(desk: Desk, site: Site) -> None:
+    login_id = site.operator()
+    desk.open("/")
+    assert desk.page.title() == "ログイン - オフィス24クレジットカード登録"
+    assert "ログインID、パスワードを入力してください。" in desk.text()
+    assert "mothikari_support@mot-net.com" in desk.text()
+    assert "Copyright ©2016-2017 Office24 Co., Ltd. All Rights Reserved." in desk.text()
+    desk.look("login")
+    desk.press("ログイン")
+    assert "入力内容に誤りがあります。" in desk.text()
+    assert desk.page.title().startswith("エラー：")
+    desk.look("login-error")
+    desk.fill(login_id=login_id, password=PASSWORD)
+    desk.press("ログイン")
+    assert "認証コードを送信するメールアドレスを入力してください。" in desk.text()
+    desk.look("address")
+    desk.fill(email=f"{login_id}@example.co.jp")
+    desk.press("送信")
+    assert "メールアドレス宛てに、認証コードをお送りしました。" in desk.text()
+    assert "記載されている認証コードを入力してください。" in desk.text()
+    assert f"{login_id}@example.co.jp" in desk.text()
+    desk.look("code")
+    code = site.mails.code()
+    desk.fill(code="wrong")
+    desk.press("ログイン")
+    assert "認証コードが正しくありません。（残り4回）" in desk.text()
+    desk.look("code-error")
+    desk.fill(code=code.upper())
+    desk.press("ログイン")
+
+
+def _register(desk: Desk) -> None:
+    for words in (
+        "クレジットカード情報の一覧",
+        "クレジットカード情報の新規登録",
+        "※ AMEX等の15桁のカードの場合は左詰めで4桁ずつ入力し、最後の欄は3桁で入力してください。",
+        "smartsafety_support@mot-net.com",
+    ):
+        assert words in desk.text()
+    desk.look("list")
+    desk.fill(customer_name="A", phone="12")
+    desk.card(NUMBER, "01", "2030")
+    desk.press("登録")
+    assert "カード番号は安全のため再入力してください。" in desk.text()
+    assert desk.page.locator("[name=card_number_1]").input_value() == ""
+    desk.look("list-error")
+    if desk.scripts:
+        desk.dialogs.clear()
+    desk.fill(customer_name="A", phone="090-0000-0000")
+    desk.card(NUMBER, "01", "2030")
+    desk.press("登録")
+    assert "登録完了しました。" in desk.text()
+    _summary(desk, "A", MASK)
+    desk.look("registered")
+    desk.press("戻る")
+    assert MASK in desk.text()
+    desk.look("list-with-card")
+
+
+def _edit(desk: Desk) -> None:
+    for step, fill, name, mask in (
+        ("name", lambda: desk.fill(customer_name="B"), "B", MASK),
+        ("expiry", lambda: desk.fill(exp_month="12", exp_year="2031"), "B", MASK),
+        ("number", lambda: desk.card(SECOND), "B", "55**-****-****-4444"),
+    ):
+        desk.press("編集")
+        assert "クレジットカード情報の更新" in desk.text()
+        assert "変更する場合のみ入力してください。" in desk.text()
+        if step == "name":
+            desk.look("edit")
+        fill()
+        desk.press("更新")
+        assert "更新完了しました。" in desk.text()
+        _summary(desk, name, mask)
+        desk.look(f"updated-{step}")
+        desk.press("戻る")
+
+
+def _delete(desk: Desk) -> None:
+    desk.press("編集")
+    desk.look("edit-with-history")
+    desk.press("削除")
+    assert "削除完了しました。" in desk.text()
+    _summary(desk, "B", "55**-****-****-4444")
+    desk.look("deleted")
+    desk.press("戻る")
+    assert "55**-****" not in desk.text()
+
+
+def _summary(desk: Desk, name: str, mask: str) -> None:
+    shown = desk.text()
+    for words in ("お客様名", name, "電話番号", "090-0000-0000", "カード番号", mask):
+        assert words in shown
+
+
+def spellings(number: str) -> Iterator[bytes]:
+    """A number as it could hide in a file."""
+    grouped = [number[i : i + 4] for i in range(0, 16, 4)]
+    wide = number.translate({ord(str(n)): chr(0xFF10 + n) for n in range(10)})
+    texts = [number, " ".join(grouped), "-".join(grouped), wide, number[::-1]]
+    yield from (text.encode() for text in texts)
+    yield from (number.encode(code) for code in ("utf-16-le", "utf-16-be"))
+    yield quote(wide).encode()
+    yield number.encode().hex().encode()
+    for shift in range(3):
+        # Whole base64 groups alone: what stands before shifts the others.
+        coded = base64.b64encode(b"\0" * shift + number.encode())
+        yield coded[4 if shift else 0 : -4]
+
+
+def _nothing_keeps_the_number(site: Site) -> None:
+    kept = {path.name: path.read_bytes() for path in files_of(site.place)}
+    kept |= {f"mail {n}": raw for n, raw in enumerate(site.mails.raw)}
+    for number in (NUMBER, SECOND):
+        for spelling in spellings(number):
+            assert [name for name, data in kept.items() if spelling in data] == []
+
+
+def _the_vault_is_whole(site: Site) -> None:
+    verified = site.place.ops("verify")
+    assert verified.returncode == 0, verified.stdout
+    assert "generation  1" in site.place.ops("status").stdout
+    assert site.place.ops("audit", "verify").returncode == 0
+
+
+def test_an_edited_trail_is_found(site: Site, new_desk: Callable[..., Desk]) -> None:
+    """One changed entry, and audit verify names it and exits 1."""
+    new_desk().login()
+    path = site.place.folder / "vault.db"
+    with sqlite3.connect(path) as db:
+        seq, actor = db.execute(
+            "SELECT seq, actor FROM audit_entry WHERE event = 'login.password'"
+        ).fetchone()
+        db.execute("UPDATE audit_entry SET actor = 'nobody' WHERE seq = ?", (seq,))
+        db.commit()
+        checked = site.place.ops("audit", "verify")
+        db.execute("UPDATE audit_entry SET actor = ? WHERE seq = ?", (actor, seq))
+    db.close()
+    assert checked.returncode == 1
+    assert f"audit entry {seq}" in checked.stdout
+    assert site.place.ops("audit", "verify").returncode == 0

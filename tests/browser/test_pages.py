@@ -1,0 +1,167 @@
+"""How the pages behave under an operator's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.site import PASSWORD
+
+from .conftest import Desk
+
+MASKS = [
+    ("4810000000020000", "Visa", "48**-****-****-0000"),
+    ("378282246310005", "American Express", "37**-******-*0005"),
+    ("30569309025904", "Diners Club", "30**-******-5904"),
+    ("3530111333300000", "JCB", "35**-****-****-0000"),
+    ("8171999900000000021", "UnionPay", "81**-****-****-***0021"),
+]
+
+
+def boxes(desk: Desk) -> list[str]:
+    """What the four boxes hold."""
+    return [
+        desk.page.locator(f"[name=card_number_{i}]").input_value() for i in range(1, 5)
+    ]
+
+
+@pytest.fixture
+def desk(new_desk: Callable[..., Desk]) -> Desk:
+    """An operator at the list, logged in."""
+    made = new_desk()
+    made.login()
+    return made
+
+
+def test_every_length_goes_in_by_typing_and_comes_out_masked(desk: Desk) -> None:
+    """Digits typed into the first box alone run on through all four."""
+    for digits, brand, mask in MASKS:
+        desk.open("/cards")
+        desk.fill(customer_name="客", phone="0312345678", exp_month="1", exp_year="30")
+        desk.page.locator("[name=card_number_1]").click()
+        desk.page.keyboard.type(digits)
+        assert "".join(boxes(desk)) == digits
+        assert brand in desk.text()
+        desk.press("登録")
+        assert mask in desk.text()
+    assert desk.wrong == []
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    ["4810-0000-0002-0000", "４８１０　００００　０００２　００００"],
+    ids=["hyphens", "full-width"],
+)
+def test_a_pasted_number_spreads_from_the_first_box(desk: Desk, pasted: str) -> None:
+    """Spaces, hyphens and full width are folded, whichever box it is pasted to."""
+    box = desk.page.locator("[name=card_number_3]")
+    box.focus()
+    box.evaluate(
+        """(box, text) => {
+            const data = new DataTransfer();
+            data.setData("text", text);
+            box.dispatchEvent(new ClipboardEvent("paste",
+                {clipboardData: data, bubbles: true, cancelable: true}));
+        }""",
+        pasted,
+    )
+    assert boxes(desk) == ["4810", "0000", "0002", "0000"]
+
+
+def test_backspace_and_arrows_cross_boxes(desk: Desk) -> None:
+    """From the start of a box Backspace takes the digit before it."""
+    desk.page.locator("[name=card_number_1]").click()
+    desk.page.keyboard.type("48105")
+    desk.page.keyboard.press("Backspace")
+    desk.page.keyboard.press("Backspace")
+    assert boxes(desk) == ["481", "", "", ""]
+    desk.page.keyboard.type("09")
+    desk.page.keyboard.press("ArrowLeft")
+    desk.page.keyboard.press("ArrowLeft")
+    expect(desk.page.locator("[name=card_number_1]")).to_be_focused()
+
+
+def test_a_double_click_makes_one_card(desk: Desk) -> None:
+    """登録 pressed twice in a row registers once."""
+    desk.fill(customer_name="二度押し", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.page.get_by_role("button", name="登録", exact=True).dblclick()
+    desk.page.wait_for_url("**/registered*")
+    desk.open("/cards?q=二度押し")
+    assert desk.page.get_by_role("link", name="編集").count() == 1
+
+
+def test_back_after_logout_shows_no_card(desk: Desk) -> None:
+    """With the back/forward cache on, Back leads to the login."""
+    desk.fill(customer_name="戻る太郎", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.press("登録")
+    desk.press("ログアウト")
+    desk.page.go_back()
+    desk.page.wait_for_load_state()
+    expect(desk.page.locator("[name=login_id]")).to_be_visible()
+    assert "戻る太郎" not in desk.text()
+
+
+def test_a_cookie_taken_before_logout_is_dead_after_it(desk: Desk) -> None:
+    """Put back into the browser it opens nothing."""
+    taken = desk.page.context.cookies()
+    desk.press("ログアウト")
+    desk.page.context.add_cookies(taken)  # type: ignore[arg-type]
+    desk.open("/cards")
+    assert "一定時間操作がなかったため、ログアウトしました。" in desk.text()
+
+
+def test_slash_goes_to_the_search(desk: Desk) -> None:
+    """The / key puts the caret into the search box."""
+    desk.page.keyboard.press("/")
+    expect(desk.page.locator("[name=q]")).to_be_focused()
+
+
+def test_a_number_typed_into_the_search_is_cut_before_it_is_sent(desk: Desk) -> None:
+    """Only the last four digits leave the browser."""
+    sent: list[str] = []
+    desk.page.on("request", lambda request: sent.append(request.url))
+    desk.fill(q="4810 0000 0002 0000")
+    desk.page.keyboard.press("Enter")
+    desk.page.wait_for_url("**q=0000*")
+    assert not [url for url in sent if "4810" in url]
+
+
+def test_a_phone_sized_screen_needs_no_sideways_scrolling(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """Every page fits 390 pixels, and the pictures are kept."""
+    desk = new_desk(width=390)
+    login_id = desk.site.operator()
+    desk.open("/login")
+    _fits(desk, "login")
+    desk.fill(login_id=login_id, password=PASSWORD)
+    desk.press("ログイン")
+    _fits(desk, "address")
+    desk.fill(email=f"{login_id}@example.co.jp")
+    desk.press("送信")
+    _fits(desk, "code")
+    desk.fill(code=desk.site.mails.code())
+    desk.press("ログイン")
+    _fits(desk, "list")
+    desk.fill(customer_name="携帯", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.press("登録")
+    _fits(desk, "registered")
+    desk.press("戻る")
+    desk.press("編集")
+    _fits(desk, "edit")
+    desk.open("/password")
+    _fits(desk, "password")
+    desk.open("/cards/nothing/edit")
+    _fits(desk, "not-found")
+    assert desk.wrong == []
+
+
+def _fits(desk: Desk, step: str) -> None:
+    desk.look(step)
+    over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert desk.page.evaluate(over) == 0, step
