@@ -25,7 +25,7 @@ from .db import work
 from .migrations import HISTORY
 
 FIRST_PASSWORD_BYTES = 12
-MAX_LOGIN_ID = 64
+MAX_LOGIN_ID, MAX_NAME = 64, 100
 EXIT_FOUND, EXIT_USAGE = 1, 2
 
 
@@ -90,6 +90,8 @@ def add(
     """Add an operator; without --password-stdin a random first password is
     printed once."""
     addresses = [_address(email) for email in emails]
+    if not name.isprintable() or not 1 <= len(name.strip()) <= MAX_NAME:
+        _fail(f"the name must be 1 to {MAX_NAME} characters in one line", "shorten it")
     if (
         not login_id.isprintable()
         or not 1 <= len(login_id) <= MAX_LOGIN_ID
@@ -121,7 +123,7 @@ def add(
     _done("operator.added", login_id)
     click.echo(f"added {login_id}")
     if not password_stdin:
-        _show_once(password)
+        _show_once(password, "" if no_change else ", good for 24 hours")
 
 
 @operators.command("list", epilog=_example("operators list"))
@@ -177,7 +179,7 @@ def reset_password(login_id: str) -> None:
     logins.end_all(work().site, operator.id)
     _done("operator.password_reset", login_id)
     click.echo(f"reset {login_id}")
-    _show_once(password)
+    _show_once(password, ", good for 24 hours")
 
 
 @operators.command(
@@ -308,8 +310,8 @@ def _random_password() -> str:
     return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
 
 
-def _show_once(password: str) -> None:
-    click.echo(f"first password (shown once, good for 24 hours): {password}")
+def _show_once(password: str, life: str) -> None:
+    click.echo(f"first password (shown once{life}): {password}")
 
 
 def _state(operator: Operator) -> str:

@@ -12,6 +12,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from werkzeug.exceptions import ServiceUnavailable
 
+from vault import holds_card_number
+
 from . import texts
 
 MIN_LENGTH, MAX_LENGTH = 15, 128
@@ -222,7 +224,10 @@ def fault(password: str, forbidden: Iterable[str]) -> str | None:
     if not (any(c.isalpha() for c in password) and any(c.isdigit() for c in password)):
         return texts.PASSWORD_KINDS
     low = password.casefold()
-    if low in blocked() or len(set(low)) < 5 or _made_of(low, forbidden):
+    # No hash of a card number exists anywhere, not even as somebody's password.
+    if holds_card_number(low) or len(set(low)) < 5:
+        return texts.PASSWORD_COMMON
+    if low in blocked() or _made_of(low, forbidden):
         return texts.PASSWORD_COMMON
     return None
 

@@ -28,29 +28,30 @@ def rotate() -> None:
     with the new file it answers 503.
     """
     path = settings().web_key
-    new_path = beside(path)
-    vault = open_parts()
-    new = _new_key(new_path, vault)
-    if is_signed_by(vault, new):
+    new_path, vault = beside(path), open_parts()
+    left = _left_by_a_killed_run(new_path, vault)
+    if left is not None and is_signed_by(vault, left):
         click.echo("every row is signed under the new web key already")
     else:
+        # A wrong root key is named here, before anything is written.
         vault.require_ready()
+        new = left or _new_key(new_path, vault)
         count = resign(vault, new, actor())
         click.echo(f"{count:,} rows signed under the new web key")
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 
 
-def _new_key(path: Path, vault: OpenVault) -> WebKey:
-    """The new key: the one a killed run left beside, or a fresh one."""
-    if path.exists():
-        left = WebKey.read(path)
-        if (left.vault_id, left.root.id) == (
-            vault.web_key.vault_id,
-            vault.web_key.root.id,
-        ):
-            return left
+def _left_by_a_killed_run(path: Path, vault: OpenVault) -> WebKey | None:
+    if not path.exists():
+        return None
+    left, own = WebKey.read(path), vault.web_key
+    if (left.vault_id, left.root.id) != (own.vault_id, own.root.id):
         raise click.UsageError(f"{path} is of another vault or root; move it first")
+    return left
+
+
+def _new_key(path: Path, vault: OpenVault) -> WebKey:
     new = dataclasses.replace(vault.web_key, sealing_key=sealing.new_key())
     new.write(path)
     return new

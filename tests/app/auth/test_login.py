@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 
+from app import create_app
 from app.auth import service
+from app.auth.passwords import Hasher
+from config import Config
 from tests.app.conftest import LOGIN_ID, PASSWORD, Auth
 from tests.conftest import VISA, FakeClock
 
@@ -215,12 +217,18 @@ def test_full_house_answers_at_once(auth: Auth) -> None:
 
 def test_a_weaker_hash_is_made_anew(auth: Auth, app: Flask) -> None:
     """At the first right password after the setting was raised."""
-    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
-    change(app, "UPDATE operator SET password_hash = :weak", weak=weak)
+    app.extensions["hasher"] = Hasher(2048)
     assert is_let_in(auth)
-    stored = scalar(app, "SELECT password_hash FROM operator")
-    assert "$m=19456,t=3,p=4$" in stored
+    assert "$m=2048,t=3,p=4$" in scalar(app, "SELECT password_hash FROM operator")
     assert is_let_in(auth)
+
+
+def test_hashes_cost_what_the_setting_says(app: Flask, environ: dict[str, str]) -> None:
+    """ARGON2_MEMORY_KIB, three passes, four lanes (AUT-03)."""
+    assert app.name
+    site = create_app(Config.from_environ(environ | {"ARGON2_MEMORY_KIB": "20480"}))
+    hashed = site.extensions["hasher"].hash(PASSWORD)
+    assert hashed.startswith("$argon2id$v=19$m=20480,t=3,p=4$")
 
 
 def test_a_password_changed_meanwhile_lets_nobody_in(

@@ -49,6 +49,7 @@ def change_password(
         ("taro-12345-67890", texts.PASSWORD_COMMON),
         (SITE, texts.PASSWORD_COMMON),
         ("a1a1a1a1a1a1a1a1", texts.PASSWORD_COMMON),
+        ("card 4810-0000-0002-0000", texts.PASSWORD_COMMON),
     ],
 )
 def test_the_rules(password: str, fault: str | None) -> None:

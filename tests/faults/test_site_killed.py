@@ -1,0 +1,184 @@
+"""SIGKILL while operators register: what was answered is there and opens."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import http.client
+import queue
+import random
+import re
+import socket
+import sqlite3
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.site import PASSWORD, Place, csrf, free_port, kill_group
+
+pytestmark = pytest.mark.faults
+
+KILLS = 50
+CARD = {
+    "phone": "090-0000-0000",
+    "card_number_1": "4810000000020000",
+    "exp_month": "1",
+    "exp_year": "2030",
+    "confirmed": "y",
+}
+
+
+class Mails:
+    """Hands out the codes that were mailed."""
+
+    def __init__(self) -> None:
+        self.codes: queue.Queue[str] = queue.Queue()
+
+    async def handle_DATA(
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        """aiosmtpd's hook."""
+        assert isinstance(envelope.content, bytes)
+        message = email.message_from_bytes(
+            envelope.content, policy=email.policy.default
+        )
+        found = re.search(r"^[2-9a-z]{8}$", message.get_content(), re.MULTILINE)
+        self.codes.put(found[0] if found else "")
+        return "250 OK"
+
+
+class Desk:
+    """An operator without scripts."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        cookies = urllib.request.HTTPCookieProcessor(CookieJar())
+        self.opener = urllib.request.build_opener(cookies)
+
+    def get(self, path: str) -> str:
+        """A page."""
+        with self.opener.open(self.place.url + path, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def post(self, page: str, path: str, **fields: str) -> str:
+        """Send the form of a page; returns the address it led to."""
+        html = self.get(page)
+        ticket = re.search(r'name="ticket" value="([^"]+)"', html)
+        fields |= {"csrf_token": csrf(html)}
+        if ticket:
+            fields["ticket"] = ticket[1]
+        data = urllib.parse.urlencode(fields).encode()
+        with self.opener.open(self.place.url + path, data, timeout=10) as answer:
+            answer.read()
+            return str(answer.url)
+
+    def login(self, login_id: str, mails: Mails) -> None:
+        """Go all the steps."""
+        self.post("/login", "/login", login_id=login_id, password=PASSWORD)
+        self.post("/login/email", "/login/email", email=f"{login_id}@example.co.jp")
+        code = mails.codes.get(timeout=15)
+        assert self.post("/login/code", "/login/code", code=code).endswith("/cards")
+
+
+@pytest.fixture
+def mails() -> Iterator[tuple[Mails, int]]:
+    """A mail server and its port."""
+    box = Mails()
+    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield box, controller.port
+    controller.stop()
+
+
+def register_until(desk: Desk, answered: list[str], number: Iterator[int]) -> None:
+    """Register customers one after the other until the site is gone."""
+    while True:
+        name = f"客{'甲乙丙丁'[next(number) % 4]}番{next(number)}号室"
+        try:
+            if "/registered" in desk.post(
+                "/cards", "/cards", customer_name=name, **CARD
+            ):
+                answered.append(name)
+        except (OSError, http.client.HTTPException):
+            return
+
+
+def counter() -> Iterator[int]:
+    """Numbers that never repeat."""
+    number = 1000
+    while True:
+        number += 1
+        yield number
+
+
+def stored(place: Place) -> tuple[dict[str, str], set[str]]:
+    """Customers' tokens by name, and the tokens the vault holds."""
+    with sqlite3.connect(place.folder / "site.db") as db:
+        customers = dict(db.execute("SELECT name, token FROM customer"))
+    db.close()
+    with sqlite3.connect(place.folder / "vault.db") as vault:
+        tokens = {row[0] for row in vault.execute("SELECT token FROM card")}
+    vault.close()
+    return customers, tokens
+
+
+def test_a_site_killed_while_registering_loses_nothing_it_answered(
+    tmp_path: Path, mails: tuple[Mails, int]
+) -> None:
+    """50 random instants: what was answered is there, the rest whole or absent."""
+    place = Place(tmp_path, mail_port=mails[1]).make()
+    place.add_operator("taro")
+    draw, numbers = random.Random(50), counter()
+    answered: list[str] = []
+    desk = Desk(place)
+    for kill in range(KILLS):
+        with place.serving("--workers", "1") as site:
+            if kill == 0:
+                desk.login("taro", mails[0])
+            busy = threading.Thread(
+                target=register_until, args=(desk, answered, numbers)
+            )
+            busy.start()
+            time.sleep(0.05 + draw.random() * 0.4)
+            kill_group(site)
+            busy.join()
+    customers, tokens = stored(place)
+    assert len(answered) > KILLS
+    assert set(answered) <= set(customers)
+    assert set(customers.values()) <= tokens
+    verified = place.ops("verify")
+    assert verified.returncode == 0, verified.stdout
+    with place.serving("--workers", "1"):
+        assert answered[-1] in desk.get("/cards")
+
+
+@pytest.mark.parametrize("mail", ["down", "silent"])
+def test_a_dead_mail_server_never_slows_a_page(tmp_path: Path, mail: str) -> None:
+    """The address page answers in under two seconds, with ways on."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    if mail == "down":
+        listener.close()
+    place = Place(tmp_path, mail_port=port).make()
+    place.add_operator("taro")
+    with place.serving("--workers", "1"):
+        desk = Desk(place)
+        desk.post("/login", "/login", login_id="taro", password=PASSWORD)
+        began = time.monotonic()
+        address = "taro@example.co.jp"
+        led = desk.post("/login/email", "/login/email", email=address)
+        assert time.monotonic() - began < 2
+        assert led.endswith("/login/code")
+        page = desk.get("/login/code")
+    assert "認証コードを再送信" in page
+    assert "メールアドレスを変更" in page
+    listener.close()
