@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -16,11 +17,12 @@ HISTORY = History(Path(__file__).parent, "alembic_version_site")
 def refuse_if_behind(app: Flask) -> None:
     """Raise SchemaError or KeyFileError unless both databases fit this code and
     the web key; one error names every fault (WEB-04)."""
-    site, faults = app.extensions["site_engine"], []
     vault: Vault = app.extensions["vault"]
-    for check in (lambda: HISTORY.require_head(site, "site"), vault.require_ready):
+    site = partial(HISTORY.require_head, app.extensions["site_engine"], "site")
+    faults: list[VaultError] = []
+    for require in (site, vault.require_ready):
         try:
-            check()
+            require()
         except VaultError as error:
             faults.append(error)
     if len(faults) == 1:

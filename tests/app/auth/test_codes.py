@@ -112,6 +112,16 @@ def test_five_wrong_codes_end_the_login_and_lock(auth: Auth, clock: FakeClock) -
     assert auth.password().status_code == 303
 
 
+def test_a_fifth_try_locks_whatever_was_unlocked_before(auth: Auth, app: Flask) -> None:
+    """An administrator's unlock between gives the code no sixth try."""
+    auth.to_code()
+    for _ in range(4):
+        auth.code(WRONG)
+    app.test_cli_runner().invoke(args=["operators", "unlock", LOGIN_ID])
+    assert auth.code(WRONG).location == "/login"
+    assert auth.password().status_code == 422
+
+
 def test_an_id_locked_meanwhile_is_not_let_in(auth: Auth, app: Flask) -> None:
     """The right code doesn't help an ID that was locked elsewhere."""
     code = auth.to_code()

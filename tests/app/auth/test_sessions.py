@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
+from app.auth import logins
+from app.auth.models import Login
 from tests.app.conftest import Auth
 from tests.conftest import FakeClock
 
@@ -247,6 +251,24 @@ def test_a_request_on_its_way_revives_nothing(
     assert answer.location == "/login"
     assert scalar(app, "SELECT count(*) FROM login") == 0
     assert scalar(app, "SELECT password_epoch FROM operator") == 1
+
+
+def test_a_login_that_ended_does_not_advance(
+    auth: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """Another connection deleted the row after this one had read it."""
+    auth.login()
+    with Session(app.extensions["site_engine"]) as site:
+        login = site.scalars(select(Login)).one()
+        site.execute(delete(Login).execution_options(synchronize_session=False))
+        with pytest.raises(logins.Over):
+            logins.advance(site, login, "in", clock())
+
+
+def test_a_stranger_may_press_logout(auth: Auth) -> None:
+    """A second press of ログアウト is answered like the first."""
+    assert auth.post("/logout", page="/login").location == "/login"
+    assert "ログアウトしました。" in auth.get("/login").text
 
 
 def test_a_fallback_secret_keeps_logins(auth: Auth, make_app: Any) -> None:

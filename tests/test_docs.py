@@ -1,0 +1,157 @@
+"""What the documents say is true."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from app.commands import migrate, operators, sessions
+from vault.commands import cardvault
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+SETTING = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bCOPYRIGHT\b")
+# In capitals, but an argument and not a setting.
+ARGUMENTS = {"LOGIN_ID"}
+
+
+def settings_in_code() -> set[str]:
+    """Every environment variable config.py and vault/settings.py name."""
+    sources = [ROOT / "config.py", ROOT / "vault" / "settings.py"]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    named = set(re.findall(r'(?:read\.\w+|environ\.get)\(\s*"([A-Z0-9_]+)"', text))
+    return named | {"SECRET_KEY_FILE"}
+
+
+def test_every_setting_is_in_the_readmes_table() -> None:
+    """Each has its row, or shares one, with a default and a meaning."""
+    table = README.partition("## Settings")[2].partition("## Commands")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    assert settings_in_code() == set(SETTING.findall(" ".join(row[1] for row in rows)))
+    assert all(row[2].strip() and row[3].strip() for row in rows)
+
+
+def test_every_setting_the_readme_names_exists() -> None:
+    """Wherever it is named, not in the table alone."""
+    assert set(SETTING.findall(README)) - ARGUMENTS <= settings_in_code()
+
+
+def commands_in(document: str) -> set[str]:
+    """Every command a document names, without its arguments and options."""
+    found = re.findall(
+        r"(?:^\$ |`)((?:cardvault|flask --app wsgi)[^`\n|;]*)", document, re.M
+    )
+    plain = (
+        re.split(r" (?:--(?!app)|[A-Z<]|[\"'])", line)[0].strip() for line in found
+    )
+    return set(plain) - {"cardvault"}
+
+
+def commands_of(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
+    """The full name and the help of ``command``, or of all below it."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            yield from commands_of(f"{name} {below.name}", below)
+    else:
+        yield name, command.get_help(click.Context(command, info_name=name))
+
+
+COMMANDS = dict(commands_of("cardvault", cardvault))
+for ours in (operators, sessions, migrate):
+    COMMANDS |= dict(commands_of(f"flask --app wsgi {ours.name}", ours))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_documented_with_an_example(name: str) -> None:
+    """README or runbook name it; its help says what it does and shows it typed."""
+    assert name in commands_in(README) | commands_in(RUNBOOK)
+    text, _, example = COMMANDS[name].partition("Example:")
+    assert len(text.split("\n\n")[1].strip()) > 10
+    assert name in example
+
+
+@pytest.fixture(scope="module")
+def made_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a vault: flask's commands load the site, which needs one."""
+    folder = tmp_path_factory.mktemp("place")
+    assert run("cardvault init --no-passphrase", folder).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize("command", sorted(commands_in(README) | commands_in(RUNBOOK)))
+def test_every_command_named_exists(command: str, made_place: Path) -> None:
+    """Its --help answers in a real shell."""
+    done = run(f"{command} --help", made_place)
+    assert done.returncode == 0, done.stdout
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Type a line into a shell in ``folder``, as the README's reader would; what
+    it says is in ``stdout``, in its order."""
+    others = {k: v for k, v in os.environ.items() if k not in settings_in_code()}
+    environ = {
+        **others,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "SECRET_KEY": "a secret of at least thirty-two bytes",
+        "ALLOW_INSECURE_LOOPBACK": "1",
+        "ARGON2_MEMORY_KIB": "19456",
+        "COLUMNS": "200",
+    }
+    return subprocess.run(
+        line,
+        shell=True,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_readmes_transcript_is_true(tmp_path: Path) -> None:
+    """Every line typed answers as shown; only ids differ."""
+    block = README.partition("```console\n")[2].partition("```")[0]
+    turns = re.split(r"^\$ ", block, flags=re.M)[1:]
+    assert len(turns) > 4
+    for turn in turns:
+        line, _, expected = turn.partition("\n")
+        shown = run(line, tmp_path).stdout
+        shown = re.sub(r"(?m)^(vault +)[0-9a-f]{32}$", r"\1VAULT", shown)
+        shown = re.sub(r"(?m)^(root +)[0-9a-f]{16}$", r"\1ROOT", shown)
+        assert shown == expected, line
+
+
+def test_every_make_target_named_exists() -> None:
+    """``make x`` in a document is a rule of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for path in DOCUMENTS:
+        for target in re.findall(r"`make (\w+)", path.read_text(encoding="utf-8")):
+            assert re.search(rf"^{target}:", makefile, re.M), f"{path.name}: {target}"
+
+
+def test_the_layout_names_what_is_there() -> None:
+    """Every file and folder at the left of the README's tree exists."""
+    tree = README.partition("## Layout\n\n```\n")[2].partition("```")[0]
+    names = re.findall(r"^(\S+) ", tree, re.M)
+    assert len(names) > 5
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    """Every relative link names a file that is there."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target

@@ -1,0 +1,79 @@
+"""The promises about which code may know what."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = [*ROOT.glob("app/**/*.py"), *ROOT.glob("vault/**/*.py"), ROOT / "config.py"]
+
+
+def imports_of(path: Path) -> set[str]:
+    """The top-level names a file imports, at any depth of the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def test_the_import_contracts_hold() -> None:
+    """Every contract in setup.cfg is kept."""
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [command, "--config", "setup.cfg", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_cipher_library_is_imported_in_one_file() -> None:
+    """vault/sealing.py and nothing else."""
+    found = [path for path in SOURCES if "cryptography" in imports_of(path)]
+    assert found == [ROOT / "vault" / "sealing.py"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("vault", {"app", "config", "wsgi", "flask", "werkzeug"}),
+        ("config.py", {"app", "wsgi", "flask"}),
+        ("app", {"wsgi"}),
+    ],
+)
+def test_imports_go_one_way(folder: str, forbidden: set[str]) -> None:
+    """wsgi, app, config, vault: nothing looks back up."""
+    for path in SOURCES:
+        if path.relative_to(ROOT).parts[0] == folder:
+            assert not imports_of(path) & forbidden, path
+
+
+def test_a_numbers_digits_leave_their_type_in_two_places_at_most() -> None:
+    """expose_digits is greppable, and hardly ever called (PAN-02)."""
+    calls = [
+        f"{path.name}:{number}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if ".expose_digits(" in line
+    ]
+    assert 1 <= len(calls) <= 2, calls
+
+
+def test_no_template_trusts_text() -> None:
+    """No page marks anything as safe, and none holds a script or a style."""
+    for path in ROOT.glob("templates/**/*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert "|safe" not in page.replace(" ", ""), path
+        assert "<style" not in page, path
+        assert "style=" not in page, path
+        assert "<script>" not in page, path
