@@ -16,7 +16,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 from tests.site import PASSWORD, ROOT, Place, free_port
 
@@ -123,16 +131,20 @@ class Desk:
     def watch(self) -> None:
         """Note CSP violations, script errors, foreign requests and dialogs."""
         page = self.page
-        page.on("console", lambda m: m.type == "error" and self._note(m.text))
+        page.on("console", self._console)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("request", self._request)
         page.on("response", self._response)
-        page.on("dialog", lambda d: (self.dialogs.append(d.message), d.accept()))
+        page.on("dialog", self._dialog)
 
-    def _note(self, text: str) -> None:
+    def _console(self, message: ConsoleMessage) -> None:
         # The browser logs every answer over 399; those are asserted elsewhere.
-        if "Failed to load resource" not in text:
-            self.wrong.append(text)
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.wrong.append(message.text)
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.accept()
 
     def _request(self, request: Request) -> None:
         if not request.url.startswith(self.site.place.url):

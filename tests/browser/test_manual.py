@@ -108,11 +108,12 @@ def _register(desk: Desk) -> None:
 
 
 def _edit(desk: Desk) -> None:
-    for step, fill, name, mask in (
+    steps: tuple[tuple[str, Callable[[], None], str, str], ...] = (
         ("name", lambda: desk.fill(customer_name="B"), "B", MASK),
         ("expiry", lambda: desk.fill(exp_month="12", exp_year="2031"), "B", MASK),
         ("number", lambda: desk.card(SECOND), "B", "55**-****-****-4444"),
-    ):
+    )
+    for step, fill, name, mask in steps:
         desk.press("編集")
         assert "クレジットカード情報の更新" in desk.text()
         assert "変更する場合のみ入力してください。" in desk.text()
