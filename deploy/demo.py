@@ -52,12 +52,14 @@ def main() -> int:
     os.umask(0o077)
     wanted = os.environ.get("PORT") or "5000"
     if not (wanted.isdigit() and 0 < int(wanted) < 65536):
-        print(f"PORT is {wanted!r}; give a number from 1 to 65535")
+        complain(f"PORT is {wanted!r}; give a number from 1 to 65535")
         return 2
     port = int(wanted)
     if not is_free(port):
-        print(f"port {port} is in use; try: make serve PORT={port + 1}")
+        complain(f"port {port} is in use; try: make serve PORT={port + 1}")
         return 2
+    # Told to end, it ends as with Ctrl-C, and cleans up what it was making.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     mail = Controller(Catcher(), hostname=HOST, port=free_port())
     mail.start()
     try:
@@ -65,8 +67,10 @@ def main() -> int:
         password = None if PLACE.exists() else make_place(environ)
         return serve(environ, port, password)
     except subprocess.CalledProcessError as failed:
-        print(f"{' '.join(map(str, failed.cmd))} failed:\n{failed.stderr}")
+        complain(f"{' '.join(map(str, failed.cmd))} failed:\n{failed.stderr}")
         return failed.returncode
+    except KeyboardInterrupt:
+        return 0
     finally:
         mail.stop()
 
@@ -126,13 +130,13 @@ def serve(environ: dict[str, str], port: int, password: str | None) -> int:
         # Ctrl-C reaches this process alone, which ends the other in order.
         start_new_session=True,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         if wait_until_well(site, port):
             say(port, password)
+        elif site.poll() is None:
+            complain(f"the site did not answer within {START_SECONDS} seconds")
+            return 1
         return site.wait()
-    except (KeyboardInterrupt, SystemExit):
-        return 0
     finally:
         site.terminate()
         site.wait()
@@ -170,6 +174,11 @@ def say(port: int, password: str | None) -> None:
     print(f"  メール / mail          {ADDRESS}")
     print("\n認証コードのメールはこの画面に表示されます。終了は Ctrl-C。")
     print(f"Code mails appear here. Ctrl-C ends everything.\n{rule}", flush=True)
+
+
+def complain(what: str) -> None:
+    """Say what went wrong, where errors belong."""
+    print(f"make serve: {what}", file=sys.stderr)
 
 
 def is_free(port: int) -> bool:

@@ -22,6 +22,8 @@ from vault import (
     WebKey,
     checkpoint,
     connect,
+    holds_card_number,
+    scrub,
 )
 from vault.founding import found, new_keys
 
@@ -129,6 +131,23 @@ def register(vault: Vault, operator_actor: Actor) -> Callable[..., Token]:
             return vault.tokenize(db, Pan.parse(digits), expiry, operator_actor)
 
     return register
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case by its argument alone when its value looks like a number."""
+    return argname if isinstance(val, str) and len(digits_in(val)) > 8 else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No card number is in a test's name: names end up in logs."""
+    for item in items:
+        if holds_card_number(item.nodeid):
+            raise pytest.UsageError(f"{scrub(item.nodeid)} is named after a number")
+
+
+def digits_in(text: str) -> str:
+    """The digits of a text, of any script."""
+    return "".join(sign for sign in text if sign.isdigit())
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

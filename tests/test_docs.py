@@ -80,19 +80,10 @@ def test_every_command_is_documented_with_an_example(name: str) -> None:
     assert name in example
 
 
-@pytest.fixture(scope="module")
-def made_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a vault: flask's commands load the site, which needs one."""
-    folder = tmp_path_factory.mktemp("place")
-    assert run("cardvault init --no-passphrase", folder).returncode == 0
-    return folder
-
-
 @pytest.mark.parametrize("command", sorted(commands_in(README) | commands_in(RUNBOOK)))
-def test_every_command_named_exists(command: str, made_place: Path) -> None:
-    """Its --help answers in a real shell."""
-    done = run(f"{command} --help", made_place)
-    assert done.returncode == 0, done.stdout
+def test_every_command_named_exists(command: str) -> None:
+    """What a document tells to type is one of ours, or a group of them."""
+    assert any(f"{name} ".startswith(f"{command} ") for name in COMMANDS)
 
 
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ a step that fails leaves nothing behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -56,6 +57,7 @@ class History:
             )
             return context.get_current_revision()
 
+    @cache  # noqa: B019 - frozen, and there are two of them
     def head(self) -> str | None:
         """The newest revision this code knows."""
         return ScriptDirectory.from_config(self._config()).get_current_head()

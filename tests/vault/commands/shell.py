@@ -1,0 +1,108 @@
+"""A folder in which cardvault is typed."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from vault import (
+    Actor,
+    Expiry,
+    OpenVault,
+    Pan,
+    RootKey,
+    Token,
+    Vault,
+    VaultSettings,
+    WebKey,
+)
+from vault.clock import system_clock
+from vault.commands import main
+from vault.shares import split
+
+PASSPHRASE = "correct horse battery"
+
+
+@dataclass
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """A folder in which cardvault is typed, with its environment."""
+
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        for name in os.environ:
+            if name.startswith("VAULT_"):
+                monkeypatch.delenv(name)
+        monkeypatch.chdir(folder)
+        self.root = "instance/root.key"
+
+    def __call__(self, *words: str, given: str = "", **environ: str) -> Ran:
+        """Type ``cardvault WORDS`` with the root key at hand."""
+        with self._monkeypatch.context() as here:
+            here.setenv("VAULT_ROOT_KEY", self.root)
+            for name, value in environ.items():
+                here.setenv(name, value)
+            here.setattr(sys, "argv", ["cardvault", *words])
+            here.setattr(sys, "stdin", io.StringIO(given))
+            with pytest.raises(SystemExit) as ended:
+                main()
+        shown = self._capsys.readouterr()
+        code = ended.value.code
+        return Ran(code if isinstance(code, int) else 0, shown.out, shown.err)
+
+    def vault(self) -> Vault:
+        """The web role of this place."""
+        return Vault.open(VaultSettings(), system_clock)
+
+    def seal(self, count: int = 1) -> list[Token]:
+        """Seal cards as the site does."""
+        vault, pan, by = self.vault(), Pan.parse("4810000000020000"), Actor("t", "x")
+        with vault.engine.begin() as db:
+            made = [vault.tokenize(db, pan, Expiry(2030, 1), by) for _ in range(count)]
+        vault.engine.dispose()
+        return made
+
+    def edit(self, statement: str) -> None:
+        """Write to the database behind the vault's back."""
+        engine = self.vault().engine
+        with engine.begin() as db:
+            db.execute(text(statement))
+        engine.dispose()
+
+    def files(self) -> dict[str, bytes]:
+        """What every file holds now, but SQLite's shared memory."""
+        folder = self.folder / "instance"
+        kept = {p.name: p.read_bytes() for p in folder.iterdir()}
+        return {n: data for n, data in kept.items() if data and ".db-shm" not in n}
+
+    def open_vault(self) -> OpenVault:
+        """The ops role on this folder's vault."""
+        web_key = WebKey.read(self.folder / "instance" / "web.key")
+        root_text = (self.folder / self.root).read_text()
+        root_key = RootKey.parse(root_text, "root.key", None)
+        return OpenVault(web_key, root_key, self.vault().engine, system_clock)
+
+
+def foreign_share() -> str:
+    """A share of another vault's root."""
+    return split(RootKey("another", b"f" * 32), 2, 2)[0]

@@ -1,0 +1,90 @@
+"""cardvault audit."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from .shell import Shell
+
+
+def test_an_anchor_finds_an_older_database(shell: Shell) -> None:
+    """What audit anchor printed is held against the trail later."""
+    shell.seal()
+    with (
+        closing(sqlite3.connect("instance/vault.db")) as now,
+        closing(sqlite3.connect("older.db")) as older,
+    ):
+        now.backup(older)
+    shell.seal()
+    (shell.folder / "anchor").write_text(shell("audit", "anchor").out)
+    verify = ("audit", "verify", "--anchor", "anchor")
+    assert shell(*verify).code == 0
+    shell.edit("UPDATE audit_entry SET mac = x'00' WHERE seq = 2")
+    assert "audit entry 2 " in shell(*verify).out
+    ran = shell(*verify, VAULT_DATABASE_URL="sqlite:///older.db")
+    assert (ran.code, "an older database" in ran.out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "kept", ["", "[]", "{}", '{"entries": 1, "mac": "x", "vault": "y"}']
+)
+def test_what_is_no_anchor_is_refused(shell: Shell, kept: str) -> None:
+    """Exit 2 names the file."""
+    (shell.folder / "anchor").write_text(kept)
+    ran = shell("audit", "verify", "--anchor", "anchor")
+    assert (ran.code, "anchor is" in ran.err) == (2, True)
+
+
+def test_another_trail_at_the_anchored_place_is_found(shell: Shell) -> None:
+    """The same length, but not the same entries."""
+    anchor = json.loads(shell("audit", "anchor").out)
+    (shell.folder / "anchor").write_text(json.dumps({**anchor, "mac": "00"}))
+    ran = shell("audit", "verify", "--anchor", "anchor")
+    assert (ran.code, "another one than was anchored" in ran.out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE audit_entry SET actor = 'x' WHERE seq = 2", "audit entry 2"),
+        ("UPDATE audit_entry SET detail = '{}' WHERE seq = 3", "audit entry 3"),
+        ("DELETE FROM audit_entry WHERE seq = 1", "audit entry 1"),
+        ("DELETE FROM audit_entry WHERE seq = 3", "audit entry 3"),
+        (
+            "DELETE FROM audit_entry WHERE seq = (SELECT max(seq) FROM audit_entry)",
+            "audit entry",
+        ),
+        ("UPDATE audit_entry SET seq = 99 WHERE seq = 2", "audit entry 2"),
+        ("UPDATE audit_head SET seq = 2", "audit entry"),
+        ("DELETE FROM audit_head", "audit head"),
+        ("UPDATE audit_head SET sealed_chain_key = x'00'", "audit head"),
+    ],
+)
+def test_every_edit_of_the_trail_is_found(
+    shell: Shell, statement: str, place: str
+) -> None:
+    """Edited, cut at either end or inside, moved: the first bad place is named."""
+    shell.seal(2)
+    shell.edit(statement)
+    ran = shell("audit", "verify")
+    assert ran.code == 1
+    assert ran.out.startswith(place)
+    assert place in shell("verify").out
+
+
+def test_the_trail_is_listed_a_line_an_entry(shell: Shell) -> None:
+    """Number, time, who, from where, what, how it ended; its viewing is noted."""
+    token = shell.seal()[0]
+    lines = shell("audit", "list").out.splitlines()
+    assert re.match(r"1\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\t", lines[0])
+    assert "audit.viewed" in lines[-1]
+    of_card = shell("audit", "list", "--token", token).out.splitlines()
+    assert [line.split("\t")[4] for line in of_card] == [
+        "card.registered",
+        "audit.viewed",
+    ]

@@ -1,0 +1,151 @@
+"""cardvault init, and where the root key comes from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .shell import PASSPHRASE, Shell, foreign_share
+
+
+def test_init_overwrites_nothing(shell: Shell) -> None:
+    """Keys or a database in the way: exit 2, and every byte as it was."""
+    files = {p: p.read_bytes() for p in shell.folder.rglob("*.key")}
+    for gone in ((), ("web.key",), ("web.key", "root.key")):
+        for name in gone:
+            (shell.folder / "instance" / name).rename(shell.folder / name)
+        ran = shell("init", "--no-passphrase")
+        assert ran.code == 2
+        assert "in the way" in ran.err
+        for name in gone:
+            (shell.folder / name).rename(shell.folder / "instance" / name)
+    assert files == {p: p.read_bytes() for p in shell.folder.rglob("*.key")}
+
+
+def test_init_seals_the_root_key_by_default(empty: Shell) -> None:
+    """The passphrase comes from its file; a wrong or missing one is exit 5."""
+    secret = empty.folder / "passphrase"
+    secret.write_text(PASSPHRASE + "\n")
+    secret.chmod(0o600)
+    given = {"VAULT_ROOT_PASSPHRASE_FILE": str(secret)}
+    assert empty("init", **given).code == 0
+    assert empty("verify", **given).code == 0
+    assert empty("verify").code == 5
+    secret.write_text("another passphrase")
+    ran = empty("verify", **given)
+    assert ran.code == 5
+    assert "does not open the root key instance/root.key" in ran.err
+
+
+def test_init_asks_for_a_passphrase_where_it_can(empty: Shell) -> None:
+    """Without a terminal or a file it refuses, and leaves nothing behind."""
+    ran = empty("init")
+    assert ran.code == 2
+    assert "VAULT_ROOT_PASSPHRASE_FILE" in ran.err
+    short = empty.folder / "short"
+    short.write_text("short")
+    short.chmod(0o600)
+    assert empty("init", VAULT_ROOT_PASSPHRASE_FILE=str(short)).code == 2
+    assert not list((empty.folder / "instance").glob("*.key"))
+
+
+def test_a_vault_by_shares(empty: Shell) -> None:
+    """init prints them once; any k open the vault, fewer or foreign ones don't."""
+    ran = empty("init", "--shares", "3", "--threshold", "2")
+    shares = ran.out.splitlines()[:3]
+    assert not (empty.folder / "instance" / "root.key").exists()
+    empty.root = ""
+    for pair in ((0, 1), (1, 2), (2, 0)):
+        given = "\n".join(shares[i] for i in pair) + "\n\n"
+        assert empty("verify", given=given).code == 0
+        assert empty("root", "check-shares", given=given).code == 0
+    words = shares[1].split()
+    for given, said in (
+        (shares[0], "1 of 2 shares were given"),
+        (f"{shares[0]}\n{shares[0]}", "share 2 is share 1 again"),
+        (f"{shares[0]}\n{' '.join(words[:-1])}", "share 2 is damaged"),
+        (f"{shares[0]}\n{' '.join([*words[:-1], words[0]])}", "share 2 is damaged"),
+        (f"{shares[0]}\n{foreign_share()}", "share 2 is of another root than share 1"),
+    ):
+        before = empty.files()
+        ran = empty("rotate", given=given)
+        assert ran.code == 5
+        assert said in ran.err
+        assert words[3] not in ran.err
+        assert empty.files() == before
+
+
+@pytest.mark.parametrize("numbers", [("1", "1"), ("2", "3"), ("17", "2"), ("3", "1")])
+def test_impossible_shares_are_refused(empty: Shell, numbers: tuple[str, str]) -> None:
+    """SLIP-39 goes from 2 of 2 to 16 of 16; nothing is made otherwise."""
+    shares, threshold = numbers
+    ran = empty("init", "--shares", shares, "--threshold", threshold)
+    assert ran.code == 2
+    assert not list(empty.folder.rglob("*.key"))
+
+
+def test_half_a_split_is_refused(empty: Shell) -> None:
+    """--shares and --threshold go together, and not with --no-passphrase."""
+    assert empty("init", "--shares", "3").code == 2
+    assert (
+        empty("init", "--shares", "3", "--threshold", "2", "--no-passphrase").code == 2
+    )
+
+
+def test_a_missing_root_key_is_exit_2(shell: Shell) -> None:
+    """Nothing given at all is usage, and says the three ways."""
+    shell.root = ""
+    ran = shell("verify")
+    assert ran.code == 2
+    assert "VAULT_ROOT_KEY_COMMAND" in ran.err
+
+
+def test_the_root_key_may_come_from_a_command(shell: Shell) -> None:
+    """What it prints is what the file holds; its failure is named."""
+    shell.root = ""
+    assert shell("verify", VAULT_ROOT_KEY_COMMAND="cat instance/root.key").code == 0
+    ran = shell("verify", VAULT_ROOT_KEY_COMMAND="exit 3")
+    assert (ran.code, "exit code 3" in ran.err) == (2, True)
+    assert shell("verify", VAULT_ROOT_KEY_COMMAND="echo nonsense").code == 2
+
+
+def test_a_wrong_root_key_writes_nothing(shell: Shell) -> None:
+    """Every verb that needs it: exit 5, and not a byte of any file changes."""
+    shell.seal()
+    other = shell.folder / "other"
+    other.mkdir()
+    strange = {
+        "VAULT_ROOT_KEY": f"{other}/root.key",
+        "VAULT_WEB_KEY": f"{other}/web.key",
+        "VAULT_DATABASE_URL": f"sqlite:///{other}/vault.db",
+    }
+    assert shell("init", "--no-passphrase", **strange).code == 0
+    foreign = (other / "root.key").read_text()
+    same_id = json.loads((shell.folder / shell.root).read_text())["vault_id"]
+    for key in (foreign, foreign.replace(json.loads(foreign)["vault_id"], same_id)):
+        (other / "root.key").write_text(key)
+        before = shell.files()
+        for words in (
+            ("rotate",),
+            ("rotate", "--dry-run"),
+            ("verify",),
+            ("audit", "verify"),
+            ("root", "rotate"),
+            ("root", "split", "--shares", "3", "--threshold", "2"),
+            ("web-key", "rotate"),
+        ):
+            ran = shell(*words, VAULT_ROOT_KEY=str(other / "root.key"))
+            assert ran.code == 5, words
+            assert "nothing was written" in ran.err
+        assert shell.files() == before
+
+
+def test_loose_key_files_are_refused_by_name(shell: Shell) -> None:
+    """Exit 2 and the chmod to type."""
+    for name in ("web.key", "root.key"):
+        path = shell.folder / "instance" / name
+        path.chmod(0o644)
+        ran = shell("verify")
+        assert (ran.code, f"chmod 600 instance/{name}" in ran.err) == (2, True)
+        path.chmod(0o600)
