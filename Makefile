@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PORT
 
-.PHONY: install serve test lint lock
+.PHONY: install serve test bench lint lock
 
 install: $(VENV)/runtime.stamp
 
@@ -16,6 +16,10 @@ serve: install
 test: $(VENV)/test.stamp
 	@sh tests/system-packages
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+# Ratios side by side in one run; CARDS=20000 ROUNDS=2 make it short.
+bench: $(VENV)/test.stamp
+	@$(BIN)/python -m bench
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check .
@@ -27,7 +31,7 @@ lint: $(VENV)/test.stamp
 lock: $(VENV)/test.stamp
 	@$(BIN)/pip install --quiet pip-tools
 	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo -o requirements.txt setup.cfg
-	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo --extra test --extra lint -o requirements-dev.txt setup.cfg
+	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo --extra test --extra bench --extra lint -o requirements-dev.txt setup.cfg
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed: apt install python3" >&2; exit 1; }

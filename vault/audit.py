@@ -23,6 +23,11 @@ from .sealing import Cipher, Mac
 
 PAGE = 1000
 
+# Made once: to build a statement costs more than to run it.
+_HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update()
+_ADD = insert(AUDIT_ENTRY)
+_MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -63,7 +68,7 @@ class Trail:
     def lock(self, db: Connection) -> None:
         """Wait for every other writer of the trail and keep them out until this
         transaction ends."""
-        db.execute(select(AUDIT_HEAD.c.seq).with_for_update())
+        db.execute(_HEAD)
 
     def append(
         self,
@@ -90,18 +95,15 @@ class Trail:
             "detail": json.dumps(_cleaned(detail), ensure_ascii=False),
         }
         mac = entry_mac(self._vault_id, key, values)
-        db.execute(insert(AUDIT_ENTRY).values(**values, mac=mac))
+        db.execute(_ADD, {**values, "mac": mac})
         self.write_head(db, seq + 1, next_chain_key(key))
 
     def write_head(self, db: Connection, seq: int, key: bytes) -> None:
         """Write how many entries there are and the next one's key."""
-        head = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
-        db.execute(head, self._head(seq, key))
+        db.execute(_MOVE_HEAD, self._head(seq, key))
 
     def _open_head(self, db: Connection) -> tuple[int, bytes]:
-        row = db.execute(
-            select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update()
-        ).one_or_none()
+        row = db.execute(_HEAD).one_or_none()
         if row is None:
             raise IntegrityFault("audit head", "is missing")
         return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key)

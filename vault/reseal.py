@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from sqlalchemy import Connection, select, text
 
 from .errors import IntegrityFault
 from .open_vault import OpenVault, agrees
-from .rows import NOT_AS_TYPED, card_facts, card_message, card_start
+from .rows import NOT_AS_TYPED, card_facts, card_start, moved_numbers
 from .schema import CARD, DATA_KEY
 from .sealing import Cipher, same
 from .vault import aad_ending, aad_start
@@ -26,10 +26,11 @@ NOT_AS_WRITTEN = "is not as it was written (MAC)"
 # The order of the arguments SQLite passes; all of CARD's columns.
 _COLUMNS = tuple(column.name for column in CARD.columns)
 
-_RANGE = """
+_KEYS = select(DATA_KEY.c.id, DATA_KEY.c.generation)
+_RANGE = text("""
     SELECT max(id), count(*)
     FROM (SELECT id FROM card WHERE id > :after ORDER BY id LIMIT :size) AS page
-"""
+""")
 # The names put in are the schema's own.
 _UPDATE = f"""
     UPDATE card SET envelope = new_envelope(id), mac = new_mac(id),
@@ -43,20 +44,21 @@ _UPDATE_ROW = """
 """
 
 
-@dataclass(frozen=True)
+Reseal = Callable[..., bool]
+
+
+@dataclass
 class Batch:
     """What one batch came to: ``last`` is the highest id seen (None at the end),
-    ``revs`` the new rev of each card re-encrypted, ``newer`` how many cards
-    were of this generation already, ``bad`` what is wrong with the others, by
-    (card id, token)."""
+    ``new`` the new envelope and MAC by card id, ``revs`` the new rev of each card
+    re-encrypted, ``newer`` how many cards were of this generation already, ``bad``
+    what is wrong with the others, by (card id, token)."""
 
     last: int | None
-    revs: dict[str, int]
-    newer: int
-    bad: dict[tuple[int, str], str]
-
-
-Opener = Callable[[bytes, bytes, str], bytes]
+    new: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    revs: dict[str, int] = field(default_factory=dict)
+    newer: int = 0
+    bad: dict[tuple[int, str], str] = field(default_factory=dict)
 
 
 class Resealer:
@@ -70,76 +72,71 @@ class Resealer:
         self._generation = generation
         self._key_id = key_id
         self._cipher = cipher
-        # Filled by one batch and emptied before the next.
-        self._new: dict[int, tuple[bytes, bytes]] = {}
-        self._revs: dict[str, int] = {}
-        self._bad: dict[tuple[int, str], str] = {}
-        # How to open what each data key sealed: its opener and the ending of
-        # its AAD, or why it can't; None for a key of this generation.
-        self._openers: dict[int, tuple[Opener, bytes] | None] = {}
-        self._reseal = self._make_reseal()
+        # Each data key's cipher and the ending of its AAD; None for a key of this
+        # generation.  A key that can't be unwrapped is in ``_lost`` with the reason.
+        self._ciphers: dict[int, tuple[Cipher, bytes] | None] = {}
+        self._lost: dict[int, str] = {}
 
     def run(self, db: Connection, after: int, size: int) -> Batch:
         """Re-encrypt up to ``size`` cards with ids above ``after`` in ``db``."""
-        for filled in (self._new, self._revs, self._bad):
-            filled.clear()
-        last, count = db.execute(text(_RANGE), {"after": after, "size": size}).one()
+        last, count = db.execute(_RANGE, {"after": after, "size": size}).one()
+        batch = Batch(last)
         if last is None:
-            return Batch(None, {}, 0, {})
+            return batch
         self._load_keys(db)
+        reseal = self._reseal(batch, count)
         if db.dialect.name == "sqlite":
-            self._update_in_place(db, after, last)
+            self._update_in_place(db, after, batch, reseal)
         else:
-            self._update_by_rows(db, after, last)
-        newer = count - len(self._revs) - len(self._bad)
-        return Batch(last, dict(self._revs), newer, dict(self._bad))
+            self._update_by_rows(db, after, batch, reseal)
+        batch.newer = count - len(batch.revs) - len(batch.bad)
+        return batch
 
     def _load_keys(self, db: Connection) -> None:
-        """Have an opener for every data key; web processes mint while we run."""
-        keys = db.execute(select(DATA_KEY.c.id, DATA_KEY.c.generation))
-        for key_id, generation in keys:
-            if key_id not in self._openers:
+        """Know every data key; web processes mint while we run."""
+        for key_id, generation in db.execute(_KEYS):
+            if key_id in self._ciphers or key_id in self._lost:
+                continue
+            try:
                 older = generation < self._generation
-                self._openers[key_id] = self._opener(db, key_id) if older else None
+                self._ciphers[key_id] = self._cipher_of(db, key_id) if older else None
+            except IntegrityFault as fault:
+                self._lost[key_id] = f"its {fault}"
 
-    def _opener(self, db: Connection, key_id: int) -> tuple[Opener, bytes]:
-        try:
-            return self._vault.cipher(db, key_id).open, aad_ending(key_id)
-        except IntegrityFault as fault:
-            problem = f"its {fault}"
+    def _cipher_of(self, db: Connection, key_id: int) -> tuple[Cipher, bytes]:
+        return self._vault.cipher(db, key_id), aad_ending(key_id)
 
-        def lost(_envelope: bytes, _aad: bytes, token: str) -> bytes:
-            raise IntegrityFault(token, problem)
-
-        return lost, b""
-
-    def _update_in_place(self, db: Connection, after: int, last: int) -> None:
+    def _update_in_place(
+        self, db: Connection, after: int, batch: Batch, reseal: Reseal
+    ) -> None:
         raw = cast(sqlite3.Connection, db.connection.dbapi_connection)
-        new = self._new
-        raw.create_function("reseal", len(_COLUMNS), self._reseal)
+        new = batch.new
+        raw.create_function("reseal", len(_COLUMNS), reseal)
         raw.create_function("new_envelope", 1, lambda card_id: new[card_id][0])
         raw.create_function("new_mac", 1, lambda card_id: new[card_id][1])
-        raw.execute(_UPDATE, {"key": self._key_id, "after": after, "last": last})
+        raw.execute(_UPDATE, {"key": self._key_id, "after": after, "last": batch.last})
 
-    def _update_by_rows(self, db: Connection, after: int, last: int) -> None:
-        query = select(CARD).where(CARD.c.id > after, CARD.c.id <= last)
+    def _update_by_rows(
+        self, db: Connection, after: int, batch: Batch, reseal: Reseal
+    ) -> None:
+        query = select(CARD).where(CARD.c.id > after, CARD.c.id <= batch.last)
         rows = db.execute(query.with_for_update()).all()
         changes = [
             {
-                "envelope": self._new[row.id][0],
-                "mac": self._new[row.id][1],
+                "envelope": batch.new[row.id][0],
+                "mac": batch.new[row.id][1],
                 "key": self._key_id,
                 "id": row.id,
                 "rev": row.rev,
                 "old_key": row.data_key_id,
             }
             for row in rows
-            if self._reseal(*row)
+            if reseal(*row)
         ]
         if changes:
             db.execute(text(_UPDATE_ROW), changes)
 
-    def _make_reseal(self) -> Callable[..., bool]:
+    def _reseal(self, batch: Batch, count: int) -> Reseal:
         """The function that makes one card's new envelope and MAC; it says False
         to leave the row alone.
 
@@ -147,14 +144,12 @@ class Resealer:
         sealed anew, opened again and compared, and only then signed.  A closure:
         looking names up in locals is a tenth of the whole loop.
         """
-        openers, new, revs, bad = self._openers, self._new, self._revs, self._bad
-        key_id, seal, reopen = self._key_id, self._cipher.seal, self._cipher.open
+        new, revs, bad = batch.new, batch.revs, batch.bad
+        ciphers, lost = self._ciphers, self._lost
+        key_id, move = self._key_id, self._cipher.mover(count)
         vault_id, sign = self._vault.web_key.vault_id, self._vault.signer.mac.sign
-        start, aad_head, ending = (
-            card_start(vault_id),
-            aad_start(vault_id),
-            aad_ending(key_id),
-        )
+        start, aad_head = card_start(vault_id), aad_start(vault_id)
+        ending = aad_ending(key_id)
 
         def reseal(
             card_id: int,
@@ -183,27 +178,25 @@ class Resealer:
                     created_at,
                     updated_at,
                 )
-                signed = sign(card_message(start, facts, data_key_id, rev, envelope))
-                if not same(mac, signed):
+                moved = moved_numbers(data_key_id, rev)
+                if not same(mac, sign(start + moved + facts + envelope)):
                     raise IntegrityFault(token, NOT_AS_WRITTEN)
-                opener = openers[data_key_id]
-                if opener is None:
+                old = ciphers[data_key_id]
+                if old is None:
                     return False
                 aad = aad_head + token.encode()
-                plain = opener[0](envelope, aad + opener[1], token)
-                aad += ending
-                fresh = seal(plain, aad)
+                plain, fresh = move(old[0], envelope, aad + old[1], aad + ending, token)
                 if not agrees(plain, prefix, last4, length):
                     raise IntegrityFault(token, "opens to another number")
-                if reopen(fresh, aad, token) != plain:
-                    raise IntegrityFault(token, "did not open again when sealed")
-                message = card_message(start, facts, key_id, rev + 1, fresh)
+                moved = moved_numbers(key_id, rev + 1)
             except NOT_AS_TYPED:
                 bad[card_id, str(token)] = NOT_AS_WRITTEN
             except IntegrityFault as fault:
                 bad[card_id, str(token)] = fault.problem
+            except KeyError:
+                bad[card_id, str(token)] = lost[data_key_id]
             else:
-                new[card_id] = (fresh, sign(message))
+                new[card_id] = fresh, sign(start + moved + facts + fresh)
                 revs[token] = rev + 1
                 return True
             return False

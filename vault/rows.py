@@ -43,7 +43,8 @@ def _tagged(value: object) -> bytes:
 
 
 _NUMBERS = struct.Struct(">5q4B").pack
-_MOVED_NUMBERS = struct.Struct(">2q").pack
+moved_numbers = struct.Struct(">2q").pack
+"""The data key's number and the rev in a card's message."""
 
 
 def card_facts(
@@ -83,7 +84,7 @@ def card_message(
     start: bytes, facts: bytes, data_key_id: int, rev: int, envelope: bytes
 ) -> bytes:
     """What a card's MAC is made over; ``start`` is ``card_start``."""
-    return start + _MOVED_NUMBERS(data_key_id, rev) + facts + envelope
+    return start + moved_numbers(data_key_id, rev) + facts + envelope
 
 
 def card_start(vault_id: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Callable
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
@@ -73,9 +74,8 @@ def fingerprint(data: bytes) -> str:
     return digest.finalize()[:8].hex()
 
 
-def same(one: bytes, other: bytes) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(one, other)
+same = hmac.compare_digest
+"""Compares two byte strings in constant time."""
 
 
 class _Unshown:
@@ -88,6 +88,9 @@ class _Unshown:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"{type(self).__name__} is never pickled or copied")
+
+
+Mover = Callable[["Cipher", bytes, bytes, bytes, str], tuple[bytes, bytes]]
 
 
 class Cipher(_Unshown):
@@ -113,6 +116,33 @@ class Cipher(_Unshown):
         except (InvalidTag, ValueError, TypeError):
             pass
         raise IntegrityFault(subject, "can't be opened")
+
+    def mover(self, count: int) -> Mover:
+        """A function that moves up to ``count`` envelopes from other ciphers to this
+        one; their nonces are drawn at once, so it serves one thread of one batch.
+
+        It opens the envelope under ``old``, seals what was in it, opens that again
+        and compares; the plaintext and the new envelope come back.  It raises as
+        ``open`` does, and StopIteration after ``count``.
+        """
+        drawn, aead = os.urandom(NONCE_BYTES * count), self._aead
+        nonces = (drawn[i : i + NONCE_BYTES] for i in range(0, len(drawn), NONCE_BYTES))
+
+        def move(
+            old: Cipher, envelope: bytes, old_aad: bytes, aad: bytes, subject: str
+        ) -> tuple[bytes, bytes]:
+            plain = old.open(envelope, old_aad, subject)
+            nonce = next(nonces)
+            sealed = aead.encrypt(nonce, plain, aad)
+            try:
+                same_again = aead.decrypt(nonce, sealed, aad) == plain
+            except InvalidTag:
+                same_again = False
+            if not same_again:
+                raise IntegrityFault(subject, "did not open again when sealed")
+            return plain, nonce + sealed
+
+        return move
 
 
 class Mac(_Unshown):

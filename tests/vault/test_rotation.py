@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select, text, update
 
 from tests.conftest import VISA, VaultPlace
@@ -103,7 +104,7 @@ def test_the_portable_way_does_the_same(
     """Reading and writing rows, as elsewhere than on SQLite, ends alike."""
     monkeypatch.setattr(
         "vault.reseal.Resealer._update_in_place",
-        lambda self, db, after, last: self._update_by_rows(db, after, last),
+        lambda self, *batch: self._update_by_rows(*batch),
     )
     tokens = [register() for _ in range(5)]
     assert rotate(place, 2).row["reencrypted"] == 5
@@ -346,14 +347,30 @@ def test_an_edited_rotation_row_is_refused(
         take_up(place.open_vault(), OPS, "")
 
 
+class Worn:
+    """A cipher on a machine that has begun to miscount."""
+
+    def __init__(self, key: bytes, wrong: bytes) -> None:
+        self._real = AESGCM(key)
+        self._wrong = wrong
+        self.decrypt = self._real.decrypt
+
+    def encrypt(self, nonce: bytes, _data: bytes, aad: bytes | None) -> bytes:
+        """Seals something else, or something that doesn't open at all."""
+        return self._real.encrypt(nonce, self._wrong, aad) if self._wrong else bytes(36)
+
+
+@pytest.mark.parametrize("wrong", [b"another", b""])
 def test_a_key_that_seals_something_else_is_caught_before_writing(
-    place: VaultPlace, register: Register, monkeypatch: pytest.MonkeyPatch
+    place: VaultPlace,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: bytes,
 ) -> None:
     """What doesn't open again as it was is not written."""
     token = register()
     rotation = take_up(place.open_vault(), OPS, "")
-    real = "vault.sealing.Cipher.seal"
-    monkeypatch.setattr(real, lambda self, plain, aad: b"n" * 48)
+    monkeypatch.setattr("vault.sealing.AESGCM", lambda key: Worn(key, wrong))
     for _ in rotation.reencrypt(10):
         pass
     monkeypatch.undo()

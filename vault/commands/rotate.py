@@ -24,7 +24,7 @@ from ..open_vault import OpenVault
 from ..rotation import Rotation, Step, take_up, unfinished
 from .place import EXAMPLE, actor, open_vault
 
-BATCH = 1000
+BATCH = 2000
 MAX_BATCH = 5000
 EXIT_INTERRUPTED, EXIT_QUARANTINED, EXIT_NOTHING_MATCHED = 3, 4, 7
 

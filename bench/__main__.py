@@ -1,0 +1,69 @@
+"""``make bench``: every figure of docs/benchmarks.md, measured in one run.
+
+``CARDS`` and ``ROUNDS`` in the environment make it shorter.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from . import growing, rotating, waiting
+
+CARDS = int(os.environ.get("CARDS", "100000"))
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+
+
+def main() -> None:
+    """Measure and print; the databases lie in a folder that goes again."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    print(
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, cryptography {version('cryptography')}, "
+        f"SQLAlchemy {version('SQLAlchemy')}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        _rotating(Path(folder) / "rotating")
+        _waiting(Path(folder) / "waiting")
+        _growing(Path(folder) / "growing")
+
+
+def _rotating(folder: Path) -> None:
+    rates = rotating.measure(folder, CARDS, ROUNDS)
+    print(f"\nre-encrypting {CARDS:,} cards, {ROUNDS} rounds, median (and range)")
+    base = rates["raw sqlite3 + AESGCM"]
+    for name, measured in rates.items():
+        ratios = [rate / raw for rate, raw in zip(measured, base, strict=True)]
+        print(
+            f"  {name:28} {median(measured):9,.0f} cards/s   "
+            f"{median(ratios):.3f} x raw ({min(ratios):.3f}-{max(ratios):.3f})"
+        )
+
+
+def _waiting(folder: Path) -> None:
+    waits = sorted(waiting.measure(folder, CARDS))
+    print(f"\nwaiting for the lock beside it, {len(waits)} registrations")
+    print(
+        f"  median {median(waits):.1f} ms, 95 % {waits[len(waits) * 95 // 100]:.1f} ms, "
+        f"longest {waits[-1]:.1f} ms"
+    )
+
+
+def _growing(folder: Path) -> None:
+    print("\ngrowing")
+    for count in (1_000, CARDS, 10 * CARDS):
+        size = growing.measure(folder / str(count), count)
+        print(
+            f"  {size.cards:9,} cards {size.rate:9,.0f} cards/s   "
+            f"{size.memory:5.0f} MiB at most"
+        )
+
+
+if __name__ == "__main__":
+    main()
