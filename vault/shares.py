@@ -51,7 +51,7 @@ def combine(shares: Sequence[str], vault_id: str) -> RootKey:
     if len(kept) < threshold:
         raise WrongRootKey(
             f"{len(kept)} of {threshold} shares were given",
-            hint=f"{threshold - len(kept)} more are needed; nothing was changed",
+            hint=f"{threshold - len(kept)} more needed; nothing was changed",
         )
     try:
         seed = combine_mnemonics(kept[:threshold])

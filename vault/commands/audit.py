@@ -15,6 +15,7 @@ from ..errors import IntegrityFault
 from ..schema import AUDIT_ENTRY
 from ..vault import Vault
 from .place import EXAMPLE, actor, closed_vault, open_vault
+from .words import counted
 
 ANCHOR_FORMAT = "cardvault audit anchor 1"
 
@@ -59,7 +60,7 @@ def verify(context: click.Context, anchor_file: Path | None) -> None:
         except IntegrityFault as fault:
             click.echo(f"{fault.subject}  {fault.problem}")
             context.exit(1)
-    click.echo(f"{count:,} entries, every one as written")
+    click.echo(f"{counted(count, 'entry')}, every one as written")
 
 
 @audit.command(epilog=EXAMPLE + "cardvault audit anchor > anchor-2026-11.json")

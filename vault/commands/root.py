@@ -28,6 +28,7 @@ from .place import (
     read_shares,
     settings,
 )
+from .words import counted
 
 
 @click.group()
@@ -61,7 +62,7 @@ def _prepare() -> None:
         _write_new_keys(vault, web_path)
     new = WebKey.read(web_path)
     count = roots.prepare(vault, new.root, actor())
-    click.echo(f"{count:,} data keys wrapped to root {new.root.id} too")
+    click.echo(f"{counted(count, 'data key')} wrapped to root {new.root.id} too")
     click.echo(f"new web key   {web_path}")
     if place.root_key is not None:
         click.echo(f"new root key  {beside(place.root_key)}")

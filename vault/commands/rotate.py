@@ -23,6 +23,7 @@ from ..database import reading
 from ..open_vault import OpenVault
 from ..rotation import Rotation, Step, take_up, unfinished
 from .place import EXAMPLE, actor, open_vault
+from .words import counted
 
 BATCH = 2000
 MAX_BATCH = 5000
@@ -163,7 +164,7 @@ def _plan(vault: OpenVault, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(plan))
         return
-    click.echo(f"would re-encrypt {to_do:,} cards to generation {generation}")
+    click.echo(f"would re-encrypt {counted(to_do, 'card')} to generation {generation}")
     if row is not None:
         click.echo(f"would go on with rotation {row.id}, at card {row.card_cursor}")
     for line in census.warnings():
@@ -194,7 +195,9 @@ def _say_interrupted(rotation: Rotation, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_object(rotation)))
     done = rotation.row["reencrypted"]
-    click.echo(f"cardvault: stopped: {done:,} cards are re-encrypted", err=True)
+    click.echo(
+        f"cardvault: stopped: {counted(done, 'card')} re-encrypted so far", err=True
+    )
     click.echo("cardvault: hint: go on with: cardvault rotate", err=True)
 
 
@@ -205,17 +208,18 @@ def _say_result(rotation: Rotation, as_json: bool) -> int:
         click.echo(json.dumps(result))
     else:
         click.echo(
-            f"rotation {rotation.id}: {row['reencrypted']:,} cards re-encrypted to "
+            f"rotation {rotation.id}: {counted(row['reencrypted'], 'card')} re-encrypted to "
             f"generation {row['generation']}, {row['newer']:,} newer, "
-            f"{row['read_back']:,} read back, {row['keys_destroyed']:,} keys destroyed"
+            f"{row['read_back']:,} read back, {counted(row['keys_destroyed'], 'key')} destroyed"
         )
     if bad:
         _warn(
-            f"{bad:,} cards could not be opened; their keys are kept", "quarantine list"
+            f"{counted(bad, 'card')} could not be opened, and no key is destroyed",
+            "quarantine list",
         )
         return EXIT_QUARANTINED
     if left:
-        _warn(f"{left:,} cards of an older generation are left", "rotate")
+        _warn(f"{counted(left, 'card')} of an older generation left", "rotate")
         return EXIT_NOTHING_MATCHED
     if not as_json:
         click.echo(f"next       cardvault report rotation {rotation.id}")

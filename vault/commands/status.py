@@ -11,6 +11,7 @@ from rich.table import Table
 from ..census import Census, KeyCount, take_census
 from ..database import reading
 from .place import EXAMPLE, closed_vault
+from .words import counted
 
 SHOWN_KEYS = 12
 
@@ -76,7 +77,7 @@ def show(census: Census) -> None:
         )
     if census.quarantined:
         console.print(f"quarantine  {census.quarantined:,} cards can't be opened")
-    console.print(f"trail       {census.audit_seq:,} entries")
+    console.print(f"trail       {counted(census.audit_seq, 'entry')}")
     in_use = [key for key in census.keys if key.state != "destroyed"]
     if in_use:
         console.print(_key_table(in_use))

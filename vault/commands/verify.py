@@ -9,6 +9,7 @@ import click
 from ..census import take_census
 from ..database import reading
 from .place import EXAMPLE, open_vault
+from .words import counted
 
 
 @click.command(epilog=EXAMPLE + "VAULT_ROOT_KEY=/media/usb/root.key cardvault verify")
@@ -33,6 +34,6 @@ def verify(context: click.Context, as_json: bool) -> None:
         click.echo(
             f"{len(findings)} found; nothing was changed"
             if findings
-            else f"{cards:,} cards opened, every row and audit entry as written"
+            else f"{counted(cards, 'card')} opened, every row and audit entry as written"
         )
     context.exit(1 if findings else 0)

@@ -12,6 +12,7 @@ from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
 from .place import EXAMPLE, actor, beside, open_parts, settings
+from .words import counted
 
 
 @click.group("web-key")
@@ -37,7 +38,7 @@ def rotate() -> None:
         vault.require_ready()
         new = left or _new_key(new_path, vault)
         count = resign(vault, new, actor())
-        click.echo(f"{count:,} rows signed under the new web key")
+        click.echo(f"{counted(count, 'row')} signed under the new web key")
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 

@@ -34,7 +34,7 @@ def test_rotate_reports_what_it_did(shell: Shell) -> None:
     assert ran.err == ""
     assert ran.out == (
         "rotation 1: 3 cards re-encrypted to generation 2, 0 newer, 3 read back, "
-        "1 keys destroyed\nnext       cardvault report rotation 1\n"
+        "1 key destroyed\nnext       cardvault report rotation 1\n"
     )
     told = json.loads(shell("rotate", "--json").out)
     assert (told["id"], told["census_before"], told["left"]) == (2, {"2": 3}, 0)
@@ -135,6 +135,6 @@ def test_a_stop_asked_for_ends_at_a_batch(
         here.setattr(rotate._Stop, "__enter__", at_once)
         ran = shell("rotate", "--batch", "1", "--json")
     assert ran.code == 3
-    assert "1 cards are re-encrypted" in ran.err
+    assert "1 card re-encrypted so far" in ran.err
     assert json.loads(ran.out)["left"] == 2
     assert shell("rotate").code == 0
