@@ -15,7 +15,7 @@ serve: install
 
 test: $(VENV)/test.stamp
 	@sh tests/system-packages
-	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov --cov-report=term)
 
 # Ratios side by side in one run; CARDS=20000 ROUNDS=2 make it short.
 bench: $(VENV)/test.stamp

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
 from sqlalchemy import Engine
 
+from tests.desk import Mails
+from tests.site import free_port
 from vault import (
     Actor,
     Expiry,
@@ -131,6 +134,16 @@ def register(vault: Vault, operator_actor: Actor) -> Callable[..., Token]:
             return vault.tokenize(db, Pan.parse(digits), expiry, operator_actor)
 
     return register
+
+
+@pytest.fixture
+def mails() -> Iterator[tuple[Mails, int]]:
+    """A mail server and its port."""
+    box = Mails()
+    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield box, controller.port
+    controller.stop()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -37,6 +37,7 @@ class Place:
     folder: Path
     mail_port: int = 9
     port: int = field(default_factory=free_port)
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -56,6 +57,7 @@ class Place:
             "MAIL_PORT": str(self.mail_port),
             "ALLOW_INSECURE_LOOPBACK": "1",
             "ARGON2_MEMORY_KIB": "19456",
+            **self.more,
             **more,
         }
 

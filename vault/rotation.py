@@ -32,7 +32,7 @@ from .schema import CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
 from .vault import next_id
 
 READ_BACK_PAGE = 1000
-PAUSE_SECONDS = 0.0003
+PAUSE_SECONDS = 0.001
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.desk import CARD, Desk, Mails
 from tests.site import Place
 from vault import WebKey
 from vault.errors import IntegrityFault
 from vault.sealing import KEY_BYTES, Cipher
 from vault.vault import envelope_aad
-
-from .desk import CARD, Desk, Mails
 
 pytestmark = pytest.mark.faults
 

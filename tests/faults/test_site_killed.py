@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.desk import CARD, Desk, Mails
 from tests.site import PASSWORD, Place, kill_group
-
-from .desk import CARD, Desk, Mails
 
 pytestmark = pytest.mark.faults
 

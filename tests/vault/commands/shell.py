@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -91,6 +92,8 @@ class Shell:
 
     def files(self) -> dict[str, bytes]:
         """What every file holds now, but SQLite's shared memory."""
+        # The log goes into the file when the last connection is collected.
+        gc.collect()
         folder = self.folder / "instance"
         kept = {p.name: p.read_bytes() for p in folder.iterdir()}
         return {n: data for n, data in kept.items() if data and ".db-shm" not in n}

@@ -1,0 +1,84 @@
+"""The same site on PostgreSQL, chosen by URL alone."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.desk import CARD, Desk, Mails
+from tests.site import Place
+from vault import Actor, Expiry, Pan, Vault, WebKey, connect, system_clock
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, databases: tuple[str, str], mails: tuple[Mails, int]
+) -> Place:
+    """A place whose databases are PostgreSQL's."""
+    site, vault = databases
+    more = {"DATABASE_URL": site, "VAULT_DATABASE_URL": vault}
+    return Place(tmp_path, mail_port=mails[1], more=more).make()
+
+
+def vault_of(place: Place) -> Vault:
+    """The web role on a place."""
+    url = place.environ()["VAULT_DATABASE_URL"]
+    return Vault(WebKey.read(place.folder / "web.key"), connect(url), system_clock)
+
+
+def seal(place: Place, count: int) -> None:
+    """Seal cards as the site does, one transaction each, eight at a time."""
+    vault = vault_of(place)
+
+    def one(_number: int) -> None:
+        with vault.engine.begin() as db:
+            pan = Pan.parse("4810000000020000")
+            vault.tokenize(db, pan, Expiry(2030, 1), Actor("taro", "192.0.2.1"))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(one, range(count)))
+    vault.engine.dispose()
+
+
+def test_an_operator_works_as_on_sqlite(place: Place, mails: tuple[Mails, int]) -> None:
+    """Log in, register, look, and everything verifies."""
+    place.add_operator("taro")
+    desk = Desk(place)
+    with place.serving("--workers", "2"):
+        desk.login("taro", mails[0])
+        desk.post("/cards", "/cards", customer_name="山田", **CARD)
+        page = desk.get("/cards?q=%E5%B1%B1%E7%94%B0")
+    assert "48**-****-****-0000" in page
+    done = place.ops("verify")
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "1 card opened")
+
+
+def test_every_key_can_be_changed(place: Place) -> None:
+    """rotate, root rotate and web-key rotate end verified."""
+    seal(place, 40)
+    for words in (
+        ("rotate", "--batch", "7"),
+        ("root", "rotate"),
+        ("root", "rotate", "--finalize"),
+    ):
+        done = place.ops(*words)
+        assert done.returncode == 0, done.stderr
+    for name in ("web.key", "root.key"):
+        (place.folder / f"{name}.new").rename(place.folder / name)
+    done = place.ops("web-key", "rotate")
+    assert done.returncode == 0, done.stderr
+    (place.folder / "web.key.new").rename(place.folder / "web.key")
+    done = place.ops("verify")
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "40 cards opened")
+    done = place.ops("audit", "verify")
+    assert done.returncode == 0, done.stderr
+
+
+def test_both_histories_go_down_and_up_again(place: Place) -> None:
+    """Every revision of both databases, with nothing left behind."""
+    check = ("flask", "--app", "wsgi", "migrate", "--check")
+    assert place.run(*check).returncode == 0
