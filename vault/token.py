@@ -14,6 +14,7 @@ import secrets
 from .errors import InputError
 
 ALPHABET = "bcdfghjklmnpqrstvwxz"
+_VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 PREFIX = "card_"
 RANDOM_LETTERS = 30
 LENGTH = len(PREFIX) + RANDOM_LETTERS + 1
@@ -21,14 +22,19 @@ LENGTH = len(PREFIX) + RANDOM_LETTERS + 1
 
 def random_letters(count: int = RANDOM_LETTERS) -> str:
     """``count`` random letters, 4.3 bits each, that hold no digit."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(count))
+    # One draw for all of them: a draw a letter is thirty times slower.
+    drawn, letters = secrets.randbelow(len(ALPHABET) ** count), ""
+    for _ in range(count):
+        drawn, place = divmod(drawn, len(ALPHABET))
+        letters += ALPHABET[place]
+    return letters
 
 
 def _check_letter(letters: str) -> str:
     size = len(ALPHABET)
     product = size
     for letter in letters:
-        product = ((product + ALPHABET.index(letter)) % size or size) * 2 % (size + 1)
+        product = ((product + _VALUES[letter]) % size or size) * 2 % (size + 1)
     return ALPHABET[(size + 1 - product) % size]
 
 

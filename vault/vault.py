@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,29 @@ class Vault:
         """Seal a new card and return the token that names it."""
         return self._register(db, pan, expiry, by, "card.registered", {})
 
+    def tokenize_many(
+        self,
+        db: Connection,
+        cards: Sequence[tuple[Pan, Expiry]],
+        by: Actor,
+        subject: str = "",
+    ) -> list[Token]:
+        """Seal a batch of new cards under one data key, with one entry in the trail
+        that names them all; the tokens in the batch's order."""
+        if not cards:
+            return []
+        self.trail.lock(db)
+        key = self._sealing_key(db, by, len(cards))
+        rows = [
+            self._row(key, number, pan, expiry)
+            for number, (pan, expiry) in enumerate(cards, next_id(db, CARD))
+        ]
+        db.execute(insert(CARD), rows)
+        tokens: list[Token] = [row["token"] for row in rows]
+        detail = {"cards": dict.fromkeys(tokens, 1)}
+        self.record(db, "card.imported", by, subject=subject, detail=detail)
+        return tokens
+
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
     ) -> Token:
@@ -233,16 +256,25 @@ class Vault:
     ) -> Token:
         # Writers queue at the trail's head, so that row numbers don't collide.
         self.trail.lock(db)
-        key = self._sealing_key(db, by)
+        row = self._row(self._sealing_key(db, by, 1), next_id(db, CARD), pan, expiry)
+        db.execute(insert(CARD), row)
+        detail |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
+        token: Token = row["token"]
+        self.record(db, event, by, subject=token, detail=detail)
+        return token
+
+    def _row(
+        self, key: _LiveKey, number: int, pan: Pan, expiry: Expiry
+    ) -> dict[str, Any]:
+        """A new card's row, sealed under ``key`` and signed."""
         token, now = Token.new(), self.clock()
+        aad = envelope_aad(self.web_key.vault_id, token, key.id)
         row = {
-            "id": next_id(db, CARD),
+            "id": number,
             "token": token,
             "data_key_id": key.id,
             "rev": 1,
-            "envelope": key.cipher.seal(
-                pad(pan), envelope_aad(self.web_key.vault_id, token, key.id)
-            ),
+            "envelope": key.cipher.seal(pad(pan), aad),
             "brand": pan.brand.name,
             "prefix": pan.prefix,
             "last4": pan.last4,
@@ -251,13 +283,10 @@ class Vault:
             "created_at": now,
             "updated_at": now,
         }
-        db.execute(insert(CARD), self.signer.signed(CARD, row))
-        detail |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
-        self.record(db, event, by, subject=token, detail=detail)
-        return token
+        return self.signer.signed(CARD, row)
 
-    def _sealing_key(self, db: Connection, by: Actor) -> _LiveKey:
-        """This process's live key with one more seal counted in ``db``."""
+    def _sealing_key(self, db: Connection, by: Actor, count: int) -> _LiveKey:
+        """This process's live key with ``count`` more seals counted in ``db``."""
         generation = self.state(db, keep=True).generation
         live, row = self._live, self._live_row(db)
         if live is not None and row is not None:
@@ -268,10 +297,10 @@ class Vault:
                 and row.seals < DATA_KEY_SEALS
                 and 0 <= age < DATA_KEY_SECONDS
             ):
-                self.set_key(db, row, seals=row.seals + 1)
+                self.set_key(db, row, seals=row.seals + count)
                 return live
         self._retire_stale(db, row, by)
-        live = self.mint_key(db, generation, by, seals=1)
+        live = self.mint_key(db, generation, by, seals=count)
         self._keep(live)
         return live
 
