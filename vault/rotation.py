@@ -32,7 +32,10 @@ from .schema import CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
 from .vault import next_id
 
 READ_BACK_PAGE = 1000
+# Between two batches: a writer that waits looks for the lock every half
+# millisecond, and where several do, each needs its turn.
 PAUSE_SECONDS = 0.001
+CROWDED_PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Rotation:
     def __init__(self, vault: OpenVault, row: Row[Any]) -> None:
         self._vault = vault
         self._lease = row.lease
+        self._pause = PAUSE_SECONDS
         self.row: dict[str, Any] = dict(row._mapping)
 
     @property
@@ -79,8 +83,7 @@ class Rotation:
             if batch.last is None:
                 return
             done += len(batch.revs) + batch.newer + len(batch.bad)
-            # A writer that waits looks for the lock every half millisecond.
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(self._pause)
             yield Step("re-encrypt", done, max(total, done))
 
     def read_back(self) -> Iterator[Step]:
@@ -149,7 +152,10 @@ class Rotation:
         return Resealer(self._vault, self.row["generation"], key_id, cipher)
 
     def _batch(self, resealer: Resealer, size: int) -> Batch:
+        asked = time.monotonic()
         with self._vault.engine.begin() as db:
+            crowded = time.monotonic() - asked > PAUSE_SECONDS
+            self._pause = CROWDED_PAUSE_SECONDS if crowded else PAUSE_SECONDS
             batch = resealer.run(db, self.row["card_cursor"], size)
             instant("batch-written")
             if batch.last is not None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 WRITERS = 8
 ACTS = 60
 # Eight writers, their commits and a rotation share the disk and two cores.
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
 
 
 def write(folder: str, seed: int, told: Any) -> None:
@@ -87,4 +87,4 @@ def test_rotating_under_eight_writers_loses_nothing(tmp_path: Path) -> None:
         kept = {t: vault.describe(db, Token(t)).expiry.key for t in expected}
     assert kept == expected
     waits = sorted(wait for _, waits in left for wait in waits)
-    assert waits[-1] < PATIENCE_SECONDS
+    assert waits[len(waits) * 95 // 100] < PATIENCE_SECONDS
