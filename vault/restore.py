@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from .anchor import Anchor
 from .backup import MANIFEST
-from .errors import IntegrityFault
+from .errors import IntegrityFault, KeyFileError
 from .faults import instant
 from .keys import WebKey
 from .manifest import DAMAGED_HINT, SITE, VAULT, Manifest, Member
@@ -58,9 +58,7 @@ class Backup:
                 ):
                     raise _damaged(self.path, f"its {member.name} is missing")
                 self._extract(member, entry, files.get(member.name))
-            # The last bytes are read too: gzip's checksum is there.
-            while self._packed.read(PIECE):
-                pass
+            _read_out(self._packed)
 
     def _extract(
         self, member: Member, entry: tarfile.TarInfo, file: BinaryIO | None
@@ -93,7 +91,20 @@ def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
                 raise _damaged(path, "is not a backup of a vault")
             source = tar.extractfile(entry)
             text = source.read(MAX_MANIFEST_BYTES) if source else b""
-        yield Backup(path, Manifest.parse(text, web_key, path), tar, packed)
+        try:
+            manifest = Manifest.parse(text, web_key, path)
+        except KeyFileError:
+            # Damage may make it look like another vault's: then say so.
+            with _told(path):
+                _read_out(packed)
+            raise
+        yield Backup(path, manifest, tar, packed)
+
+
+def _read_out(packed: gzip.GzipFile) -> None:
+    """Read to the very end, where gzip's checksum is."""
+    while packed.read(PIECE):
+        pass
 
 
 def restore(
