@@ -27,6 +27,9 @@ MANIFEST = "manifest.json"
 PAGES = 1024
 # Most of a backup is ciphertext and MACs, which no level makes smaller.
 COMPRESSION = 1
+# A page has to answer soon, a backup has time: busy web processes hand the site's
+# lock to each other, and the latecomer is not always next.
+SITE_WAIT_SECONDS = 30.0
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
 
 
@@ -69,8 +72,9 @@ def one_moment(
     both, taken in that order too, finds none half-way.  What may be left is a
     card no customer refers to, and that does no harm.
     """
+    patient = site.execution_options(lock_wait=SITE_WAIT_SECONDS)
     with reading(site) as site_db, reading(vault.engine) as vault_db:
-        with site.begin():
+        with patient.begin():
             with vault.engine.begin() as db:
                 # Before the copy: better an entry for a backup that was cut off
                 # than a copy of every card that the trail says nothing of.

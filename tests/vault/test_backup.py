@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import gzip
 import hashlib
 import json
 import shutil
@@ -19,7 +20,17 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import VaultPlace
-from vault import Actor, RootKey, Token, WebKey, connect, database, errors, sealing
+from vault import (
+    Actor,
+    RootKey,
+    Token,
+    WebKey,
+    backup,
+    connect,
+    database,
+    errors,
+    sealing,
+)
 from vault.anchor import Anchor
 from vault.backup import MANIFEST, _pack, make, one_moment
 from vault.drill import Drill, drill
@@ -59,16 +70,16 @@ def put(
 ) -> Path:
     """Restore a backup into a folder."""
     folder.mkdir(exist_ok=True)
-    with opening(path, web_key) as backup:
-        restore(backup, folder / VAULT, folder / SITE, anchor)
+    with opening(path, web_key) as kept:
+        restore(kept, folder / VAULT, folder / SITE, anchor)
     return folder
 
 
 def tried(path: Path, place: VaultPlace, root_key: RootKey | None = None) -> Drill:
     """Drill a backup."""
-    with opening(path, place.web_key) as backup:
+    with opening(path, place.web_key) as kept:
         root_key = root_key or place.root_key
-        return drill(backup, place.web_key, root_key, place.clock)
+        return drill(kept, place.web_key, root_key, place.clock)
 
 
 def names(folder: Path) -> set[str]:
@@ -98,9 +109,9 @@ def test_what_is_restored_is_what_was_backed_up(
     assert rows(folder / SITE, "SELECT token FROM customer") == [("one",), ("two",)]
     assert rows(folder / VAULT, "SELECT count(*) FROM card") == [(3,)]
     assert tried(backed_up, place).findings == ()
-    with opening(backed_up, place.web_key) as backup:
-        assert backup.manifest.cards == 3
-        assert backup.manifest.site == {"customer": 2}
+    with opening(backed_up, place.web_key) as kept:
+        assert kept.manifest.cards == 3
+        assert kept.manifest.site == {"customer": 2}
 
 
 def test_the_manifest_has_the_copied_trails_head(
@@ -109,9 +120,9 @@ def test_the_manifest_has_the_copied_trails_head(
     """The entry about the backup is the last of it."""
     folder = put(backed_up, place.folder / "restored", place.web_key)
     engine = connect(f"sqlite:///{folder / VAULT}")
-    with opening(backed_up, place.web_key) as backup, engine.connect() as db:
+    with opening(backed_up, place.web_key) as kept, engine.connect() as db:
         head = Anchor.of(db, place.web_key.vault_id)
-        assert backup.manifest.anchor == head
+        assert kept.manifest.anchor == head
         query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.seq == head.entries)
         last = db.execute(query).one()
     assert (last.event, last.actor, last.subject) == ("backup.made", "ops", "a.backup")
@@ -135,6 +146,7 @@ def test_no_request_is_half_way_in_a_backup(
     """Registering or deleting holds one of the locks until both are written, and
     a backup waits for both; one that waited in vain leaves nothing."""
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(backup, "SITE_WAIT_SECONDS", 0.01)
     before = names(place.folder)
     busy = {"site": site, "vault": place.engine}[held]
     with busy.begin(), pytest.raises(OperationalError):
@@ -255,10 +267,15 @@ def forge(path: Path, folder: Path, change: dict[str, object]) -> Path:
         db.execute("UPDATE customer SET token = 'two' WHERE token = 'one'")
     digest = hashlib.sha256((folder / SITE).read_bytes()).hexdigest()
     fields["members"][1]["sha256"] = digest
+    return pack_anew(folder, json.dumps({**fields, **change}).encode())
+
+
+def pack_anew(folder: Path, manifest: bytes) -> Path:
+    """A backup of what lies in a folder."""
     forged = folder / "forged.backup"
     places = {name: folder / name for name in (VAULT, SITE)}
     with forged.open("wb") as file:
-        _pack(file, json.dumps({**fields, **change}).encode(), places, 0)
+        _pack(file, manifest, places, 0)
     return forged
 
 
@@ -267,6 +284,30 @@ def test_a_forged_backup_is_refused(place: VaultPlace, backed_up: Path) -> None:
     forged = forge(backed_up, place.folder / "forger", {})
     with pytest.raises(errors.IntegrityFault, match="manifest is not as written"):
         put(forged, place.folder / "restored", place.web_key)
+
+
+def test_another_database_under_the_true_manifest_is_refused(
+    place: VaultPlace, backed_up: Path
+) -> None:
+    """Its digest is not the manifest's."""
+    folder = place.folder / "forger"
+    forge(backed_up, folder, {})
+    forged = pack_anew(folder, (folder / MANIFEST).read_bytes())
+    with pytest.raises(errors.IntegrityFault, match=r"site\.db is not as written"):
+        put(forged, place.folder / "restored", place.web_key)
+    assert names(place.folder / "restored") == set()
+
+
+def test_damage_is_not_taken_for_another_vaults_backup(
+    place: VaultPlace, backed_up: Path
+) -> None:
+    """Where it met the vault's name, the checksum tells."""
+    whole = backed_up.read_bytes()
+    vault_id = place.web_key.vault_id.encode()
+    turned = gzip.compress(gzip.decompress(whole).replace(vault_id, vault_id[::-1]))
+    backed_up.write_bytes(turned[:-8] + whole[-8:])
+    with pytest.raises(errors.IntegrityFault, match="damaged or cut short"):
+        put(backed_up, place.folder / "restored", place.web_key)
 
 
 @pytest.mark.parametrize(
@@ -291,11 +332,11 @@ def test_wrong_keys_are_refused(place: VaultPlace, backed_up: Path) -> None:
         put(backed_up, restored, foreign_web)
     with pytest.raises(errors.KeyFileError, match="another sealing key"):
         put(backed_up, restored, resigned)
-    with opening(backed_up, later) as backup:
+    with opening(backed_up, later) as kept:
         with pytest.raises(errors.KeyFileError, match="is for root"):
-            backup.manifest.require_root(later, backed_up)
+            kept.manifest.require_root(later, backed_up)
         with pytest.raises(errors.KeyFileError, match="is for root"):
-            drill(backup, later, place.root_key, place.clock)
+            drill(kept, later, place.root_key, place.clock)
     with pytest.raises(errors.WrongRootKey):
         tried(backed_up, place, foreign_root)
     assert names(restored) == set()
@@ -397,8 +438,8 @@ def test_an_anchor_of_another_trail_is_found(
     place: VaultPlace, backed_up: Path
 ) -> None:
     """The same number of entries or more, but not the anchored one among them."""
-    with opening(backed_up, place.web_key) as backup:
-        head = backup.manifest.anchor
+    with opening(backed_up, place.web_key) as kept:
+        head = kept.manifest.anchor
     folder = put(backed_up, place.folder / "restored", place.web_key, head)
     (folder / SITE).unlink()
     forked = dataclasses.replace(head, mac="00", entries=1)
