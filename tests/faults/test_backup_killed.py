@@ -203,29 +203,28 @@ class Killer:
         self.draw = random.Random(seed)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__])
-        self.whole_seconds = 0.0
+        self._start("--help").join(60)  # loads the modules, once for all
+        self.whole_seconds = 60.0
 
     def run(self) -> None:
         """Once to the end; how long it takes bounds the instants."""
         began = time.monotonic()
-        child = self._start()
+        child = self._start(*self.words)
         child.join(60)
         assert child.exitcode == 0
-        self.whole_seconds = time.monotonic() - began
+        self.whole_seconds = min(self.whole_seconds, time.monotonic() - began)
 
     def kill(self) -> None:
         """Once, killed at some instant."""
-        child = self._start()
-        child.join(self.draw.uniform(0.3, 1.0) * self.whole_seconds)
+        child = self._start(*self.words)
+        child.join(self.draw.random() * self.whole_seconds)
         child.kill()
         child.join()
         assert child.exitcode in (0, -signal.SIGKILL)
 
-    def _start(self) -> Any:
-        environ, folder = self.place.environ(), str(self.place.folder)
-        child = self._context.Process(
-            target=command, args=(self.words, environ, folder)
-        )
+    def _start(self, *words: str) -> Any:
+        given = ([*words], self.place.environ(), str(self.place.folder))
+        child = self._context.Process(target=command, args=given)
         child.start()
         return child
 
