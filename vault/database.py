@@ -32,7 +32,8 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     ``read_only`` a SQLite file is left as it is, byte for byte.
 
     SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
-    transaction begins IMMEDIATE unless its connection says ``writes=False``.
+    transaction begins IMMEDIATE unless its connection says ``writes=False``, and
+    waits for the lock as long as ``lock_wait`` (seconds) says there.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
@@ -56,13 +57,14 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if not connection.get_execution_options().get("writes", True):
+    options = connection.get_execution_options()
+    if not options.get("writes", True):
         connection.exec_driver_sql("BEGIN")
         return
     # SQLite's own waiting sleeps ever longer, up to 100 ms, and misses the short
     # gaps a rotation leaves between its batches; looking every half millisecond
     # does not.  Nothing else waits for a lock: readers never do under WAL.
-    give_up = time.monotonic() + LOCK_WAIT_SECONDS
+    give_up = time.monotonic() + options.get("lock_wait", LOCK_WAIT_SECONDS)
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import sealing
 from .errors import IntegrityFault, KeyFileError, WrongRootKey
+from .part import sync_folder
 from .sealing import Cipher, RootPublic, RootSecret
 
 WEB_KEY_FORMAT = "cardvault web key 1"
@@ -176,21 +177,13 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         raise KeyFileError(
             f"{path} is in the way", hint="a key file is never overwritten; move it"
         ) from None
     except OSError as error:
         raise KeyFileError(f"{path} can't be written: {error.strerror}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_private(path: Path) -> str:

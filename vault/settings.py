@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_DATABASE_URL = "sqlite:///instance/vault.db"
+DEFAULT_SITE_DATABASE_URL = "sqlite:///instance/site.db"
 DEFAULT_WEB_KEY = "instance/web.key"
 
 
@@ -21,11 +22,13 @@ class VaultSettings:
     root_key: Path | None = None
     root_key_command: str = ""
     root_passphrase_file: Path | None = None
+    site_database_url: str = DEFAULT_SITE_DATABASE_URL
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> VaultSettings:
         """Read ``VAULT_DATABASE_URL``, ``VAULT_WEB_KEY``, ``VAULT_ROOT_KEY``,
-        ``VAULT_ROOT_KEY_COMMAND`` and ``VAULT_ROOT_PASSPHRASE_FILE``."""
+        ``VAULT_ROOT_KEY_COMMAND``, ``VAULT_ROOT_PASSPHRASE_FILE`` and
+        ``DATABASE_URL``."""
         root_key = environ.get("VAULT_ROOT_KEY")
         passphrase_file = environ.get("VAULT_ROOT_PASSPHRASE_FILE")
         return cls(
@@ -34,4 +37,5 @@ class VaultSettings:
             root_key=Path(root_key) if root_key else None,
             root_key_command=environ.get("VAULT_ROOT_KEY_COMMAND", ""),
             root_passphrase_file=Path(passphrase_file) if passphrase_file else None,
+            site_database_url=environ.get("DATABASE_URL") or DEFAULT_SITE_DATABASE_URL,
         )

@@ -19,10 +19,12 @@ from ..errors import (
 )
 from . import (
     audit,
+    backup,
     doctor,
     init,
     quarantine,
     report,
+    restore,
     root,
     rotate,
     status,
@@ -56,6 +58,8 @@ for command in (
     web_key.web_key,
     quarantine.quarantine,
     audit.audit,
+    backup.backup,
+    restore.restore,
     doctor.doctor,
 ):
     cardvault.add_command(command)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Connection, select
 
+from ..anchor import Anchor
 from ..audit import AuditEntry, read_entries
 from ..database import reading
 from ..errors import IntegrityFault
@@ -16,8 +17,6 @@ from ..schema import AUDIT_ENTRY
 from ..vault import Vault
 from .place import EXAMPLE, actor, closed_vault, open_vault
 from .words import counted
-
-ANCHOR_FORMAT = "cardvault audit anchor 1"
 
 
 @click.group()
@@ -68,38 +67,28 @@ def anchor() -> None:
     """Print the trail's head, to be kept elsewhere. Needs no root key."""
     vault = closed_vault()
     with reading(vault.engine) as db:
-        query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
-        last = db.execute(query).one()
-    head = {
-        "format": ANCHOR_FORMAT,
-        "vault": vault.web_key.vault_id,
-        "entries": last.seq,
-        "mac": last.mac.hex(),
-        "at": last.at,
-    }
-    click.echo(json.dumps(head))
+        head = Anchor.of(db, vault.web_key.vault_id)
+    click.echo(json.dumps(head.as_object()))
+
+
+def read_anchor(path: Path, vault_id: str) -> Anchor:
+    """What audit anchor printed for this vault; raises UsageError."""
+    try:
+        kept = Anchor.parse(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise click.UsageError(
+            f"{path} is not what cardvault audit anchor prints"
+        ) from None
+    if kept.vault_id != vault_id:
+        raise click.UsageError(f"{path} is of vault {kept.vault_id}, not of this one")
+    return kept
 
 
 def _check_anchor(vault: Vault, db: Connection, path: Path) -> None:
     """Raise IntegrityFault unless the trail still holds what was anchored."""
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        seq, mac, vault_id = int(kept["entries"]), str(kept["mac"]), kept["vault"]
-    except (ValueError, TypeError, KeyError):
-        raise click.UsageError(
-            f"{path} is not what cardvault audit anchor prints"
-        ) from None
-    if vault_id != vault.web_key.vault_id:
-        raise click.UsageError(f"{path} is of vault {vault_id}, not of this one")
-    found = db.execute(
-        select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == seq)
-    ).scalar()
-    if found is None:
-        raise IntegrityFault(
-            f"audit entry {seq}", "was anchored and is missing: an older database"
-        )
-    if found.hex() != mac:
-        raise IntegrityFault(f"audit entry {seq}", "is another one than was anchored")
+    kept = read_anchor(path, vault.web_key.vault_id)
+    query = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == kept.entries)
+    kept.check(db.execute(query).scalar())
 
 
 def _line(entry: AuditEntry) -> str:

@@ -1,0 +1,345 @@
+"""Backups while eight processes write, and SIGKILL while they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from app.cards import service
+from app.db import Work
+from tests.faults.test_rotation_killed import fill
+from tests.site import BIN, Place
+from vault import Actor, Expiry, Pan, Vault, WebKey, connect
+from vault.clock import system_clock
+from vault.commands import main
+from vault.restore import opening
+
+pytestmark = pytest.mark.faults
+
+WRITERS = 8
+BACKUPS = 3
+KILLS = 40
+CARDS = 5_000
+BACKUP_STEPS = ["backup-begun", "backup-copied", "backup-written", "backup-named"]
+RESTORE_STEPS = ["restore-written", "restore-named-vault.db", "restore-named-site.db"]
+
+
+class Desk:
+    """One operator at the site's own services, as a web process runs them."""
+
+    def __init__(self, folder: str, seed: int) -> None:
+        web_key = WebKey.read(Path(folder) / "web.key")
+        vault_url = f"sqlite:///{folder}/vault.db"
+        self.vault = Vault(web_key, connect(vault_url), system_clock)
+        self.site = connect(f"sqlite:///{folder}/site.db")
+        self.by = Actor(f"writer {seed}", "192.0.2.1")
+        self.draw = random.Random(seed)
+        self.mine: list[str] = []
+
+    def act(self) -> None:
+        """Register, replace a number or delete, and commit as a request does.  One
+        that waits for a lock in vain is answered 503 and changes nothing."""
+        work, mine = Work(self.site, self.vault), list(self.mine)
+        with suppress(OperationalError):
+            roll = self.draw.random()
+            if roll < 0.4 or not mine:
+                mine.append(self.register(work))
+            elif roll < 0.75:
+                self.replace(work, self.draw.choice(mine))
+            else:
+                mine.remove(self.delete(work, self.draw.choice(mine)))
+            work.commit()
+            self.mine = mine
+        work.close()
+
+    def entry(self) -> service.Entry:
+        """A form with a number."""
+        pan = Pan.parse("4810000000020000")
+        return service.Entry("客甲", "090-0000-0000", pan, Expiry(2030, 1))
+
+    def register(self, work: Work) -> str:
+        """A new customer."""
+        public_id = service.new_public_id()
+        service.register(
+            work.site, self.vault, work.vault_db, self.entry(), public_id, self.by, 1
+        )
+        return public_id
+
+    def replace(self, work: Work, public_id: str) -> None:
+        """Another number for a customer; the old card goes last."""
+        customer = service.find(work.site, public_id)
+        assert customer is not None
+        old = service.change(
+            work.site, self.vault, work.vault_db, customer, self.entry(), self.by, 2
+        )
+        assert old is not None
+        work.afterwards(lambda db: self.vault.delete(db, old, self.by))
+
+    def delete(self, work: Work, public_id: str) -> str:
+        """A customer goes, and then the card."""
+        customer = service.find(work.site, public_id)
+        assert customer is not None
+        work.site_first()
+        service.remove(work.site, self.vault, work.vault_db, customer, self.by)
+        return public_id
+
+
+def write(folder: str, seed: int, begin: Any, stop: Any, told: Any) -> None:
+    """Act until told to stop; tell which customers are left."""
+    desk = Desk(folder, seed)
+    desk.act()
+    begin.wait()
+    while not stop.wait(desk.draw.random() / 20):
+        desk.act()
+    told.put(desk.mine)
+
+
+def elsewhere(place: Place, folder: Path) -> Place:
+    """An empty place with the same keys."""
+    folder.mkdir()
+    for name in ("web.key", "root.key"):
+        shutil.copy(place.folder / name, folder / name)
+    return Place(folder)
+
+
+def column(path: Path, query: str) -> list[str]:
+    """One column of a SQLite file."""
+    with closing(sqlite3.connect(path)) as db:
+        return [row[0] for row in db.execute(query)]
+
+
+def restored_whole(place: Place, backup: Path, folder: Path) -> list[str]:
+    """Restore a backup elsewhere, verify it, and return its customers: each has
+    his card, and there is hardly a card without a customer."""
+    other = elsewhere(place, folder)
+    done = other.run("cardvault", "restore", str(backup))
+    assert done.returncode == 0, done.stderr
+    verified = other.ops("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    tokens = set(column(folder / "site.db", "SELECT token FROM customer"))
+    cards = set(column(folder / "vault.db", "SELECT token FROM card"))
+    assert tokens <= cards
+    # The old card of a number just replaced goes after both commits, in a
+    # transaction of its own.
+    assert len(cards - tokens) <= WRITERS
+    return column(folder / "site.db", "SELECT public_id FROM customer")
+
+
+def test_backups_under_eight_writers_restore_whole(tmp_path: Path) -> None:
+    """Every one holds each customer with his card, though all is being written;
+    the last, after them, holds exactly what was answered."""
+    place = Place(tmp_path / "place")
+    place.folder.mkdir()
+    place.make()
+    context = multiprocessing.get_context("spawn")
+    begin, stop = context.Barrier(WRITERS + 1), context.Event()
+    told: Any = context.Queue()
+    writers = [
+        context.Process(target=write, args=(str(place.folder), seed, begin, stop, told))
+        for seed in range(WRITERS)
+    ]
+    for writer in writers:
+        writer.start()
+    begin.wait(60)
+    counts = []
+    for number in range(BACKUPS):
+        done = place.run("cardvault", "backup", f"{tmp_path}/{number}", "--json")
+        assert done.returncode == 0, done.stderr
+        counts.append(json.loads(done.stdout)["anchor"]["entries"])
+    stop.set()
+    left = [told.get(timeout=60) for _ in writers]
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    # They did write between one backup and the next.
+    assert all(later - one > WRITERS for one, later in pairwise(counts))
+    for number in range(BACKUPS):
+        restored_whole(place, tmp_path / str(number), tmp_path / f"place {number}")
+    assert place.run("cardvault", "backup", f"{tmp_path}/last").returncode == 0
+    customers = restored_whole(place, tmp_path / "last", tmp_path / "place last")
+    assert sorted(customers) == sorted(name for mine in left for name in mine)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A place with 5,000 cards and a backup of it, ``kept``."""
+    place = Place(tmp_path_factory.mktemp("filled")).make()
+    fill(place, CARDS)
+    assert place.run("cardvault", "backup", "kept").returncode == 0
+    return place
+
+
+def command(words: list[str], environ: dict[str, str], folder: str) -> None:
+    """cardvault in a process that has its modules loaded already, so that a kill
+    meets its work and not Python's start."""
+    os.environ.update(environ)
+    os.chdir(folder)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        sys.stdout, sys.stderr, sys.argv = nowhere, nowhere, ["cardvault", *words]
+        main()
+
+
+class Killer:
+    """Runs one command again and again, each time killed at another instant."""
+
+    def __init__(self, place: Place, words: list[str], seed: int) -> None:
+        self.place, self.words = place, words
+        self.draw = random.Random(seed)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([__name__])
+        self._start("--help").join(60)  # loads the modules, once for all
+        self.whole_seconds = 60.0
+
+    def run(self) -> None:
+        """Once to the end; how long it takes bounds the instants."""
+        began = time.monotonic()
+        child = self._start(*self.words)
+        child.join(60)
+        assert child.exitcode == 0
+        self.whole_seconds = min(self.whole_seconds, time.monotonic() - began)
+
+    def kill(self) -> None:
+        """Once, killed at some instant."""
+        child = self._start(*self.words)
+        child.join(self.draw.random() * self.whole_seconds)
+        child.kill()
+        child.join()
+        assert child.exitcode in (0, -signal.SIGKILL)
+
+    def _start(self, *words: str) -> Any:
+        given = ([*words], self.place.environ(), str(self.place.folder))
+        child = self._context.Process(target=command, args=given)
+        child.start()
+        return child
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every database of a place, by name; of parts too."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.glob("*.db*")
+    }
+
+
+def require_whole(path: Path, web_key: Path) -> None:
+    """Read a backup to its end; raises when it is damaged."""
+    with opening(path, WebKey.read(web_key)) as backup:
+        backup.extract({})
+
+
+@pytest.fixture
+def good(filled: Place, tmp_path: Path) -> dict[str, str]:
+    """What the databases of ``kept`` are."""
+    other = elsewhere(filled, tmp_path / "good")
+    done = other.run("cardvault", "restore", f"{filled.folder}/kept")
+    assert done.returncode == 0, done.stderr
+    return digests(other.folder)
+
+
+def test_a_backup_killed_at_random_instants_is_whole_or_absent(filled: Place) -> None:
+    """40 SIGKILLs; the next run makes it and leaves nothing beside it."""
+    path = filled.folder / "killed"
+    killer = Killer(filled, ["backup", "killed"], seed=1)
+    killer.run()
+    path.unlink()
+    met = 0
+    for _ in range(KILLS):
+        killer.kill()
+        met += bool(list(filled.folder.glob("killed.part*")))
+        if not path.exists():
+            killer.run()
+        require_whole(path, filled.folder / "web.key")
+        assert {p.name for p in filled.folder.glob("killed*")} == {"killed"}
+        path.unlink()
+    assert met > KILLS / 8
+    assert filled.ops("verify").returncode == 0
+
+
+def test_a_restore_killed_at_random_instants_is_finished_by_the_next(
+    filled: Place, tmp_path: Path, good: dict[str, str]
+) -> None:
+    """40 SIGKILLs; whatever has its name is whole, and the same command ends it."""
+    other = elsewhere(filled, tmp_path / "other")
+    killer = Killer(other, ["restore", f"{filled.folder}/kept"], seed=2)
+    killer.run()
+    met = 0
+    for _ in range(KILLS):
+        for path in other.folder.glob("*.db*"):
+            path.unlink()
+        killer.kill()
+        met += bool(list(other.folder.glob("*.part")))
+        named = {n: d for n, d in digests(other.folder).items() if n in good}
+        assert named.items() <= good.items()
+        killer.run()
+        assert digests(other.folder) == good
+    assert met > KILLS / 8
+    assert other.ops("verify").returncode == 0
+
+
+@pytest.mark.parametrize("step", BACKUP_STEPS)
+def test_a_backup_killed_at_a_step_is_made_by_the_next(
+    filled: Place, step: str
+) -> None:
+    """At every named step: no file or a whole one, and the trail has an entry."""
+    path = filled.folder / "stepped"
+    killed = filled.run("cardvault", "backup", "stepped", CARDVAULT_TEST_KILL_AT=step)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.exists() == (step == "backup-named")
+    assert "stepped" in filled.run("cardvault", "audit", "list").stdout
+    if not path.exists():
+        assert filled.run("cardvault", "backup", "stepped").returncode == 0
+    require_whole(path, filled.folder / "web.key")
+    for path in filled.folder.glob("stepped*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("step", RESTORE_STEPS)
+def test_a_restore_killed_at_a_step_is_finished_by_the_next(
+    filled: Place, tmp_path: Path, good: dict[str, str], step: str
+) -> None:
+    """The vault is named before the site; the next run ends what it left."""
+    other = elsewhere(filled, tmp_path / "other")
+    words = ("cardvault", "restore", f"{filled.folder}/kept")
+    killed = other.run(*words, CARDVAULT_TEST_KILL_AT=step)
+    assert killed.returncode == -signal.SIGKILL
+    named = RESTORE_STEPS.index(step)
+    assert set(digests(other.folder)) & set(good) == {*("vault.db", "site.db")[:named]}
+    done = other.run(*words)
+    assert done.returncode == 0, done.stderr
+    assert digests(other.folder) == good
+
+
+def test_a_drill_ended_by_sigterm_leaves_no_scratch(
+    filled: Place, tmp_path: Path
+) -> None:
+    """Its folder goes when it is stopped, too."""
+    run = subprocess.Popen(
+        [BIN / "cardvault", "restore", "kept", "--drill"],
+        env=filled.environ(VAULT_ROOT_KEY="root.key", TMPDIR=str(tmp_path)),
+        cwd=filled.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 30
+    while not list(tmp_path.glob("cardvault-drill-*/site.db")):
+        assert time.monotonic() < until
+        assert run.poll() is None
+    run.terminate()
+    assert run.wait(30) == 3
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,100 @@
+"""cardvault backup."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import click
+from sqlalchemy.engine import make_url
+
+from .. import backup as backups
+from ..database import connect, sqlite_path
+from ..errors import KeyFileError
+from ..manifest import Manifest
+from ..part import disk_faults, require_free
+from ..settings import VaultSettings
+from .place import EXAMPLE, actor, closed_vault, settings
+
+KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command(epilog=EXAMPLE + "cardvault backup /media/usb/site-2026-11-23.backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@JSON
+def backup(file: Path, as_json: bool) -> None:
+    """Write both databases, as they are at one moment, into the new file FILE.
+
+    The site stays in use. Needs no root key and holds no key. Killed at any
+    instant it leaves no FILE; run it again. Exit code 2 when FILE is there.
+    """
+    place = settings()
+    for database in database_files(place, "pg_dump"):
+        if not database.exists():
+            raise KeyFileError(
+                f"{database} is not there",
+                hint="set VAULT_DATABASE_URL and DATABASE_URL as the site has them",
+            )
+    require_free(file)
+    vault, site = closed_vault(), connect(place.site_database_url)
+    end_tidily()
+    with disk_faults(file):
+        manifest = backups.make(vault, site, file, actor())
+        size = file.stat().st_size
+    if as_json:
+        told = {"file": str(file), "bytes": size, **manifest.as_object()}
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    click.echo(f"backup  {file}   {size:,} bytes")
+    show(manifest)
+    click.echo(f"keys    {KEYS}")
+    click.echo(f"next    cardvault restore {file} --drill")
+
+
+def database_files(place: VaultSettings, tool: str) -> tuple[Path, Path]:
+    """The vault's and the site's SQLite files; raises KeyFileError naming what to
+    type when either is on PostgreSQL."""
+    vault, site = sqlite_path(place.database_url), sqlite_path(place.site_database_url)
+    if vault is None or site is None:
+        # The site first; docs/operations.md says why.
+        urls = {"site": place.site_database_url, "vault": place.database_url}
+        typed = [
+            _postgres_line(tool, name, url)
+            for name, url in urls.items()
+            if sqlite_path(url) is None
+        ]
+        raise KeyFileError(
+            "this command is for SQLite files, and a database is on PostgreSQL",
+            hint=" && ".join(typed) + "  (docs/operations.md has the checks)",
+        )
+    return vault, site
+
+
+def _postgres_line(tool: str, name: str, url: str) -> str:
+    # libpq knows no driver name, and the password is left to ~/.pgpass.
+    shown = make_url(url).set(drivername="postgresql")._replace(password=None)
+    address = shown.render_as_string()
+    if tool == "pg_dump":
+        return f"pg_dump --format=custom --file={name}.pgdump '{address}'"
+    return (
+        "pg_restore --exit-on-error --single-transaction "
+        f"--dbname='{address}' {name}.pgdump"
+    )
+
+
+def show(manifest: Manifest) -> None:
+    """What a backup holds, as a person reads it."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(manifest.made_at))
+    rows = ", ".join(f"{name} {count:,}" for name, count in manifest.site.items())
+    click.echo(f"made    {at}; what came later is not in it")
+    click.echo(f"cards   {manifest.cards:,} of generation up to {manifest.generation}")
+    click.echo(f"rows    {rows}")
+    click.echo(f"trail   {manifest.anchor.entries:,} entries")
+
+
+def end_tidily() -> None:
+    """Let SIGTERM end the command as Ctrl-C does: what is half-done is removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
