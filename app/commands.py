@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import with_appcontext
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from vault import Actor, Vault, holds_card_number
-from vault.errors import VaultError
+from vault import Vault, holds_card_number
 from vault.migrations import HISTORY as VAULT_HISTORY
 
 from .auth import logins, passwords, service
@@ -23,35 +19,14 @@ from .auth.forms import is_address, typed_address
 from .auth.models import Address, Login, Operator
 from .db import work
 from .migrations import HISTORY
+from .terminal import EXIT_FOUND, SiteGroup, account, example, fail
 
 FIRST_PASSWORD_BYTES = 12
 MAX_LOGIN_ID, MAX_NAME = 64, 100
-EXIT_FOUND, EXIT_USAGE = 1, 2
-
-
-class SiteGroup(AppGroup):
-    """Commands that say in one line what a database or the vault refused."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; its errors are one line and a hint."""
-        try:
-            return super().invoke(ctx)
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or type(error).__name__
-            _fail(
-                f"the database does not answer: {cause}",
-                "flask --app wsgi migrate --check",
-            )
-        except VaultError as error:
-            _fail(str(error), error.hint or "cardvault status")
 
 
 operators = SiteGroup("operators", help="Who may log in.")
 sessions = SiteGroup("sessions", help="Who is logged in.")
-
-
-def _example(line: str) -> str:
-    return f"\b\nExample:\n  flask --app wsgi {line}"
 
 
 def init_app(app: Flask) -> None:
@@ -61,7 +36,7 @@ def init_app(app: Flask) -> None:
 
 
 @operators.command(
-    epilog=_example("operators add taro --name 太郎 --email taro@example.co.jp")
+    epilog=example("operators add taro --name 太郎 --email taro@example.co.jp")
 )
 @click.argument("login_id")
 @click.option("--name", required=True, help="The person's name.")
@@ -91,23 +66,23 @@ def add(
     printed once."""
     addresses = [_address(email) for email in emails]
     if not name.isprintable() or not 1 <= len(name.strip()) <= MAX_NAME:
-        _fail(f"the name must be 1 to {MAX_NAME} characters in one line", "shorten it")
+        fail(f"the name must be 1 to {MAX_NAME} characters in one line", "shorten it")
     if (
         not login_id.isprintable()
         or not 1 <= len(login_id) <= MAX_LOGIN_ID
         or " " in login_id
     ):
-        _fail(
+        fail(
             f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks",
             "choose another",
         )
     if login_id == service.NOBODY or holds_card_number(login_id):
-        _fail(
+        fail(
             "the login ID can't be told from something else in the trail",
             "choose another",
         )
     if service.by_login_id(work().site, login_id):
-        _fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
+        fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
@@ -126,7 +101,7 @@ def add(
         _show_once(password, "" if no_change else ", good for 24 hours")
 
 
-@operators.command("list", epilog=_example("operators list"))
+@operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
     """Show every operator: login ID, name, state, addresses."""
     for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
@@ -134,7 +109,7 @@ def list_operators() -> None:
         click.echo(f"{operator.login_id}\t{operator.name}\t{_state(operator)}\t{bound}")
 
 
-@operators.command(epilog=_example("operators disable taro"))
+@operators.command(epilog=example("operators disable taro"))
 @click.argument("login_id")
 def disable(login_id: str) -> None:
     """Keep an operator out from his next request on."""
@@ -145,7 +120,7 @@ def disable(login_id: str) -> None:
     click.echo(f"disabled {login_id}")
 
 
-@operators.command(epilog=_example("operators enable taro"))
+@operators.command(epilog=example("operators enable taro"))
 @click.argument("login_id")
 def enable(login_id: str) -> None:
     """Let a disabled operator, or one unused for 90 days, in again."""
@@ -155,7 +130,7 @@ def enable(login_id: str) -> None:
     click.echo(f"enabled {login_id}")
 
 
-@operators.command(epilog=_example("operators unlock taro"))
+@operators.command(epilog=example("operators unlock taro"))
 @click.argument("login_id")
 def unlock(login_id: str) -> None:
     """Lift a lock after too many failures."""
@@ -164,7 +139,7 @@ def unlock(login_id: str) -> None:
     click.echo(f"unlocked {login_id}")
 
 
-@operators.command("reset-password", epilog=_example("operators reset-password taro"))
+@operators.command("reset-password", epilog=example("operators reset-password taro"))
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
     """Print a new first password once; the old one and every login are dead."""
@@ -183,7 +158,7 @@ def reset_password(login_id: str) -> None:
 
 
 @operators.command(
-    "add-email", epilog=_example("operators add-email taro taro@example.co.jp")
+    "add-email", epilog=example("operators add-email taro taro@example.co.jp")
 )
 @click.argument("login_id")
 @click.argument("address")
@@ -193,7 +168,7 @@ def add_email(login_id: str, address: str) -> None:
     if any(
         bound.address.casefold() == address.casefold() for bound in operator.addresses
     ):
-        _fail(
+        fail(
             f"{address} is bound to {login_id} already",
             "see flask --app wsgi operators list",
         )
@@ -203,7 +178,7 @@ def add_email(login_id: str, address: str) -> None:
 
 
 @operators.command(
-    "remove-email", epilog=_example("operators remove-email taro taro@example.co.jp")
+    "remove-email", epilog=example("operators remove-email taro taro@example.co.jp")
 )
 @click.argument("login_id")
 @click.argument("address")
@@ -212,7 +187,7 @@ def remove_email(login_id: str, address: str) -> None:
     operator = _operator(login_id)
     kept = [a for a in operator.addresses if a.address.casefold() != address.casefold()]
     if len(kept) == len(operator.addresses):
-        _fail(
+        fail(
             f"{address} is not bound to {login_id}",
             "see flask --app wsgi operators list",
         )
@@ -221,7 +196,7 @@ def remove_email(login_id: str, address: str) -> None:
     click.echo(f"unbound {address} from {login_id}")
 
 
-@sessions.command("list", epilog=_example("sessions list"))
+@sessions.command("list", epilog=example("sessions list"))
 def list_sessions() -> None:
     """Show who is logged in: login ID, step, origin, minutes since last seen."""
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
@@ -232,20 +207,20 @@ def list_sessions() -> None:
             )
 
 
-@sessions.command("end", epilog=_example("sessions end taro"))
+@sessions.command("end", epilog=example("sessions end taro"))
 @click.argument("login_id", required=False)
 @click.option("--all", "everyone", is_flag=True, help="End everyone's.")
 def end_sessions(login_id: str | None, everyone: bool) -> None:
     """End an operator's login, or everyone's."""
     if everyone == bool(login_id):
-        _fail("give a login ID or --all", "flask --app wsgi sessions end --help")
+        fail("give a login ID or --all", "flask --app wsgi sessions end --help")
     operator_id = _operator(login_id).id if login_id else None
     count = logins.end_all(work().site, operator_id)
     _done("session.ended", login_id or "everyone")
     click.echo(f"ended {count}")
 
 
-@click.command(epilog=_example("migrate --check"))
+@click.command(epilog=example("migrate --check"))
 @click.option(
     "--check", is_flag=True, help="Change nothing; exit 1 when something is behind."
 )
@@ -280,7 +255,7 @@ def _make_folder(engine: Engine) -> None:
 def _operator(login_id: str) -> Operator:
     operator = service.by_login_id(work().site, login_id)
     if operator is None:
-        _fail(
+        fail(
             f"no operator has the login ID {login_id}",
             "see flask --app wsgi operators list",
         )
@@ -290,7 +265,7 @@ def _operator(login_id: str) -> Operator:
 def _address(text: str) -> str:
     address = typed_address(text)
     if not is_address(address):
-        _fail(f"{text!r} is not a mail address", "give one like taro@example.co.jp")
+        fail(f"{text!r} is not a mail address", "give one like taro@example.co.jp")
     return address
 
 
@@ -298,7 +273,7 @@ def _given_password(login_id: str) -> str:
     password = sys.stdin.readline().rstrip("\r\n")
     words = (login_id, current_app.extensions["settings"].site_name)
     if passwords.fault(password, words):
-        _fail(
+        fail(
             "the password is too short, too common or lacks a letter or a digit",
             "give 15 to 128 characters with letters and digits",
         )
@@ -327,23 +302,10 @@ def _state(operator: Operator) -> str:
 def _done(event: str, subject: str) -> None:
     """Enter the act in the trail and commit both."""
     vault: Vault = current_app.extensions["vault"]
-    vault.record(work().vault_db, event, _actor(), subject=subject)
+    vault.record(work().vault_db, event, account(), subject=subject)
     work().commit()
-
-
-def _actor() -> Actor:
-    try:
-        return Actor(getpass.getuser(), "command")
-    except (KeyError, OSError):
-        return Actor("unknown account", "command")
 
 
 def _now() -> int:
     seconds: int = current_app.extensions["clock"]()
     return seconds
-
-
-def _fail(what: str, hint: str) -> NoReturn:
-    click.echo(f"error: {what}", err=True)
-    click.echo(f"hint: {hint}", err=True)
-    sys.exit(EXIT_USAGE)

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from app.cards.commands import cards
 from app.commands import migrate, operators, sessions
 from vault.commands import cardvault
 
@@ -52,7 +53,7 @@ def commands_in(document: str) -> set[str]:
         r"(?:^\$ |`)((?:cardvault|flask --app wsgi)[^`\n|;]*)", document, re.M
     )
     plain = (
-        re.split(r" (?:--(?!app)|[A-Z<]|[\"'])", line)[0].strip() for line in found
+        re.split(r" (?:--(?!app )|[A-Z<]|[\"']|\S+\.csv)", line)[0].strip() for line in found
     )
     return set(plain) - {"cardvault"}
 
@@ -67,7 +68,7 @@ def commands_of(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = dict(commands_of("cardvault", cardvault))
-for ours in (operators, sessions, migrate):
+for ours in (operators, sessions, cards, migrate):
     COMMANDS |= dict(commands_of(f"flask --app wsgi {ours.name}", ours))
 
 

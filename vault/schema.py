@@ -128,6 +128,15 @@ QUARANTINE = Table(
     Column("mac", LargeBinary, nullable=False),
 )
 
+# Cards that were purged, so that their customers are not taken for damaged ones;
+# the trail's entry of each batch says the same.
+PURGED = Table(
+    "purged",
+    METADATA,
+    Column("token", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 AUDIT_ENTRY = Table(
     "audit_entry",
     METADATA,

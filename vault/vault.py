@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ from .keys import WebKey
 from .migrations import HISTORY
 from .pan import Pan
 from .rows import RowSigner, canonical
-from .schema import CARD, DATA_KEY, VAULT
+from .schema import CARD, DATA_KEY, PURGED, VAULT
 from .sealing import Cipher
 from .settings import VaultSettings
 from .token import Token
@@ -188,6 +188,29 @@ class Vault:
         row = self._find(db, token, lock=False)
         self.signer.check(CARD, row, token)
         return card_of(row)
+
+    def page_of_cards(
+        self, db: Connection, after: int, size: int
+    ) -> list[tuple[int, str, int]]:
+        """Number, token and time of registration of up to ``size`` cards above the
+        number ``after``.  Nothing is checked: to hold against the customers."""
+        query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
+        query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
+        return [(row[0], row[1], row[2]) for row in db.execute(query)]
+
+    def missing(self, db: Connection, tokens: Collection[str]) -> dict[str, str]:
+        """Which of ``tokens`` name no card, with the reason: "purged", "given up"
+        or "missing"."""
+        kept = set(db.scalars(select(CARD.c.token).where(CARD.c.token.in_(tokens))))
+        gone = set(tokens) - kept
+        return {token: self._farewell(db, token) for token in gone}
+
+    def _farewell(self, db: Connection, token: str) -> str:
+        purged = select(PURGED.c.at).where(PURGED.c.token == token)
+        if db.execute(purged).first() is not None:
+            return "purged"
+        events = [entry.event for entry in audit.read_entries(db, subject=token)]
+        return "given up" if "card.given_up" in events else "missing"
 
     def record(
         self,

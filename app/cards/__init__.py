@@ -6,13 +6,14 @@ from flask import Flask
 
 from app.auth.logins import IDLE_SECONDS
 
-from . import calendar, views
+from . import calendar, commands, views
 from .folding import shown
 
 
 def init_app(app: Flask) -> None:
-    """Add the pages, and the filters the templates use."""
+    """Add the pages and the commands, and the filters the templates use."""
     app.register_blueprint(views.blueprint)
+    app.cli.add_command(commands.cards)
     app.jinja_env.filters["shown"] = shown
     app.jinja_env.globals["idle_seconds"] = IDLE_SECONDS
     app.jinja_env.filters["japan_date"] = calendar.japan_date

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -13,20 +11,11 @@ from wtforms.validators import ValidationError
 from vault import Expiry, Pan
 from vault.errors import InputError
 
-from . import texts
-from .folding import BLANKS, digits_of, has_unseen, phone_of
+from . import rules, texts
+from .folding import phone_of
 from .models import Customer
 from .service import Entry
 from .tickets import Tickets
-
-MAX_NAME = 100
-CARD_DIGITS = 12
-PHONE = re.compile(r"0(-?[0-9]){9,10}")
-
-# A security code noted beside a name.  Japanese puts no blank between words, so
-# a kanji or kana in front doesn't make the group part of a word; a letter of
-# the Latin alphabet in front, or any letter behind (109号室), does.
-LONE_GROUP = re.compile(r"(?<![0-9A-Za-z])[0-9]{3,4}(?!\w)")
 
 
 class ConfirmedForm(FlaskForm):  # type: ignore[misc]  # untyped library
@@ -123,24 +112,15 @@ class CardForm(ConfirmedForm):
 
     def validate_customer_name(self, field: Field) -> None:
         """1 to 100 characters that hold no card number and hide nothing."""
-        field.data = unicodedata.normalize("NFC", (field.data or "").strip(BLANKS))
-        if not field.data:
-            raise ValidationError(texts.NAME_EMPTY)
-        if len(field.data) > MAX_NAME:
-            raise ValidationError(texts.NAME_LONG)
-        if has_unseen(field.data):
-            raise ValidationError(texts.NAME_CHARACTERS)
-        flat = unicodedata.normalize("NFKC", field.data)
-        if len(digits_of(flat)) >= CARD_DIGITS or LONE_GROUP.search(flat):
-            raise ValidationError(texts.NAME_DIGITS)
+        field.data = rules.name_of(field.data or "")
+        if fault := rules.name_fault(field.data):
+            raise ValidationError(fault)
 
     def validate_phone(self, field: Field) -> None:
         """Ten or eleven digits from 0, hyphens anywhere between them."""
         field.data = phone_of(field.data or "")
-        if not field.data:
-            raise ValidationError(texts.PHONE_EMPTY)
-        if not PHONE.fullmatch(field.data):
-            raise ValidationError(texts.PHONE_FORM)
+        if fault := rules.phone_fault(field.data):
+            raise ValidationError(fault)
 
     def _read_number(self) -> None:
         try:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from vault import AuditEntry
 
 from . import texts
 from .calendar import japan_time
+from .models import ImportJob, ImportRow
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,17 @@ class Change:
 def changes(entries: Iterable[AuditEntry]) -> list[Change]:
     """The entries that tell an operator something, in the order given."""
     return [_change(entry) for entry in entries if entry.event in texts.HISTORY_EVENTS]
+
+
+def imported(site: Session, token: str, entries: Iterable[AuditEntry]) -> list[Change]:
+    """The line of a customer whose card came in with a file: that of ``token`` or
+    of one it replaced.  The trail names such cards in their batch's entry."""
+    tokens = {token} | {str(entry.detail.get("instead_of", "")) for entry in entries}
+    query = select(ImportJob).join(ImportRow, ImportRow.job_id == ImportJob.id)
+    return [
+        Change(japan_time(job.created_at), job.created_by, texts.IMPORTED, (), ())
+        for job in site.scalars(query.where(ImportRow.token.in_(tokens - {""})))
+    ]
 
 
 def _change(entry: AuditEntry) -> Change:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -64,3 +64,42 @@ class Ticket(Base):
     public_id: Mapped[str] = mapped_column(String(32))
     summary: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class ImportJob(Base):
+    """A file that is being imported, or was.
+
+    ``digest`` is a salted Argon2id of it: a fast one of a file of one row would
+    be as good as its number.  ``done`` rows of ``rows`` are in; customers up to
+    the number ``newest_before`` were there first.
+    """
+
+    __tablename__ = "import_job"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    digest: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger, index=True)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger, default=0)
+    newest_before: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[str] = mapped_column(String(254))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class ImportRow(Base):
+    """What became of one row: ``number`` counts the file's rows from 1, ``line``
+    is where it begins.  A refused row has an ``error`` and nothing else."""
+
+    __tablename__ = "import_row"
+
+    job_id: Mapped[int] = mapped_column(
+        _Id, ForeignKey("import_job.id"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(_Id, primary_key=True)
+    line: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(String(32))
+    public_id: Mapped[str] = mapped_column(String(32), default="")
+    token: Mapped[str] = mapped_column(String(64), default="", index=True)
+    brand: Mapped[str] = mapped_column(String(16), default="")
+    last4: Mapped[str] = mapped_column(String(4), default="")
+    error: Mapped[str] = mapped_column(Text, default="")

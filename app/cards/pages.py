@@ -96,7 +96,8 @@ def edit_page(
         problem=card if isinstance(card, str) else "",
         form=form,
         deletion=deletion or delete_form(customer),
-        changes=history.changes(entries),
+        changes=history.changes(entries)
+        + history.imported(work().site, customer.token, entries),
         badge=calendar.badge(customer.expires, now()),
         back=list_args(),
         brands=BRAND_LABELS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.orm import Session
@@ -58,21 +59,31 @@ def register(
     if entry.pan is None or entry.expiry is None:
         raise ValueError("a new card needs a number and an expiry")
     token = vault.tokenize(vault_db, entry.pan, entry.expiry, by)
-    customer = Customer(
-        public_id=public_id,
-        token=token,
-        rev=1,
-        created_at=now,
-        updated_at=now,
-        created_by=by.name,
-        **_written(entry.name, entry.phone),
-        **_shown_of(entry.pan),
-        expiry=entry.expiry.key,
-    )
+    customer = Customer(**new_customer(entry, token, public_id, by, now))
     site.add(customer)
     detail = {"name_after": entry.name, "phone_after": entry.phone}
     vault.record(vault_db, "customer.registered", by, subject=token, detail=detail)
     return customer
+
+
+def new_customer(
+    entry: Entry, token: Token, public_id: str, by: Actor, now: int
+) -> dict[str, Any]:
+    """A new customer's row.  Raises ValueError when ``entry`` lacks the number or
+    the expiry."""
+    if entry.pan is None or entry.expiry is None:
+        raise ValueError("a new card needs a number and an expiry")
+    return {
+        "public_id": public_id,
+        "token": token,
+        "rev": 1,
+        "created_at": now,
+        "updated_at": now,
+        "created_by": by.name,
+        **_written(entry.name, entry.phone),
+        **_shown_of(entry.pan),
+        "expiry": entry.expiry.key,
+    }
 
 
 def change(

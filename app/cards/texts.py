@@ -70,6 +70,11 @@ def likeness(name: str) -> str:
     return f"同じと思われるカードが登録されています（{name}様）。"
 
 
+def wrong_width(width: int) -> str:
+    """A row of an imported file that doesn't fit its heading."""
+    return f"列の数が見出しと違います（{width}列）。"
+
+
 EXPIRED = "期限切れ"
 EXPIRES_SOON = "期限間近"
 
@@ -83,4 +88,5 @@ HISTORY_EVENTS = {
     "customer.updated": "お客様情報の変更",
 }
 HISTORY_FIELDS = {"name": NAME, "phone": PHONE}
+IMPORTED = "一括登録"
 DAMAGED_ROW = "（確認できません）"

@@ -1,0 +1,297 @@
+"""``flask --app wsgi cards``: customers in bulk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from argon2 import PasswordHasher
+from flask import current_app
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from app.db import work
+from app.terminal import (
+    EXIT_FOUND,
+    EXIT_INTERRUPTED,
+    SiteGroup,
+    account,
+    example,
+    fail,
+)
+from config import Config
+from vault import Vault, checkpoint
+
+from . import export, importing, reconciling, search
+from .importing import Checked, Overtaken
+from .results import Results, first_token
+from .sheet import Sheet, SheetError
+
+cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
+
+
+@cards.command(
+    "import", epilog=example("cards import customers.csv --results results.csv")
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check every row; write nothing.")
+@click.option(
+    "--results",
+    "results_path",
+    type=click.Path(path_type=Path),
+    help="Write what became of each row to this CSV file.",
+)
+@click.pass_context
+def import_file(
+    context: click.Context, file: Path, dry_run: bool, results_path: Path | None
+) -> None:
+    """Register the customers of a CSV file.
+
+    Its first line names the columns customer_name, phone, card_number,
+    exp_month, exp_year; UTF-8 or CP932. The rules are the form's. Bad rows are
+    named and left out, all others go in. Killed or stopped at any instant, the
+    same command goes on; run again, it imports nothing twice.
+
+    Exit code 1: some rows were refused; 2: the file can't be read, nothing was
+    imported; 3: stopped, run it again.
+    """
+    try:
+        sheet = Sheet(file)
+        if dry_run:
+            _require_free(results_path, file, None)
+            refused = _foresee(sheet, results_path)
+        else:
+            refused = _import(sheet, results_path)
+    except SheetError as error:
+        fail(str(error), error.hint)
+    except Overtaken:
+        fail("another import is at it", "wait for it, then run this again")
+    except KeyboardInterrupt:
+        fail("stopped", "run the same command again to go on", EXIT_INTERRUPTED)
+    context.exit(EXIT_FOUND if refused else 0)
+
+
+@cards.command(epilog=example("cards reconcile --apply"))
+@click.option("--apply", "applied", is_flag=True, help="Remove what can be removed.")
+@click.pass_context
+def reconcile(context: click.Context, applied: bool) -> None:
+    """Hold customers and cards against each other.
+
+    Cards that no customer refers to, left by a crash, are removed with --apply
+    once they are an hour old. Customers whose card is missing are named.
+
+    Exit code 1: something was found.
+    """
+    vault, found = _vault(), False
+    for line in reconciling.unreferred(work(), vault, _now(), account(), applied):
+        found = True
+        click.echo(line)
+    for line in reconciling.without_card(work(), vault):
+        found = True
+        click.echo(line)
+    if applied:
+        checkpoint(vault.engine)
+    if not found:
+        click.echo("every card has its customer, every customer a card")
+    elif not applied:
+        click.echo("next       flask --app wsgi cards reconcile --apply")
+    context.exit(EXIT_FOUND if found else 0)
+
+
+@cards.command("list", epilog=example("cards list --csv > cards.csv"))
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, to be joined by token.")
+def list_cards(as_csv: bool) -> None:
+    """Show every customer with the masked card and its token."""
+    lines = export.token_csv if as_csv else export.token_lines
+    count = 0
+    for line in lines(search.everyone(work().site)):
+        click.echo(line, nl=False)
+        count += 1
+    _vault().record(
+        work().vault_db, "customers.listed", account(), detail={"lines": str(count)}
+    )
+    work().commit()
+
+
+def _foresee(sheet: Sheet, path: Path | None) -> int:
+    """Check every row; returns how many are refused."""
+    out = _open(path)
+    refused = 0
+    with _progress(sheet.rows, 0) as advance:
+        for batch in importing.batches(_checked(sheet)):
+            results = importing.foresee(work().site, batch)
+            work().release()
+            refused += _tell(batch)
+            if out:
+                out.write(results)
+            advance(len(batch))
+    if out:
+        out.close()
+    click.echo(
+        f"{sheet.rows:,} rows: {sheet.rows - refused:,} good, {refused:,} refused"
+    )
+    click.echo("nothing was imported")
+    return refused
+
+
+def _import(sheet: Sheet, path: Path | None) -> int:
+    """Take in what is not in yet; returns how many rows were refused."""
+    job_id, done = _take_up(sheet, path)
+    with _progress(sheet.rows, done) as advance:
+        for place, batch in enumerate(importing.batches(_checked(sheet))):
+            begins = place * importing.BATCH
+            if begins < done:
+                continue
+            importing.take_in(
+                work().site,
+                _vault(),
+                work().vault_db,
+                job_id,
+                begins,
+                batch,
+                account(),
+                _now(),
+            )
+            work().commit()
+            _tell(batch)
+            advance(len(batch))
+    _write_results(job_id, path)
+    return _sum_up(sheet, job_id)
+
+
+def _take_up(sheet: Sheet, path: Path | None) -> tuple[int, int]:
+    """The file's job, begun now or before, and how many rows it has in."""
+    hasher = _hasher()
+    newest = importing.newest_job(work().site)
+    work().release()
+    job = importing.find_job(work().site, sheet, hasher)
+    work().release()
+    if job is None:
+        _require_free(path, sheet.path, None)
+        digest = importing.digest_of(sheet, hasher)
+        job = importing.begin(work().site, sheet, digest, newest, account(), _now())
+        job_id = job.id
+        work().commit()
+        return job_id, 0
+    job_id, done = job.id, job.done
+    _require_free(path, sheet.path, job_id)
+    if done:
+        click.echo(f"{done:,} of {sheet.rows:,} rows are in already", err=True)
+    return job_id, done
+
+
+def _require_free(path: Path | None, file: Path, job_id: int | None) -> None:
+    """End unless the results may be written to ``path``."""
+    if path is None or not path.exists():
+        return
+    token = first_token(path)
+    ours = token == "" or (
+        token is not None
+        and job_id is not None
+        and importing.is_of(work().site, job_id, token)
+    )
+    work().release()
+    if not ours or path.samefile(file):
+        fail(
+            f"{path} is there already and holds something else",
+            "give --results another name",
+        )
+
+
+def _checked(sheet: Sheet) -> Iterator[Checked]:
+    now, exempt = _now(), _luhn_exempt()
+    return (importing.check(record, now, exempt) for record in sheet.records())
+
+
+def _tell(batch: list[Checked]) -> int:
+    """Name every fault of a batch; returns how many rows have one."""
+    for row in batch:
+        for column, text in row.faults:
+            where = f"line {row.line}: {column}: " if column else f"line {row.line}: "
+            click.echo(where + text)
+    return sum(1 for row in batch if row.faults)
+
+
+def _write_results(job_id: int, path: Path | None) -> None:
+    out = _open(path)
+    if out:
+        out.write(vars(row) for row in importing.results(work().site, job_id))
+        out.close()
+        work().release()
+
+
+def _open(path: Path | None) -> Results | None:
+    try:
+        return Results(path) if path else None
+    except OSError as error:
+        fail(
+            f"{path} can't be written: {error.strerror}", "give --results another name"
+        )
+
+
+def _sum_up(sheet: Sheet, job_id: int) -> int:
+    counts = importing.counts(work().site, job_id)
+    work().release()
+    refused = counts.get(importing.REFUSED, 0)
+    likely = counts.get(importing.POSSIBLE_DUPLICATE, 0)
+    click.echo(
+        f"{sheet.rows:,} rows: {counts.get(importing.IMPORTED, 0):,} imported, "
+        f"{likely:,} imported that look like a stored card, {refused:,} refused"
+    )
+    if refused:
+        click.echo("next       put the refused rows, mended, into a file of their own")
+    click.echo(f"next       destroy {sheet.path}: it holds card numbers (shred -u)")
+    return refused
+
+
+@contextmanager
+def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, when that is a terminal."""
+    console, began = Console(stderr=True), time.monotonic()
+    with Progress(
+        TextColumn("import"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}/s"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as shown:
+        task, came = shown.add_task("import", total=total, completed=done, rate="-"), 0
+
+        def advance(count: int) -> None:
+            nonlocal came
+            came += count
+            rate = f"{came / max(time.monotonic() - began, 0.001):,.0f}"
+            shown.update(task, advance=count, rate=rate)
+
+        yield advance
+
+
+def _vault() -> Vault:
+    vault: Vault = current_app.extensions["vault"]
+    return vault
+
+
+def _hasher() -> PasswordHasher:
+    settings: Config = current_app.extensions["settings"]
+    return PasswordHasher(memory_cost=settings.argon2_memory_kib)
+
+
+def _luhn_exempt() -> frozenset[str]:
+    settings: Config = current_app.extensions["settings"]
+    return frozenset({"unionpay"} if settings.luhn_exempt_unionpay else ())
+
+
+def _now() -> int:
+    seconds: int = current_app.extensions["clock"]()
+    return seconds

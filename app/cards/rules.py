@@ -1,0 +1,46 @@
+"""What a customer's name and telephone number must be, typed or imported."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from . import texts
+from .folding import BLANKS, digits_of, has_unseen
+
+MAX_NAME = 100
+CARD_DIGITS = 12
+PHONE = re.compile(r"0(-?[0-9]){9,10}")
+
+# A security code noted beside a name.  Japanese puts no blank between words, so
+# a kanji or kana in front doesn't make the group part of a word; a letter of
+# the Latin alphabet in front, or any letter behind (109号室), does.
+LONE_GROUP = re.compile(r"(?<![0-9A-Za-z])[0-9]{3,4}(?!\w)")
+
+
+def name_of(text: str) -> str:
+    """A name as it is stored: composed, without blanks around it."""
+    return unicodedata.normalize("NFC", text.strip(BLANKS))
+
+
+def name_fault(name: str) -> str:
+    """What is wrong with a name, or "": 1 to 100 characters that hold no card
+    number and hide nothing."""
+    if not name:
+        return texts.NAME_EMPTY
+    if len(name) > MAX_NAME:
+        return texts.NAME_LONG
+    if has_unseen(name):
+        return texts.NAME_CHARACTERS
+    flat = unicodedata.normalize("NFKC", name)
+    if len(digits_of(flat)) >= CARD_DIGITS or LONE_GROUP.search(flat):
+        return texts.NAME_DIGITS
+    return ""
+
+
+def phone_fault(phone: str) -> str:
+    """What is wrong with a folded telephone number, or "": ten or eleven digits
+    from 0, hyphens anywhere between them."""
+    if not phone:
+        return texts.PHONE_EMPTY
+    return "" if PHONE.fullmatch(phone) else texts.PHONE_FORM

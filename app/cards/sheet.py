@@ -1,0 +1,140 @@
+"""Reading a file of customers: CSV as spreadsheets save it, a row at a time."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+COLUMNS = ("customer_name", "phone", "card_number", "exp_month", "exp_year")
+ENCODINGS = ("utf-8-sig", "cp932")
+CHUNK = 1 << 16
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class SheetError(Exception):
+    """The file can't be read as customers.  ``hint`` is what to do; neither holds
+    anything the file does."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row: the line it begins on, its cells by column, and how many cells
+    there were when they don't fit the heading (then ``cells`` is empty)."""
+
+    line: int
+    cells: dict[str, str]
+    width: int
+
+
+class Sheet:
+    """A file whose form was checked whole: encoding, heading, quotes, rows.
+
+    ``rows`` is how many there are, ``size`` the file's bytes, ``digest`` SHA-512
+    of it, for the memory alone: a row's number could be guessed from it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file once; raises SheetError naming it and the line."""
+        self.path = path
+        self.size, self.digest, self._encoding = _first_look(path)
+        self._heading = self._read_heading()
+        self.rows = sum(1 for _ in self.records())
+        if not self.rows:
+            raise SheetError(
+                f"{path} has a heading and no row", "put a customer on each line"
+            )
+
+    def records(self) -> Iterator[Record]:
+        """The rows in order; blank lines are none."""
+        with self.path.open(encoding=self._encoding, newline="") as file:
+            reader = csv.reader(file, strict=True)
+            line = 0
+            while True:
+                try:
+                    cells = next(reader, None)
+                except csv.Error as error:
+                    raise self._broken(reader.line_num, str(error)) from None
+                if cells is None:
+                    return
+                if line and cells:
+                    yield self._record(line + 1, cells)
+                line = reader.line_num
+
+    def _record(self, line: int, cells: list[str]) -> Record:
+        if len(cells) != len(self._heading):
+            return Record(line, {}, len(cells))
+        return Record(line, dict(zip(self._heading, cells, strict=True)), len(cells))
+
+    def _broken(self, line: int, why: str) -> SheetError:
+        if "field larger" in why:
+            why = f"a field is over {csv.field_size_limit():,} characters"
+        return SheetError(
+            f"{self.path} line {line} is not CSV: {why}",
+            "look for a quotation mark that is not closed; nothing was imported",
+        )
+
+    def _read_heading(self) -> list[str]:
+        with self.path.open(encoding=self._encoding, newline="") as file:
+            try:
+                heading = [cell.strip() for cell in next(csv.reader(file), [])]
+            except csv.Error as error:
+                raise self._broken(1, str(error)) from None
+        wanted = ", ".join(COLUMNS)
+        for column in COLUMNS:
+            if heading.count(column) != 1:
+                state = "is missing" if column not in heading else "is there twice"
+                raise SheetError(
+                    f"{self.path}: the column {column} {state}",
+                    f"the first line must name: {wanted}",
+                )
+        if len(heading) > len(COLUMNS):
+            raise SheetError(
+                f"{self.path}: there are columns besides the {len(COLUMNS)} known",
+                f"the first line must name: {wanted}",
+            )
+        return heading
+
+
+def _first_look(path: Path) -> tuple[int, bytes, str]:
+    """The size, the SHA-512 and the encoding of a file."""
+    digest, size, start = hashlib.sha512(), 0, b""
+    decoders = {name: codecs.getincrementaldecoder(name)() for name in ENCODINGS}
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                start = start or chunk[:2]
+                size += len(chunk)
+                digest.update(chunk)
+                _feed(decoders, chunk)
+    except OSError as error:
+        raise SheetError(
+            f"{path} can't be read: {error.strerror}", "check the name and its rights"
+        ) from None
+    _feed(decoders, b"", final=True)
+    if start.startswith(UTF_16) or not decoders:
+        raise SheetError(
+            f"{path} is neither UTF-8 nor CP932 (Shift_JIS)",
+            "save it again as CSV UTF-8",
+        )
+    if not size:
+        raise SheetError(f"{path} is empty", "save the sheet as CSV and try again")
+    return size, digest.digest(), next(iter(decoders))
+
+
+def _feed(
+    decoders: dict[str, codecs.IncrementalDecoder], chunk: bytes, *, final: bool = False
+) -> None:
+    """Strike out the encodings that ``chunk`` is not in."""
+    for name in list(decoders):
+        try:
+            decoders[name].decode(chunk, final)
+        except UnicodeDecodeError:
+            del decoders[name]
