@@ -53,7 +53,8 @@ def commands_in(document: str) -> set[str]:
         r"(?:^\$ |`)((?:cardvault|flask --app wsgi)[^`\n|;]*)", document, re.M
     )
     plain = (
-        re.split(r" (?:--(?!app )|[A-Z<]|[\"']|\S+\.csv)", line)[0].strip() for line in found
+        re.split(r" (?:--(?!app )|[A-Z<]|[\"']|\S+\.csv)", line)[0].strip()
+        for line in found
     )
     return set(plain) - {"cardvault"}
 
