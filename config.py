@@ -15,6 +15,7 @@ from vault import VaultSettings
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
+_OFF = ("0", "false", "no")
 
 
 class ConfigError(Exception):
@@ -68,9 +69,10 @@ class Config:
         """Read every setting; raises ConfigError with all faults at once."""
         read = _Reader(environ)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
+        read.refuse_debugging(loopback)
         config = cls(
             secret_key=read.secret("SECRET_KEY"),
-            secret_key_fallbacks=read.names("SECRET_KEY_FALLBACKS"),
+            secret_key_fallbacks=read.secrets("SECRET_KEY_FALLBACKS"),
             database_url=read.text("DATABASE_URL", "sqlite:///instance/site.db"),
             vault=VaultSettings.from_environ(environ),
             mail=MailConfig(
@@ -125,6 +127,12 @@ class _Reader:
             self.faults.append(f"{name} is {value!r}; give 1 or 0")
         return value == "1"
 
+    def refuse_debugging(self, loopback: bool) -> None:
+        """The debugger runs whatever a visitor types; it is for loopback alone."""
+        debug = (self._environ.get("FLASK_DEBUG") or "0").lower()
+        if debug not in _OFF and not loopback:
+            self.faults.append("FLASK_DEBUG is on; take it out of the environment")
+
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._environ.get(name) or str(default)
         if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
@@ -135,6 +143,14 @@ class _Reader:
     def names(self, name: str) -> tuple[str, ...]:
         parts = (part.strip() for part in (self._environ.get(name) or "").split(","))
         return tuple(part for part in parts if part)
+
+    def secrets(self, name: str) -> tuple[str, ...]:
+        values = self.names(name)
+        if any(len(value.encode()) < MIN_SECRET_BYTES for value in values):
+            self.faults.append(
+                f"{name} holds a key under {MIN_SECRET_BYTES} bytes; leave it out"
+            )
+        return values
 
     def hosts(self, name: str, loopback: bool) -> tuple[str, ...]:
         hosts = self.names(name) or (LOOPBACK_HOSTS if loopback else ())

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, request, url_for
+from flask import Flask, Response, abort, current_app, request
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config
@@ -57,11 +58,20 @@ def init_app(app: Flask) -> None:
     os.umask(0o077)
     # A core file would hold what an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    app.before_request(_refuse_options)
     app.before_request(_refuse_plain_http)
     app.before_request(_refuse_cross_site)
     app.after_request(_finish)
     app.context_processor(_for_templates)
     app.add_url_rule("/healthz", "security.health", _health)
+
+
+def _refuse_options() -> None:
+    """Flask answers OPTIONS by itself; no page of ours needs it (WEB-03)."""
+    if request.method == "OPTIONS" and request.url_rule is not None:
+        raise MethodNotAllowed(
+            sorted((request.url_rule.methods or set()) - {"OPTIONS"})
+        )
 
 
 def _refuse_plain_http() -> None:
@@ -111,7 +121,8 @@ def _version(name: str) -> str:
 
 def asset(name: str) -> str:
     """The address of a static file, which changes whenever its content does."""
-    return url_for("static", filename=name, v=_version(name))
+    # Not url_for: it fails where the host is refused, and that page has a look too.
+    return f"{current_app.static_url_path}/{name}?v={_version(name)}"
 
 
 def _for_templates() -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""A database that fails: nothing half-written, and the next try is taken."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import site_path
+from tests.conftest import VaultPlace
+
+from .desk import A_CARD, Desk
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a SQLite file's write lock."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.mark.parametrize("which", ["site", "vault"])
+def test_a_locked_database_is_503_and_passes(
+    desk: Desk,
+    environ: dict[str, str],
+    place: VaultPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    which: str,
+) -> None:
+    """In Japanese, nothing half-written, and the next try is taken (REL-04)."""
+    monkeypatch.setattr("vault.database.LOCK_WAIT_SECONDS", 0.05)
+    desk.open("/cards")
+    fields = desk.filled("登録", **A_CARD)
+    path = site_path(environ) if which == "site" else place.folder / "vault.db"
+    with locked(path):
+        answer = desk.send("/cards", fields)
+        assert answer.status_code == 503
+        assert "入力した内容は保存されていません。" in answer.text
+        assert answer.headers["Retry-After"]
+    assert (desk.customers(), desk.cards()) == ([], 0)
+    assert desk.send("/cards", fields).status_code == 303
+    assert desk.cards() == 1
+
+
+def test_without_its_entry_in_the_trail_no_act_happens(
+    desk: Desk,
+    place: VaultPlace,
+) -> None:
+    """The page says 503 and neither database has changed (AUD-03)."""
+    desk.open("/cards")
+    fields = desk.filled("登録", **A_CARD)
+    with closing(sqlite3.connect(place.folder / "vault.db")) as db:
+        db.execute("ALTER TABLE audit_entry RENAME TO gone")
+    assert desk.send("/cards", fields).status_code == 503
+    with closing(sqlite3.connect(place.folder / "vault.db")) as db:
+        db.execute("ALTER TABLE gone RENAME TO audit_entry")
+    assert (desk.customers(), desk.cards()) == ([], 0)

@@ -1,0 +1,132 @@
+"""Every setting: its default, its range, and its refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config import Config, ConfigError
+from tests.site import BIN, ROOT, Place, free_port
+
+LEAST = {"SECRET_KEY": "s" * 32, "TRUSTED_HOSTS": "cards.example.jp"}
+
+
+def faults(**environ: str) -> list[str]:
+    """What is wrong with an environment."""
+    with pytest.raises(ConfigError) as refused:
+        Config.from_environ({**LEAST, **environ})
+    return refused.value.faults
+
+
+def test_two_settings_are_enough() -> None:
+    """A secret and the site's names; the rest has defaults, and they are safe."""
+    config = Config.from_environ(LEAST)
+    assert config.trusted_hosts == ("cards.example.jp",)
+    assert not config.allow_insecure_loopback
+    assert (config.code_ttl, config.argon2_memory_kib) == (1800, 65536)
+    assert (config.proxy_hops, config.login_failures_per_origin) == (0, 20)
+    assert config.mail.subject == "MOT光クレジットカード通知"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY_FALLBACKS", "short," + "x" * 32),
+        ("SECRET_KEY_FILE", "/nowhere/secret"),
+        ("TRUSTED_HOSTS", ""),
+        ("TRUSTED_HOSTS", " , "),
+        ("PROXY_HOPS", "11"),
+        ("PROXY_HOPS", "-1"),
+        ("PROXY_HOPS", "１"),
+        ("CODE_TTL", "1801"),
+        ("CODE_TTL", "59"),
+        ("ARGON2_MEMORY_KIB", "19455"),
+        ("ARGON2_MEMORY_KIB", "much"),
+        ("LOGIN_FAILURES_PER_ORIGIN", "0"),
+        ("MAIL_PORT", "0"),
+        ("MAIL_PORT", "65536"),
+        ("MAIL_USE_TLS", "yes"),
+        ("MAIL_PASSWORD_FILE", "/nowhere/password"),
+        ("ALLOW_INSECURE_LOOPBACK", "true"),
+        ("ALLOW_INSECURE_LOOPBACK", "1"),
+        ("FLASK_DEBUG", "1"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(name: str, value: str) -> None:
+    """One line that names it and says what to give."""
+    changes = {"SECRET_KEY": ""} if name == "SECRET_KEY_FILE" else {}
+    (fault, *more) = faults(**{**changes, name: value})
+    assert name in fault
+    assert len(fault.split("; ")) > 1 or "can't be read" in fault
+    assert len(more) == len(changes)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    """Not one a start."""
+    found = faults(SECRET_KEY="", TRUSTED_HOSTS="", CODE_TTL="9999", MAIL_PORT="x")
+    assert len(found) == 4
+    with pytest.raises(ConfigError, match="not safe to start"):
+        Config.from_environ({})
+
+
+def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
+    """A configuration that is printed shows none of them."""
+    password = tmp_path / "password"
+    password.write_text("mail-password\n")
+    environ = {
+        **LEAST,
+        "SECRET_KEY_FALLBACKS": "f" * 32,
+        "MAIL_PASSWORD_FILE": str(password),
+    }
+    config = Config.from_environ(environ)
+    assert config.mail.password == "mail-password"
+    for secret in ("s" * 32, "f" * 32, "mail-password"):
+        assert secret not in repr(config)
+
+
+def test_the_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    """Without its line end."""
+    (tmp_path / "secret").write_text("x" * 40 + "\n")
+    path = str(tmp_path / "secret")
+    config = Config.from_environ({"TRUSTED_HOSTS": "a", "SECRET_KEY_FILE": path})
+    assert config.secret_key == "x" * 40
+
+
+def test_a_refused_start_is_one_message_and_ends_gunicorn(tmp_path: Path) -> None:
+    """Every fault with its mend, no trace, and the server itself is gone."""
+    place = Place(tmp_path)
+    bad = {"SECRET_KEY": "short", "CODE_TTL": "9999"}
+    port = str(free_port())
+    for words in (
+        ("gunicorn", "--chdir", str(ROOT), "--bind", f"127.0.0.1:{port}", "wsgi:app"),
+        ("flask", "--app", "wsgi", "operators", "list"),
+    ):
+        ended = place.run(*words, **bad)
+        assert ended.returncode != 0
+        assert "SECRET_KEY (or SECRET_KEY_FILE)" in ended.stderr
+        assert "CODE_TTL is '9999'; give 60 to 1800" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_a_start_without_its_key_or_tables_says_so(tmp_path: Path) -> None:
+    """A key file that is missing or that others can read; a schema behind."""
+    place = Place(tmp_path)
+    listing = ("flask", "--app", "wsgi", "operators", "list")
+    missing = place.run(*listing)
+    assert f"{tmp_path}/web.key is not there" in missing.stderr
+    place.make()
+    (tmp_path / "web.key").chmod(0o644)
+    assert "chmod 600" in place.run(*listing).stderr
+    (tmp_path / "web.key").chmod(0o600)
+    (tmp_path / "site.db").unlink()
+    behind = place.run(
+        *("gunicorn", "--chdir", str(ROOT)),
+        *("--bind", f"127.0.0.1:{place.port}", "wsgi:app"),
+    )
+    assert behind.returncode != 0
+    assert "hint: flask --app wsgi migrate" in behind.stderr
+    assert "Traceback" not in missing.stderr + behind.stderr
+    assert (BIN / "gunicorn").exists()
