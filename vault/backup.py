@@ -40,14 +40,18 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
     Raises KeyFileError when something is in the way, OSError or sqlite3.Error
     when the disk refuses; ``path`` is there whole or not at all.
     """
-    with Part(path) as part, _scratch(path) as places:
-        with one_moment(vault, site, by, path.name) as (site_db, vault_db):
-            _copy(site_db, places[SITE])
-            _copy(vault_db, places[VAULT])
-            instant("backup-copied")
-            members = [_measure(name, place) for name, place in places.items()]
-            manifest = _describe(vault, vault_db, site_db, tuple(members))
-        _pack(part.file, manifest.sealed(vault.web_key), places, manifest.made_at)
+    with Part(path) as part:
+        with _scratch(path) as places:
+            with one_moment(vault, site, by, path.name) as (site_db, vault_db):
+                _copy(site_db, places[SITE])
+                _copy(vault_db, places[VAULT])
+                instant("backup-copied")
+                members = [_measure(name, place) for name, place in places.items()]
+                manifest = _describe(vault, vault_db, site_db, tuple(members))
+            sealed = manifest.sealed(vault.web_key)
+            _pack(part.file, sealed, places, manifest.made_at)
+        # The copies are gone before the name is there: cut off in between, nobody
+        # would run it again and remove them.
         part.sync()
         instant("backup-written")
         part.put_in_place()
