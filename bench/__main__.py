@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from . import growing, rotating, waiting
+from . import growing, moving, rotating, waiting
 
 CARDS = int(os.environ.get("CARDS", "100000"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -32,6 +32,7 @@ def main() -> None:
         _rotating(Path(folder) / "rotating")
         _waiting(Path(folder) / "waiting")
         _growing(Path(folder) / "growing")
+        _moving(Path(folder) / "moving")
 
 
 def _rotating(folder: Path) -> None:
@@ -62,6 +63,21 @@ def _growing(folder: Path) -> None:
         print(
             f"  {size.cards:9,} cards {size.rate:9,.0f} cards/s   "
             f"{size.memory:5.0f} MiB at most"
+        )
+
+
+def _moving(folder: Path) -> None:
+    folder.mkdir()
+    print("\nimporting, the whole command")
+    for count in (CARDS // 10, CARDS):
+        sheet = folder / f"{count}.csv"
+        moving.write_sheet(sheet, count)
+        bare = moving.raw(folder / f"raw-{count}", sheet)
+        seconds, memory = moving.imported(folder / f"ours-{count}", sheet)
+        print(
+            f"  {count:9,} rows  {count / seconds:9,.0f} rows/s   "
+            f"{bare / seconds:.3f} x raw ({count / bare:,.0f} rows/s)   "
+            f"{memory:5.0f} MiB at most"
         )
 
 

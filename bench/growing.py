@@ -38,13 +38,13 @@ def measure(folder: Path, count: int) -> Size:
     }
     command = [str(Path(sys.executable).parent / "cardvault"), "rotate", "--json"]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
-    memory = _most_memory(process)
+    memory = most_memory(process)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return Size(count, rate, memory)
 
 
-def _most_memory(process: subprocess.Popen[bytes]) -> float:
+def most_memory(process: subprocess.Popen[bytes]) -> float:
     """MiB at most until the process ends (the kernel's own high-water mark; what
     it tells when a child is waited for begins with the parent's)."""
     most = 0

@@ -161,9 +161,11 @@ def take_in(
             result = taken(row, alike, IMPORTED)
             result |= {"public_id": public_id, "token": new["token"]}
         results.append({**result, "job_id": job_id, "number": number})
+    # Past the session, which would look at each row twice.
+    db = site.connection()
     if customers:
-        site.execute(insert(Customer), customers)
-    site.execute(insert(ImportRow), results)
+        db.execute(insert(Customer), customers)
+    db.execute(insert(ImportRow), results)
     return results
 
 
