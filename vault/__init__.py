@@ -15,6 +15,7 @@ from .open_vault import OpenVault
 from .pan import Pan, fold_typed, luhn_ok
 from .scrub import holds_card_number, scrub
 from .settings import VaultSettings
+from .site_seal import SiteSeal
 from .token import Token, random_letters
 from .vault import Card, Vault
 
@@ -28,6 +29,7 @@ __all__ = [
     "OpenVault",
     "Pan",
     "RootKey",
+    "SiteSeal",
     "Token",
     "Vault",
     "VaultSettings",
