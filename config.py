@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from vault import VaultSettings
@@ -16,6 +17,7 @@ from vault import VaultSettings
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
 _OFF = ("0", "false", "no")
+LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
 
 
 class ConfigError(Exception):
@@ -60,6 +62,7 @@ class Config:
     support_email: str
     copyright: str
     code_ttl: int
+    login_factor: str
     argon2_memory_kib: int
     login_failures_per_origin: int
     luhn_exempt_unionpay: bool
@@ -98,6 +101,7 @@ class Config:
                 "Copyright ©2016-2017 Office24 Co., Ltd. All Rights Reserved.",
             ),
             code_ttl=read.number("CODE_TTL", 1800, 60, 1800),
+            login_factor=read.choice("LOGIN_FACTOR", LOGIN_FACTORS),
             argon2_memory_kib=read.number(
                 "ARGON2_MEMORY_KIB", 65536, 19456, 4 * 1024 * 1024
             ),
@@ -106,9 +110,21 @@ class Config:
             ),
             luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
         )
+        if config.login_factor == "passkey" and not config.passkey_host:
+            read.faults.append(
+                "LOGIN_FACTOR is passkey and TRUSTED_HOSTS has no host name; "
+                "a passkey belongs to a name, not to an IP address"
+            )
         if read.faults:
             raise ConfigError(read.faults)
         return config
+
+    @property
+    def passkey_host(self) -> str:
+        """The host passkeys belong to (WebAuthn's RP ID): the first of
+        ``trusted_hosts`` that is a name, or "" when all are IP addresses."""
+        hosts = (host.partition(":")[0] for host in self.trusted_hosts)
+        return next((host for host in hosts if _is_name(host)), "")
 
 
 class _Reader:
@@ -139,6 +155,14 @@ class _Reader:
             self.faults.append(f"{name} is {value!r}; give {least} to {most}")
             return default
         return int(value)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of ``choices``; the first when nothing is said."""
+        value = self._environ.get(name) or choices[0]
+        if value not in choices:
+            self.faults.append(f"{name} is {value!r}; give {', '.join(choices)}")
+            return choices[0]
+        return value
 
     def names(self, name: str) -> tuple[str, ...]:
         parts = (part.strip() for part in (self._environ.get(name) or "").split(","))
@@ -181,6 +205,14 @@ class _Reader:
                 f"{MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"
             )
         return value
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return host[:1].isalnum()
+    return False
 
 
 def _why(error: Exception) -> str:

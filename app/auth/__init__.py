@@ -10,8 +10,9 @@ from flask_login import LoginManager, current_user
 from flask_wtf import CSRFProtect
 
 from config import Config
+from vault import SiteSeal
 
-from . import guard, views
+from . import code_views, factor_views, guard, previous, views
 from .guard import acting, current_login, public
 from .logins import Over
 from .passwords import Hasher
@@ -38,6 +39,8 @@ def init_app(app: Flask) -> None:
     app.extensions["code_key"] = hmac.new(
         settings.secret_key.encode(), b"login codes", hashlib.sha256
     ).digest()
+    secrets = (settings.secret_key, *settings.secret_key_fallbacks)
+    app.extensions["seed_seal"] = SiteSeal(secrets, "one-time password seeds")
     # The guard comes first: a stranger's form is answered by the login page.
     app.before_request(guard.refuse_strangers)
     CSRFProtect(app)
@@ -49,4 +52,7 @@ def init_app(app: Flask) -> None:
     manager.session_protection = None
     manager.request_loader(guard.load_operator)
     app.register_error_handler(Over, guard.lead_out)
-    app.register_blueprint(views.blueprint)
+    app.jinja_env.globals["previous_login"] = previous.line
+    # The first two draw on one blueprint.
+    for blueprint in {v.blueprint for v in (views, code_views, factor_views)}:
+        app.register_blueprint(blueprint)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from vault import fold_typed
 
 from .logins import SKEW_SECONDS
-from .models import Code, Login
+from .models import Code, Login, Operator
 
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 LENGTH = 8
@@ -40,15 +40,36 @@ def digest(key: bytes, login: Login, code: str) -> str:
     return hmac.new(key, bound.encode(), hashlib.sha256).hexdigest()
 
 
-def may_send(site: Session, login: Login, now: int) -> bool:
-    """Say whether this login may ask for a code now: 60 s apart, 3 a login, 10 a
-    day for the operator, whether the address was bound or not."""
-    sent = select(func.count(), func.max(Code.sent_at)).where(
+def claim_send(site: Session, login: Login, now: int) -> bool:
+    """Say whether this login may have a code now, and count it if so: 60 s apart,
+    3 a login, 10 a day for the operator, whether the address was bound or not.
+
+    One conditional UPDATE of the operator's row decides, so of any number of
+    requests at once only one is told True.
+    """
+    lately = select(func.count()).where(
         Code.operator_id == login.operator_id, Code.sent_at > now - DAY
     )
-    count, latest = site.execute(sent).one()
-    soon = latest is not None and now - latest < SECONDS_BETWEEN
-    return not soon and count < MAX_A_DAY and login.sends < MAX_A_LOGIN
+    sends = select(Login.sends).where(Login.id == login.id)
+    claimed = (
+        update(Operator)
+        .where(Operator.id == login.operator_id)
+        # A time ahead is of a clock that was set back since.
+        .where(
+            (Operator.code_sent_at <= now - SECONDS_BETWEEN)
+            | (Operator.code_sent_at > now + SKEW_SECONDS)
+        )
+        .where(lately.scalar_subquery() < MAX_A_DAY)
+        .where(sends.scalar_subquery() < MAX_A_LOGIN)
+        .values(code_sent_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if not site.execute(claimed).rowcount:  # type: ignore[attr-defined]
+        return False
+    site.execute(
+        update(Login).where(Login.id == login.id).values(sends=Login.sends + 1)
+    )
+    return True
 
 
 def keep(site: Session, login: Login, digest: str, now: int) -> None:

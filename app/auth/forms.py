@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import Field, PasswordField, StringField
+from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.validators import ValidationError
 
 from vault import holds_card_number
@@ -88,6 +88,37 @@ class CodeForm(FlaskForm):  # type: ignore[misc]  # untyped library
         field.data = codes.typed((field.data or "")[:MAX_TEXT])
         if not field.data:
             raise ValidationError(texts.CODE_EMPTY)
+
+
+class TotpForm(CodeForm):
+    """The code that confirms an authenticator app."""
+
+
+class PasskeyForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """A passkey's answer, JSON the script puts in; checked by its signature."""
+
+    credential = HiddenField()
+
+
+class FactorForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """Which factor to give up."""
+
+    factor = HiddenField()
+
+
+class ProofForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """The current password once more."""
+
+    current_password = PasswordField(texts.CURRENT_PASSWORD)
+
+    def validate_current_password(self, field: Field) -> None:
+        """Something was typed."""
+        if not field.data:
+            raise ValidationError(texts.PASSWORD_EMPTY)
+
+    def refuse(self, field: Field, text: str) -> None:
+        """Say what is wrong with a field after the form's own checks."""
+        field.errors = [*field.errors, text]
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped library

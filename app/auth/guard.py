@@ -12,9 +12,10 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from app.db import commit_work, work
+from config import Config
 from vault import Actor, Vault
 
-from . import logins, service, texts
+from . import factors, logins, service, texts
 from .models import Login, Operator
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -52,7 +53,7 @@ def _alive(login: Login) -> Login | None:
     """The login seen again, or None after ending it, which the trail tells."""
     if not logins.is_over(login, now()):
         return logins.see(work().site, login, now())
-    trace().record("login.expired", login.operator.login_id)
+    trace().record_of("login.expired", login)
     logins.end(work().site, login)
     return None
 
@@ -80,7 +81,7 @@ def look_again() -> Login:
 
 def acting() -> Actor:
     """Who does what this request does, for the audit trail."""
-    return Actor(current_login().operator.login_id, origin())
+    return Actor(current_login().person, origin())
 
 
 def origin() -> str:
@@ -131,7 +132,11 @@ def lead_out(_error: logins.Over) -> ResponseReturnValue:
 
 def place_of(login: Login | None) -> str:
     """The address where a login at its step belongs."""
-    return url_for(PLACES[login.step] if login else "auth.login")
+    if login is None:
+        return url_for("auth.login")
+    # A code is mailed to those alone who have nothing better.
+    mailed = login.step != "password" or not factors.enrolled(login.operator)
+    return url_for(PLACES[login.step] if mailed else "auth.code")
 
 
 def refuse_strangers() -> ResponseReturnValue | None:
@@ -141,14 +146,32 @@ def refuse_strangers() -> ResponseReturnValue | None:
         return None
     operator = load_operator()
     if operator is not None:
-        must = operator.must_change and request.endpoint != "auth.password"
-        return redirect(url_for("auth.password"), 303) if must else None
+        duty = _duty(operator)
+        return redirect(url_for(duty), 303) if duty and not is_at(duty) else None
     login = login_or_none()
     if login is None and COOKIE in session:
         forget()
         flash(texts.EXPIRED)
         commit_work()
     return redirect(place_of(login), 303)
+
+
+def is_at(place: str) -> bool:
+    """Say whether this request is for the endpoint ``place``; the pages under
+    ログイン方法の設定 are one place."""
+    return request.endpoint == place or (
+        place == "factors.index" and request.blueprint == "factors"
+    )
+
+
+def _duty(operator: Operator) -> str | None:
+    """The page an operator must be done with before any other is shown."""
+    settings: Config = current_app.extensions["settings"]
+    if operator.must_change:
+        return "auth.password"
+    if factors.must_enrol(operator, settings.login_factor):
+        return "factors.index"
+    return None
 
 
 def forget() -> None:

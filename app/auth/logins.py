@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from .models import Login, Operator
@@ -37,6 +37,7 @@ def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
             origin=origin,
             created_at=now,
             seen_at=now,
+            challenge=_new_challenge(),
         )
     )
     return cookie
@@ -45,10 +46,11 @@ def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
 def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, str]:
     """The same login under a new id (ASVS 7.2.4), at ``step``; the old id is dead.
 
-    At the last step every other login of the operator ends and the hours are
-    counted anew.  Raises Over when another request has ended the login.
+    The last step's hours are counted from when it was reached.  Raises Over when
+    another request has ended the login.
     """
     cookie = secrets.token_urlsafe(ID_BYTES)
+    arrives = step == "in" and login.step != "in"
     following = Login(
         id=_digest(cookie),
         operator_id=login.operator_id,
@@ -57,18 +59,36 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
         address=login.address,
         sends=login.sends,
         origin=login.origin,
-        created_at=now if step == "in" else login.created_at,
+        created_at=now if arrives else login.created_at,
         seen_at=now,
+        challenge=_new_challenge(),
+        proved_at=now if step == "in" else 0,
+        previous_at=login.previous_at,
+        previous_origin=login.previous_origin,
+        failures_before=login.failures_before,
     )
     own = delete(Login).where(Login.id == login.id)
     own = own.execution_options(synchronize_session=False)
     if not site.execute(own).rowcount:  # type: ignore[attr-defined]
         raise Over
-    if step == "in":
-        end_all(site, login.operator_id)
     site.add(following)
     site.flush()
     return following, cookie
+
+
+def take_challenge(site: Session, login: Login) -> str:
+    """What a passkey was asked to sign, once: another takes its place at once,
+    so that no answer is looked at twice.  "" when another request took it."""
+    asked = login.challenge
+    taken = (
+        update(Login)
+        .where(Login.id == login.id, Login.challenge == asked)
+        .values(challenge=_new_challenge())
+        .execution_options(synchronize_session=False)
+    )
+    done = site.execute(taken).rowcount  # type: ignore[attr-defined]
+    site.refresh(login)
+    return asked if done else ""
 
 
 def named(site: Session, cookie: str) -> Login | None:
@@ -88,9 +108,14 @@ def see(site: Session, login: Login, now: int) -> Login | None:
     return login if site.execute(seen).rowcount else None  # type: ignore[attr-defined]
 
 
+def has_ended(operator: Operator, now: int) -> bool:
+    """Say whether a shared ID's time is up; one person's ID has no end."""
+    return 0 < operator.shared_until <= now
+
+
 def is_over(login: Login, now: int) -> bool:
-    """Say whether a login has ended by time, by a disabled operator or by a
-    changed password."""
+    """Say whether a login has ended by time, by a disabled operator, by a shared
+    ID's end or by a changed password."""
     inside = login.step == "in"
     longest = LONGEST_SECONDS if inside else BEFORE_SECONDS
     idle = IDLE_SECONDS if inside else BEFORE_SECONDS
@@ -98,6 +123,7 @@ def is_over(login: Login, now: int) -> bool:
         not -SKEW_SECONDS <= now - login.seen_at <= idle
         or now - login.created_at > longest
         or login.operator.disabled_at
+        or has_ended(login.operator, now)
         or login.operator.password_epoch != login.password_epoch
     )
 
@@ -108,6 +134,19 @@ def end(site: Session, login: Login) -> None:
     site.expire_all()
 
 
+def end_others(site: Session, login: Login) -> list[str]:
+    """End every other login of the same person, begun or done; returns the
+    origins of those that were all the way in."""
+    others = [Login.operator_id == login.operator_id, Login.id != login.id]
+    if login.operator.shared_until:
+        others.append(func.lower(Login.address) == login.address.lower())
+    query = select(Login.origin).where(*others, Login.step == "in")
+    ended = list(site.scalars(query))
+    gone = delete(Login).where(*others).execution_options(synchronize_session=False)
+    site.execute(gone)
+    return ended
+
+
 def end_all(site: Session, operator_id: int | None = None) -> int:
     """End every login, or an operator's; returns how many there were."""
     query = delete(Login).execution_options(synchronize_session=False)
@@ -115,6 +154,10 @@ def end_all(site: Session, operator_id: int | None = None) -> int:
         query = query.where(Login.operator_id == operator_id)
     count: int = site.execute(query).rowcount  # type: ignore[attr-defined]
     return count
+
+
+def _new_challenge() -> str:
+    return secrets.token_urlsafe(ID_BYTES)
 
 
 def _digest(cookie: str) -> str:

@@ -6,7 +6,7 @@ Times are seconds since 1970 UTC; 0 means never where a column can't be NULL.
 from __future__ import annotations
 
 from flask_login import UserMixin
-from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base
@@ -15,8 +15,13 @@ ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Operator(UserMixin, Base):  # type: ignore[misc]  # untyped library
-    """A person who registers cards.  ``password_epoch`` grows with every change
-    of the password; what was bound to an older one is dead."""
+    """A person who registers cards, or until ``shared_until`` (0: never) the
+    persons who share an ID, told apart by the addresses they confirm.
+
+    ``password_epoch`` grows with every change of the password; what was bound
+    to an older one is dead.  ``first_lock_at`` and ``second_lock_at`` are the
+    last two locks, ``failures_since`` counts from the last login on.
+    """
 
     __tablename__ = "operator"
 
@@ -29,13 +34,24 @@ class Operator(UserMixin, Base):  # type: ignore[misc]  # untyped library
     first_password_until: Mapped[int] = mapped_column(BigInteger, default=0)
     failures: Mapped[int] = mapped_column(Integer, default=0)
     locked_until: Mapped[int] = mapped_column(BigInteger, default=0)
-    locks: Mapped[int] = mapped_column(Integer, default=0)
     first_lock_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    second_lock_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    code_sent_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    last_login_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    last_login_origin: Mapped[str] = mapped_column(String(64), default="")
+    failures_since: Mapped[int] = mapped_column(Integer, default=0)
+    shared_until: Mapped[int] = mapped_column(BigInteger, default=0)
+    shared_reason: Mapped[str] = mapped_column(String(200), default="")
+    shared_approver: Mapped[str] = mapped_column(String(100), default="")
     disabled_at: Mapped[int] = mapped_column(BigInteger, default=0)
     used_at: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[int] = mapped_column(BigInteger)
     addresses: Mapped[list[Address]] = relationship(
         cascade="all, delete-orphan", order_by="Address.address"
+    )
+    totp: Mapped[Totp | None] = relationship(cascade="all, delete-orphan")
+    passkeys: Mapped[list[Passkey]] = relationship(
+        cascade="all, delete-orphan", order_by="Passkey.id"
     )
 
 
@@ -47,6 +63,35 @@ class Address(Base):
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     operator_id: Mapped[int] = mapped_column(ForeignKey("operator.id"), index=True)
     address: Mapped[str] = mapped_column(String(254))
+
+
+class Totp(Base):
+    """An operator's authenticator app (RFC 6238).  ``sealed`` is the seed under
+    the site's seal, ``last_step`` the newest step a code was taken for."""
+
+    __tablename__ = "totp"
+
+    operator_id: Mapped[int] = mapped_column(
+        ForeignKey("operator.id"), primary_key=True
+    )
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class Passkey(Base):
+    """A passkey of an operator (WebAuthn).  ``credential_id`` is base64url,
+    ``public_key`` COSE; nothing here lets anybody log in."""
+
+    __tablename__ = "passkey"
+
+    id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
+    operator_id: Mapped[int] = mapped_column(ForeignKey("operator.id"), index=True)
+    credential_id: Mapped[str] = mapped_column(String(1364), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    used_at: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class PastPassword(Base):
@@ -63,7 +108,10 @@ class Login(Base):
     """One login, from the right password to its end.
 
     ``id`` is SHA-256 of what the cookie holds; ``step`` is how far it has come:
-    "password", "code" (one was sent) or "in".
+    "password", "code" (one was sent) or "in".  ``challenge`` is what a passkey
+    is asked to sign next, ``offer`` a seed shown and not confirmed yet, under the
+    site's seal.  ``proved_at`` is when the password was last given; the last
+    three tell of the operator's login before this one.
     """
 
     __tablename__ = "login"
@@ -77,7 +125,20 @@ class Login(Base):
     origin: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
     seen_at: Mapped[int] = mapped_column(BigInteger)
+    challenge: Mapped[str] = mapped_column(String(43), default="")
+    offer: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    proved_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    previous_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    previous_origin: Mapped[str] = mapped_column(String(64), default="")
+    failures_before: Mapped[int] = mapped_column(Integer, default=0)
     operator: Mapped[Operator] = relationship()
+
+    @property
+    def person(self) -> str:
+        """Whose acts the trail enters: the login ID, or behind a shared ID the
+        address that was confirmed (PCI DSS 8.2.2)."""
+        confirmed = self.operator.shared_until and self.step == "in"
+        return self.address if confirmed else self.operator.login_id
 
 
 class Code(Base):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, select, update
 from sqlalchemy.orm import Session
 
 from vault import Actor, Vault
 
-from . import codes, logins
-from .models import Address, Code, Login, Operator, OriginFailure, PastPassword
+from . import codes, logins, origins
+from .models import Address, Login, Operator, PastPassword
 from .passwords import KEPT
+from .sharing import Sharing
 
 FAILURES = 5
 LOCK_SECONDS = 30 * 60
-LOCKS_A_DAY = 3
 DAY = 24 * 3600
 UNTIL_UNLOCKED = 2**62
-ORIGIN_SECONDS = 15 * 60
 UNUSED_SECONDS = 90 * DAY
 NOBODY = "unknown"
 
@@ -32,10 +32,28 @@ class Trace:
     origin: str
     now: int
 
-    def record(self, event: str, name: str, outcome: str = "success") -> None:
-        """Enter a login event; ``name`` is a login ID that exists, or NOBODY."""
-        by = Actor(name, self.origin)
-        self.vault.record(self.db, event, by, outcome=outcome, subject=name)
+    def record(
+        self,
+        event: str,
+        name: str,
+        outcome: str = "success",
+        *,
+        person: str = "",
+        detail: Mapping[str, str] | None = None,
+    ) -> None:
+        """Enter a login event; ``name`` is a login ID that exists, or NOBODY,
+        ``person`` who it was when that is not the same."""
+        by = Actor(person or name, self.origin)
+        self.vault.record(
+            self.db, event, by, outcome=outcome, subject=name, detail=detail
+        )
+
+    def record_of(
+        self, event: str, login: Login, detail: Mapping[str, str] | None = None
+    ) -> None:
+        """Enter what the person behind ``login`` did."""
+        name = login.operator.login_id
+        self.record(event, name, person=login.person, detail=detail)
 
 
 def by_login_id(site: Session, login_id: str) -> Operator | None:
@@ -50,21 +68,15 @@ def is_locked(operator: Operator, now: int) -> bool:
 
 def may_log_in(operator: Operator, now: int) -> bool:
     """Say whether the right password is enough: not disabled, not locked, used
-    in the last 90 days (PCI DSS 8.2.6), a first password not older than a day."""
+    in the last 90 days (PCI DSS 8.2.6), a first password not older than a day, a
+    shared ID not past its end."""
     return (
         not operator.disabled_at
+        and not logins.has_ended(operator, now)
         and not is_locked(operator, now)
         and now - operator.used_at <= UNUSED_SECONDS
         and (not operator.must_change or now <= operator.first_password_until)
     )
-
-
-def origin_is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
-    """Say whether an address of origin failed too often in a quarter of an hour."""
-    recent = select(func.count()).where(
-        OriginFailure.origin == origin, OriginFailure.at > now - ORIGIN_SECONDS
-    )
-    return site.execute(recent).scalar_one() >= limit
 
 
 def password_failed(site: Session, operator: Operator | None, trace: Trace) -> bool:
@@ -89,17 +101,21 @@ def password_right(
 def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
     """Count a wrong password or code; True when it locked the ID (PCI 8.3.4).
 
-    The counter is one UPDATE.  The third lock in a day stays until unlocked.
+    The counter is one UPDATE, which also counts for the line that tells the
+    operator at his next login.  The third lock in a day stays until unlocked.
     The address of origin is counted too.
     """
-    old = delete(OriginFailure).where(OriginFailure.at <= trace.now - ORIGIN_SECONDS)
-    site.execute(old)
-    site.add(OriginFailure(origin=trace.origin, at=trace.now))
+    origins.count_failure(site, trace.origin, trace.now)
+    unlocked = Operator.locked_until <= trace.now
     counted = (
         update(Operator)
-        .where(Operator.id == operator_id, Operator.locked_until <= trace.now)
-        .values(failures=Operator.failures + 1)
+        .where(Operator.id == operator_id)
+        .values(
+            failures=case((unlocked, Operator.failures + 1), else_=0),
+            failures_since=Operator.failures_since + 1,
+        )
         .returning(Operator.failures)
+        .execution_options(synchronize_session=False)
     )
     failures = site.execute(counted).scalar()
     if failures is None or failures < FAILURES:
@@ -111,19 +127,18 @@ def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
 
 
 def lock(operator: Operator, now: int) -> None:
-    """Lock an ID for 30 minutes, or until unlocked at the third lock in a day."""
-    if now - operator.first_lock_at > DAY:
-        operator.first_lock_at, operator.locks = now, 0
-    operator.locks += 1
+    """Lock an ID for 30 minutes, or until unlocked when the two locks before this
+    one are less than a day old."""
+    final = now - operator.first_lock_at < DAY
+    operator.first_lock_at, operator.second_lock_at = operator.second_lock_at, now
     operator.failures = 0
-    final = operator.locks >= LOCKS_A_DAY
     operator.locked_until = UNTIL_UNLOCKED if final else now + LOCK_SECONDS
 
 
 def unlock(operator: Operator) -> None:
     """Let an operator in again and forget his failures and locks."""
-    operator.failures = operator.locks = 0
-    operator.locked_until = operator.first_lock_at = 0
+    operator.failures = operator.locked_until = 0
+    operator.first_lock_at = operator.second_lock_at = 0
 
 
 def bound_address(login: Login) -> str | None:
@@ -143,19 +158,34 @@ def send_code(
     address, code = bound_address(login), codes.new_code()
     digest = codes.digest(key, login, code) if address else ""
     codes.keep(site, login, digest, trace.now)
-    login.sends += 1
     event = "login.code_sent" if address else "login.code_refused"
     trace.record(event, login.operator.login_id)
     return (address, code) if address else None
 
 
-def log_in(site: Session, login: Login, trace: Trace) -> str:
-    """The code was right: the operator is in; returns the new cookie."""
+def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
+    """The last step was right, as ``event`` says: the operator is in; returns the
+    new cookie.  What the login before this one was goes with it."""
     operator = login.operator
-    operator.failures, operator.used_at = 0, trace.now
-    trace.record("login.code", operator.login_id)
-    trace.record("login.logged_in", operator.login_id)
-    return logins.advance(site, login, "in", trace.now)[1]
+    login.previous_at = operator.last_login_at
+    login.previous_origin = operator.last_login_origin
+    login.failures_before = operator.failures_since
+    operator.last_login_at = operator.used_at = trace.now
+    operator.last_login_origin = trace.origin
+    operator.failures = operator.failures_since = 0
+    if operator.shared_until:
+        login.address = bound_address(login) or ""
+    following, cookie = logins.advance(site, login, "in", trace.now)
+    trace.record_of(event, following)
+    trace.record_of("login.logged_in", following)
+    end_others(site, following, trace)
+    return cookie
+
+
+def end_others(site: Session, login: Login, trace: Trace) -> None:
+    """One login a person: the trail tells of each that was in (SES-02)."""
+    for origin in logins.end_others(site, login):
+        trace.record_of("login.replaced", login, {"origin_of_older": origin})
 
 
 def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
@@ -174,9 +204,8 @@ def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
 
 
 def log_out(site: Session, login: Login, trace: Trace) -> None:
-    """End a login and the codes sent to it."""
-    trace.record("login.logged_out", login.operator.login_id)
-    site.execute(delete(Code).where(Code.login_id == login.id))
+    """End a login.  The codes sent to it die with it but still count."""
+    trace.record_of("login.logged_out", login)
     logins.end(site, login)
 
 
@@ -212,8 +241,9 @@ def add_operator(
     *,
     must_change: bool,
     now: int,
+    sharing: Sharing | None = None,
 ) -> Operator:
-    """Write a new operator."""
+    """Write a new operator, one person's unless ``sharing`` says otherwise."""
     operator = Operator(
         login_id=login_id,
         name=name,
@@ -223,11 +253,12 @@ def add_operator(
         first_password_until=now + DAY if must_change else 0,
         failures=0,
         locked_until=0,
-        locks=0,
-        first_lock_at=0,
         disabled_at=0,
         used_at=now,
         created_at=now,
+        shared_until=sharing.until if sharing else 0,
+        shared_reason=sharing.reason if sharing else "",
+        shared_approver=sharing.approver if sharing else "",
         addresses=[Address(address=address) for address in addresses],
     )
     site.add(operator)

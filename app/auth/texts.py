@@ -42,6 +42,24 @@ PASSWORD_USED = "最近使用したパスワードは使用できません。"  
 PASSWORD_CHANGED = "パスワードを変更しました。"  # noqa: S105
 MUST_CHANGE = "はじめに新しいパスワードを設定してください。"
 
+TOTP_WRONG = (
+    "認証コードが正しくありません。認証アプリに表示されている6桁の数字を"
+    "入力してください。スマートフォンの時刻もご確認ください。"
+)
+TOTP_ENROLLED = "認証アプリを設定しました。次のログインから使用します。"
+PASSKEY_WRONG = (
+    "パスキーを確認できませんでした。もう一度「パスキーでログイン」を押してください。"
+)
+PASSKEY_ONLY = "「パスキーでログイン」を押してください。"
+PASSKEY_NOT_MADE = "パスキーを追加できませんでした。もう一度お試しください。"
+PASSKEYS_FULL = "パスキーは10個まで追加できます。使わないパスキーを削除してください。"
+PASSKEY_ENROLLED = "パスキーを追加しました。次のログインから使用します。"
+FACTOR_REMOVED = "削除しました。"
+LAST_FACTOR = (
+    "最後のログイン方法は削除できません。"
+    "メールの認証コードに戻すときは、管理者に連絡してください。"
+)
+
 
 def code_wrong(left: int) -> str:
     """A wrong code, with how many tries are left."""

@@ -167,6 +167,34 @@ function revealOnPress(button) {
   });
 }
 
+// --- Passkeys: the browser asks for one, its answer goes into the form.
+
+function askPasskey(form) {
+  const [button, hint] = [$("button", form), $(".hint", form)];
+  const verb = form.dataset.passkey;
+  const read = { create: "parseCreationOptionsFromJSON", get: "parseRequestOptionsFromJSON" }[verb];
+  if (!window.PublicKeyCredential || !PublicKeyCredential[read]) {
+    hint.textContent = "このブラウザーではパスキーを使用できません。";
+    return;
+  }
+  hint.textContent = "";
+  button.hidden = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    hint.textContent = "";
+    try {
+      const publicKey = PublicKeyCredential[read](JSON.parse(form.dataset.options));
+      const answer = await navigator.credentials[verb]({ publicKey });
+      form.elements.credential.value = JSON.stringify(answer);
+      form.submit();
+    } catch {
+      hint.textContent = "パスキーを確認できませんでした。もう一度お試しください。";
+    }
+    button.disabled = false;
+  });
+}
+
 // --- The search: "/" leads to it, and no card number leaves it.
 
 function watchSearch(box) {
@@ -220,6 +248,7 @@ addEventListener("pageshow", (event) => event.persisted && leave());
 $$("form").forEach((form) => (form.noValidate = true));
 $$(".confirm").forEach(confirmByDialog);
 $$("[data-reveal]").forEach(revealOnPress);
+$$("[data-passkey]").forEach(askPasskey);
 $$(".pan").forEach(watchCard);
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);

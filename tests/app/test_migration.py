@@ -6,15 +6,21 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
-from app.auth.models import Login, Operator
-from app.auth.service import add_operator
+from app.auth.models import Operator
 from app.db import Base
 from app.migrations import HISTORY
 from tests.conftest import NOON
 from vault import connect
+
+OPERATOR = """
+    INSERT INTO operator (id, login_id, name, password_hash, password_epoch,
+        must_change, first_password_until, failures, locked_until, locks,
+        first_lock_at, disabled_at, used_at, created_at)
+    VALUES (1, 'taro', '太郎', 'hash', 1, true, :now, 0, 0, 0, 0, 0, :now, :now)
+"""
 
 
 def test_the_models_equal_the_head(tmp_path: Path) -> None:
@@ -31,29 +37,14 @@ def test_the_models_equal_the_head(tmp_path: Path) -> None:
 
 
 def test_the_first_tables_hold_an_operator_and_go_again(tmp_path: Path) -> None:
-    """Up, an operator with an address and a login; down, nothing is left."""
+    """Up, an operator with an address; down, nothing is left."""
     engine = connect(f"sqlite:///{tmp_path / 'site.db'}")
     HISTORY.upgrade(engine, "0001")
-    with Session(engine) as site:
-        taro = add_operator(
-            site, "taro", "太郎", ["t@example.jp"], "hash", must_change=True, now=NOON
-        )
-        login = Login(
-            id="x",
-            operator=taro,
-            password_epoch=1,
-            step="in",
-            address="t@example.jp",
-            sends=1,
-            origin="192.0.2.1",
-            created_at=NOON,
-            seen_at=NOON,
-        )
-        site.add(login)
-        site.commit()
-        kept = site.scalars(select(Operator)).one()
-        assert [address.address for address in kept.addresses] == ["t@example.jp"]
-        assert kept.first_password_until == NOON + 24 * 3600
+    with engine.begin() as db:
+        db.execute(text(OPERATOR), {"now": NOON})
+        db.execute(text("INSERT INTO operator_address VALUES (1, 1, 't@example.jp')"))
+        kept = db.execute(text("SELECT address FROM operator_address")).scalar_one()
+        assert kept == "t@example.jp"
     HISTORY.downgrade(engine, "base")
     assert inspect(engine).get_table_names() == [HISTORY.version_table]
     HISTORY.upgrade(engine)

@@ -1,0 +1,160 @@
+"""ログイン方法の設定: an operator's authenticator app and passkeys."""
+
+from __future__ import annotations
+
+import io
+
+import segno
+from flask import Blueprint, Response, abort, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from app.db import work
+
+from . import factors, guard, logins, pages, passkeys, service, texts, totp
+from .forms import FactorForm, PasskeyForm, ProofForm, TotpForm
+from .models import Passkey, Totp
+from .pages import SEE_OTHER
+
+blueprint = Blueprint("factors", __name__, url_prefix="/factors")
+blueprint.before_request(pages.refuse_doubled_fields)
+
+
+@blueprint.before_request
+def require_proof() -> ResponseReturnValue | None:
+    """Factors are changed by who has just given the password (ASVS 7.5.1), and
+    never behind a shared ID, whose persons are told apart by their mail."""
+    at = guard.current_login()
+    if at.operator.shared_until:
+        return render_template("auth/factors_shared.html"), 403
+    if factors.has_just_proved(at, guard.now()) or guard.is_at("factors.proof"):
+        return None
+    return redirect(url_for(".proof"), SEE_OTHER)
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """What the operator has and can enrol."""
+    return _factors_page(FactorForm(formdata=None), 200)
+
+
+@blueprint.route("/proof", methods=["GET", "POST"])
+def proof() -> ResponseReturnValue:
+    """The current password once more."""
+    form = ProofForm()
+    if not (form.is_submitted() and form.validate()):
+        status = 422 if form.is_submitted() else 200
+        return render_template("auth/factors_proof.html", form=form), status
+    stored = guard.current_login().operator.password_hash
+    # No lock is held while Argon2 works.
+    work().release()
+    right = pages.hasher().agrees(stored, form.current_password.data or "")
+    at, trace = guard.look_again(), guard.trace()
+    if right and at.operator.password_hash == stored:
+        at.proved_at = trace.now
+        return redirect(url_for(".index"), SEE_OTHER)
+    if service.password_failed(work().site, at.operator, trace):
+        logins.end(work().site, at)
+        return pages.locked_out()
+    form.refuse(form.current_password, texts.CURRENT_WRONG)
+    return render_template("auth/factors_proof.html", form=form), 422
+
+
+@blueprint.post("/totp/new")
+def new_totp() -> ResponseReturnValue:
+    """Offer a new seed."""
+    factors.offer_totp(guard.current_login(), pages.seal())
+    return redirect(url_for(".enrol_totp"), SEE_OTHER)
+
+
+@blueprint.route("/totp", methods=["GET", "POST"])
+def enrol_totp() -> ResponseReturnValue:
+    """The offered seed, and the code that confirms it."""
+    form, at = TotpForm(), guard.current_login()
+    seed = factors.offered_seed(at, pages.seal())
+    if seed is None:
+        return redirect(url_for(".index"), SEE_OTHER)
+    if form.is_submitted() and form.validate():
+        if factors.enrol_totp(
+            work().site, at, pages.seal(), form.code.data or "", guard.trace()
+        ):
+            flash(texts.TOTP_ENROLLED)
+            return redirect(url_for(".index"), SEE_OTHER)
+        form.code.errors = [texts.TOTP_WRONG]
+    status = 422 if form.is_submitted() else 200
+    words = {"spelled": totp.spelled(seed), "address": _address(seed)}
+    return render_template("auth/factors_totp.html", form=form, **words), status
+
+
+@blueprint.get("/totp.svg")
+def totp_picture() -> ResponseReturnValue:
+    """The offered seed as a QR code; never stored by a browser (no-store)."""
+    seed = factors.offered_seed(guard.current_login(), pages.seal())
+    if seed is None:
+        abort(404)
+    picture = io.BytesIO()
+    code = segno.make(_address(seed), error="m", micro=False)
+    code.save(picture, kind="svg", scale=4, border=4, xmldecl=False, light="#fff")
+    return Response(picture.getvalue(), mimetype="image/svg+xml")
+
+
+@blueprint.post("/passkey")
+def enrol_passkey() -> ResponseReturnValue:
+    """The passkey a browser made, which the script put into the form."""
+    site, at, now = work().site, guard.current_login(), guard.now()
+    answer, asked = PasskeyForm(), logins.take_challenge(site, at)
+    given = answer.credential.data or ""
+    made = passkeys.made(pages.party(), asked, given, now)
+    form = FactorForm(formdata=None)
+    if made is None or passkeys.is_known(site, made):
+        form.form_errors.append(texts.PASSKEY_NOT_MADE)
+    elif len(at.operator.passkeys) >= passkeys.MAX_PASSKEYS:
+        form.form_errors.append(texts.PASSKEYS_FULL)
+    else:
+        factors.enrol_passkey(site, at, made, guard.trace())
+        flash(texts.PASSKEY_ENROLLED)
+        return redirect(url_for(".index"), SEE_OTHER)
+    return _factors_page(form, 422)
+
+
+@blueprint.post("/remove")
+def remove() -> ResponseReturnValue:
+    """Give up the factor named in the form, if another one is left."""
+    at, form = guard.current_login(), FactorForm()
+    factor = _own(form.factor.data or "")
+    if factor is None:
+        abort(404)
+    if not factors.may_remove(at.operator, factor, pages.settings().login_factor):
+        form.form_errors.append(texts.LAST_FACTOR)
+        return _factors_page(form, 422)
+    factors.remove(work().site, at, factor, guard.trace())
+    flash(texts.FACTOR_REMOVED)
+    return redirect(url_for(".index"), SEE_OTHER)
+
+
+def _own(named: str) -> Totp | Passkey | None:
+    """The operator's factor a form names: "totp" or a passkey's number."""
+    operator = guard.current_login().operator
+    if named == factors.TOTP:
+        return operator.totp
+    return next((p for p in operator.passkeys if str(p.id) == named), None)
+
+
+def _address(seed: bytes) -> str:
+    login_id = guard.current_login().operator.login_id
+    return totp.address(seed, pages.settings().site_name, login_id)
+
+
+def _factors_page(form: FactorForm, status: int) -> ResponseReturnValue:
+    at, setting = guard.current_login(), pages.settings().login_factor
+    shown = factors.counting(setting) | factors.enrolled(at.operator)
+    asks = factors.PASSKEY in shown and bool(pages.settings().passkey_host)
+    page = render_template(
+        "auth/factors.html",
+        form=form,
+        operator=at.operator,
+        shown=shown,
+        must_enrol=factors.must_enrol(at.operator, setting),
+        offer=passkeys.offer(pages.party(), at) if asks else "",
+        may_remove=lambda factor: factors.may_remove(at.operator, factor, setting),
+    )
+    return page, status

@@ -1,0 +1,43 @@
+"""Addresses of origin, and those of them that failed too often."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from .models import OriginFailure
+
+ORIGIN_SECONDS = 15 * 60
+# One customer of a provider has a whole /64 (RFC 6177), a new address a try.
+IPV6_PREFIX = 64
+
+
+def counted(origin: str) -> str:
+    """What failures from ``origin`` are counted under: an IPv4 address, or the
+    /64 an IPv6 address lies in; anything else as it is."""
+    try:
+        address = ip_address(origin.partition("%")[0])
+    except ValueError:
+        return origin
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, IPV6_PREFIX), strict=False))
+
+
+def is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
+    """Say whether an address of origin failed too often in a quarter of an hour."""
+    recent = select(func.count()).where(
+        OriginFailure.origin == counted(origin), OriginFailure.at > now - ORIGIN_SECONDS
+    )
+    return site.execute(recent).scalar_one() >= limit
+
+
+def count_failure(site: Session, origin: str, now: int) -> None:
+    """Count a failure; those nobody looks at any more are gone."""
+    old = delete(OriginFailure).where(OriginFailure.at <= now - ORIGIN_SECONDS)
+    site.execute(old)
+    site.add(OriginFailure(origin=counted(origin), at=now))

@@ -1,0 +1,86 @@
+"""What the login pages' views share: the site's parts, limits and refusals."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, TooManyRequests
+
+from app.db import work
+from app.mail import post_code
+from config import Config
+from vault import SiteSeal
+
+from . import factors, guard, origins, passkeys, service, texts
+from .models import Login
+from .passwords import Hasher
+
+blueprint = Blueprint("auth", __name__)
+
+SEE_OTHER = 303
+
+
+def refuse_doubled_fields() -> None:
+    """No browser sends a field of these forms twice."""
+    if any(len(values) > 1 for _, values in request.form.lists()):
+        raise BadRequest
+
+
+blueprint.before_request(refuse_doubled_fields)
+
+
+def settings() -> Config:
+    """The site's settings."""
+    made: Config = current_app.extensions["settings"]
+    return made
+
+
+def hasher() -> Hasher:
+    """The process's password hasher."""
+    made: Hasher = current_app.extensions["hasher"]
+    return made
+
+
+def code_key() -> bytes:
+    """What mailed codes are kept under."""
+    key: bytes = current_app.extensions["code_key"]
+    return key
+
+
+def seal() -> SiteSeal:
+    """What the seeds of one-time passwords are kept under."""
+    made: SiteSeal = current_app.extensions["seed_seal"]
+    return made
+
+
+def party() -> passkeys.Party:
+    """Who asks a browser for a passkey."""
+    origin = request.host_url.rstrip("/")
+    return passkeys.Party(settings().passkey_host, origin, settings().site_name)
+
+
+def taken() -> factors.Factors:
+    """The strong factors the code page takes from this request's operator."""
+    return factors.taken(guard.current_login().operator, settings().login_factor)
+
+
+def require_unblocked_origin() -> None:
+    """Raise TooManyRequests when this address of origin failed too often."""
+    limit = settings().login_failures_per_origin
+    if origins.is_blocked(work().site, guard.origin(), limit, guard.now()):
+        raise TooManyRequests(retry_after=origins.ORIGIN_SECONDS)
+
+
+def locked_out() -> ResponseReturnValue:
+    """The answer to the failure that ended a login."""
+    guard.forget()
+    flash(texts.CODE_ENDED)
+    return redirect(url_for("auth.login"), SEE_OTHER)
+
+
+def send_code(at: Login) -> None:
+    """Make a code for a login that may have one; it leaves once committed."""
+    to_mail = service.send_code(work().site, at, code_key(), guard.trace())
+    if to_mail is not None:
+        address, made = to_mail
+        work().once_committed(lambda: post_code(address, made))
