@@ -14,9 +14,10 @@ from sqlalchemy import Engine, select
 from vault import Vault, holds_card_number
 from vault.migrations import HISTORY as VAULT_HISTORY
 
-from .auth import logins, passwords, service
+from .auth import factors, logins, passwords, service, sharing
 from .auth.forms import is_address, typed_address
 from .auth.models import Address, Login, Operator
+from .auth.sharing import Sharing
 from .db import work
 from .migrations import HISTORY
 from .terminal import EXIT_FOUND, SiteGroup, account, example, fail
@@ -55,15 +56,36 @@ def init_app(app: Flask) -> None:
 @click.option(
     "--no-change", is_flag=True, help="Don't ask for a new password at the first login."
 )
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Several persons use this ID: an exception, see PCI DSS 8.2.2.",
+)
+@click.option("--reason", default="", help="With --shared: why.")
+@click.option("--approver", default="", help="With --shared: who allowed it.")
+@click.option(
+    "--until", default="", help="With --shared: its last day, within 90 days."
+)
 def add(
     login_id: str,
     name: str,
     emails: tuple[str, ...],
     password_stdin: bool,
     no_change: bool,
+    shared: bool,
+    reason: str,
+    approver: str,
+    until: str,
 ) -> None:
     """Add an operator; without --password-stdin a random first password is
-    printed once."""
+    printed once.
+
+    A shared ID (--shared) ends with its day, and the trail names the address
+    each person confirmed.
+    """
+    allowed = _sharing(reason, approver, until) if shared else None
+    if not shared and (reason or approver or until):
+        fail("--reason, --approver and --until belong to --shared", "add --shared")
     addresses = [_address(email) for email in emails]
     if not name.isprintable() or not 1 <= len(name.strip()) <= MAX_NAME:
         fail(f"the name must be 1 to {MAX_NAME} characters in one line", "shorten it")
@@ -94,8 +116,9 @@ def add(
         new_hash,
         must_change=not no_change,
         now=_now(),
+        sharing=allowed,
     )
-    _done("operator.added", login_id)
+    _done("operator.added", login_id, _told(allowed))
     click.echo(f"added {login_id}")
     if not password_stdin:
         _show_once(password, "" if no_change else ", good for 24 hours")
@@ -155,6 +178,23 @@ def reset_password(login_id: str) -> None:
     _done("operator.password_reset", login_id)
     click.echo(f"reset {login_id}")
     _show_once(password, ", good for 24 hours")
+
+
+@operators.command("reset-factors", epilog=example("operators reset-factors taro"))
+@click.argument("login_id")
+def reset_factors(login_id: str) -> None:
+    """Forget an operator's authenticator app and passkeys, for one who lost them.
+
+    His logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
+    more, he enrols anew at once.
+    """
+    if not factors.reset(work().site, _operator(login_id)):
+        fail(
+            f"{login_id} has neither an authenticator app nor a passkey",
+            "see flask --app wsgi operators list",
+        )
+    _done("operator.factors_reset", login_id)
+    click.echo(f"reset the factors of {login_id}")
 
 
 @operators.command(
@@ -269,6 +309,32 @@ def _address(text: str) -> str:
     return address
 
 
+def _sharing(reason: str, approver: str, until: str) -> Sharing:
+    if current_app.extensions["settings"].login_factor != "mail":
+        fail(
+            "a shared ID's persons are told apart by mailed codes, "
+            "and LOGIN_FACTOR asks for another factor",
+            "give each person an ID",
+        )
+    try:
+        return Sharing.allow(reason, approver, until, _now())
+    except ValueError as fault:
+        fail(
+            str(fault), "add --shared --reason TEXT --approver NAME --until YYYY-MM-DD"
+        )
+
+
+def _told(allowed: Sharing | None) -> dict[str, str]:
+    """What the trail says of a shared ID."""
+    if allowed is None:
+        return {}
+    return {
+        "shared_reason": allowed.reason,
+        "shared_approver": allowed.approver,
+        "shared_until": sharing.last_day(allowed.until),
+    }
+
+
 def _given_password(login_id: str) -> str:
     password = sys.stdin.readline().rstrip("\r\n")
     words = (login_id, current_app.extensions["settings"].site_name)
@@ -294,15 +360,19 @@ def _state(operator: Operator) -> str:
         return "disabled"
     if operator.locked_until > _now():
         return "locked"
+    if logins.has_ended(operator, _now()):
+        return "ended"
     if _now() - operator.used_at > service.UNUSED_SECONDS:
         return "unused"
+    if operator.shared_until:
+        return f"shared until {sharing.last_day(operator.shared_until)}"
     return "first password" if operator.must_change else "active"
 
 
-def _done(event: str, subject: str) -> None:
+def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
     """Enter the act in the trail and commit both."""
     vault: Vault = current_app.extensions["vault"]
-    vault.record(work().vault_db, event, account(), subject=subject)
+    vault.record(work().vault_db, event, account(), subject=subject, detail=detail)
     work().commit()
 
 
