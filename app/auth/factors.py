@@ -68,19 +68,19 @@ def enrol_totp(
     site: Session, login: Login, seal: SiteSeal, typed: str, trace: Trace
 ) -> bool:
     """Take the offered seed in place of any before; False for a wrong code."""
-    seed, operator = offered_seed(login, seal), login.operator
+    seed, sealed, operator = offered_seed(login, seal), login.offer, login.operator
     step = totp.matching_step(seed, typed, trace.now) if seed else None
-    if step is None:
+    if step is None or sealed is None:
         return False
     site.merge(
         Totp(
             operator_id=operator.id,
-            sealed=login.offer,
+            sealed=sealed,
             last_step=step,
             created_at=trace.now,
         )
     )
-    login.offer = b""
+    login.offer = None
     _changed(site, login, "operator.totp_enrolled", trace)
     return True
 

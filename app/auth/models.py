@@ -126,7 +126,7 @@ class Login(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     seen_at: Mapped[int] = mapped_column(BigInteger)
     challenge: Mapped[str] = mapped_column(String(43), default="")
-    offer: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    offer: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
     proved_at: Mapped[int] = mapped_column(BigInteger, default=0)
     previous_at: Mapped[int] = mapped_column(BigInteger, default=0)
     previous_origin: Mapped[str] = mapped_column(String(64), default="")

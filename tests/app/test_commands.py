@@ -85,6 +85,8 @@ def test_a_password_may_be_given(auth: Auth, app: Flask) -> None:
         (("operators", "enable", "nobody"), None),
         (("operators", "unlock", "nobody"), None),
         (("operators", "reset-password", "nobody"), None),
+        (("operators", "reset-factors", "nobody"), None),
+        (("operators", "reset-factors", LOGIN_ID), None),
         (("operators", "add-email", LOGIN_ID, ADDRESS.upper()), None),
         (("operators", "add-email", LOGIN_ID, "a@x.jp,e@y.jp"), None),
         (("operators", "remove-email", LOGIN_ID, "other@example.jp"), None),
@@ -171,6 +173,15 @@ def test_a_reset_password_is_a_first_one(auth: Auth, app: Flask) -> None:
     new = first_password(run(app, "operators", "reset-password", LOGIN_ID))
     assert auth.password().status_code == 422
     assert auth.password(password=new).status_code == 303
+
+
+def test_a_reset_password_dies_after_a_day(
+    auth: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """As a first one does (AUT-07)."""
+    new = first_password(run(app, "operators", "reset-password", LOGIN_ID))
+    clock.advance(24 * 3600 + 1)
+    assert auth.password(password=new).status_code == 422
 
 
 def test_addresses_come_and_go(auth: Auth, app: Flask) -> None:

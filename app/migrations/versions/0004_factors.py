@@ -16,7 +16,7 @@ depends_on = None
 
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # Columns by table: name, type, what rows already there get.
-ADDED: dict[str, list[tuple[str, sa.types.TypeEngine[object], str]]] = {
+ADDED: dict[str, list[tuple[str, sa.types.TypeEngine[object], str | None]]] = {
     "operator": [
         ("second_lock_at", sa.BigInteger(), "0"),
         ("code_sent_at", sa.BigInteger(), "0"),
@@ -29,7 +29,7 @@ ADDED: dict[str, list[tuple[str, sa.types.TypeEngine[object], str]]] = {
     ],
     "login": [
         ("challenge", sa.String(43), ""),
-        ("offer", sa.LargeBinary(), ""),
+        ("offer", sa.LargeBinary(), None),
         ("proved_at", sa.BigInteger(), "0"),
         ("previous_at", sa.BigInteger(), "0"),
         ("previous_origin", sa.String(64), ""),
@@ -71,7 +71,8 @@ def upgrade() -> None:
     # and other tables refer to it.
     for table, columns in ADDED.items():
         for name, kind, default in columns:
-            column = sa.Column(name, kind, nullable=False, server_default=default)
+            empty = default is None
+            column = sa.Column(name, kind, nullable=empty, server_default=default)
             op.add_column(table, column)
     # One lock is the newer of the last two; of two, the older's time is all
     # that was kept.

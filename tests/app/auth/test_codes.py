@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
+from app.auth import codes
+from app.auth.models import Login
 from tests.app.conftest import ADDRESS, LOGIN_ID, Auth
 from tests.conftest import VISA, FakeClock
 
@@ -310,6 +314,70 @@ def test_three_sends_a_login_ten_a_day(
     clock.advance(24 * 3600)
     auth.password()
     assert auth.address(address).location == "/login/code"
+
+
+def test_a_logout_forgets_no_send(auth: Auth, clock: FakeClock) -> None:
+    """Nobody gets round the limits by logging out between (OTP-02)."""
+    auth.password()
+    auth.address()
+    auth.post("/logout", page="/login/code")
+    auth.password()
+    assert TOO_MANY in auth.address().text
+    for _ in range(9):
+        clock.advance(60)
+        assert auth.address().location == "/login/code"
+        auth.post("/logout", page="/login/code")
+        auth.password()
+    clock.advance(60)
+    assert TOO_MANY in auth.address().text
+
+
+def test_ten_asked_at_once_send_one(auth: Auth, app: Flask) -> None:
+    """Ten logins of one operator: one conditional UPDATE lets one have a code."""
+    browsers = [Auth(app, app.test_client(), auth.mailbox) for _ in range(10)]
+    tokens = []
+    for browser in browsers:
+        browser.password()
+        tokens.append(browser.csrf("/login/email"))
+    start, answers = threading.Barrier(10), []
+
+    def ask(browser: Auth, token: str) -> None:
+        start.wait()
+        fields = {"csrf_token": token, "email": ADDRESS}
+        answers.append(browser.client.post("/login/email", data=fields).status_code)
+
+    pairs = zip(browsers, tokens, strict=True)
+    threads = [threading.Thread(target=ask, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [303] + [429] * 9
+    assert scalar(app, "SELECT count(*) FROM code") == 1
+
+
+def test_the_send_is_claimed_and_not_looked_up(auth: Auth, app: Flask) -> None:
+    """What another request did since this one read its rows decides."""
+    auth.password()
+    with Session(app.extensions["site_engine"]) as site:
+        login = site.scalars(select(Login)).one()
+        assert login.operator.code_sent_at == 0
+        now = app.extensions["clock"]()
+        for column, value in (("code_sent_at", now - 30), ("code_sent_at", 0)):
+            site.execute(text(f"UPDATE operator SET {column} = {value}"))
+            assert codes.claim_send(site, login, now) is (value == 0)
+        site.execute(text("UPDATE operator SET code_sent_at = 0"))
+        site.execute(text("UPDATE login SET sends = 3"))
+        assert not codes.claim_send(site, login, now)
+
+
+def test_a_clock_set_back_keeps_nobody_waiting(auth: Auth, clock: FakeClock) -> None:
+    """A code sent tomorrow is of a clock that was wrong (REL-05)."""
+    clock.advance(24 * 3600)
+    auth.to_code()
+    clock.advance(-24 * 3600)
+    auth.password()
+    assert auth.address().location == "/login/code"
 
 
 def test_old_codes_are_not_kept(auth: Auth, app: Flask, clock: FakeClock) -> None:

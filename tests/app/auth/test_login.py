@@ -74,6 +74,7 @@ def test_an_empty_field_is_named(auth: Auth, fields: dict[str, str], text: str) 
         "disabled_at = 1",
         "used_at = used_at - 90 * 86400 - 1",
         "must_change = true, first_password_until = 1",
+        "shared_until = 1",
     ],
 )
 def test_every_refusal_looks_like_an_unknown_id(auth: Auth, state: str) -> None:
@@ -89,6 +90,28 @@ def test_every_refusal_looks_like_an_unknown_id(auth: Auth, state: str) -> None:
     assert [page.status_code for page in pages] == [422] * 3
     assert len({re.sub('value="[^"]*"', "", page.text) for page in pages}) == 1
     assert REFUSED in pages[0].text
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["locked_until = 9999999999", "disabled_at = 1", "shared_until = 1"],
+)
+def test_a_closed_door_costs_one_hash_too(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Locked, disabled or over: the password is compared all the same."""
+    change(auth.app, f"UPDATE operator SET {state}")
+    counted: list[bool] = []
+    hasher = auth.app.extensions["hasher"]
+    agrees = hasher.agrees
+
+    def counting(stored: str | None, typed: str) -> bool:
+        counted.append(bool(agrees(stored, typed)))
+        return counted[-1]
+
+    monkeypatch.setattr(hasher, "agrees", counting)
+    assert auth.password().status_code == 422
+    assert counted == [True]
 
 
 def test_every_refusal_costs_one_hash(
@@ -156,6 +179,28 @@ def test_the_third_lock_of_a_day_stays(auth: Auth, clock: FakeClock) -> None:
     assert not is_let_in(auth)
     auth.app.test_cli_runner().invoke(args=["operators", "unlock", LOGIN_ID])
     assert is_let_in(auth)
+
+
+@pytest.mark.parametrize(
+    ("hours", "stays"),
+    [
+        ((0, 1, 2), True),
+        ((0, 23, 23.9), True),
+        ((0, 23, 24.5, 25), True),
+        ((0, 23, 24.5), False),
+        ((0, 13, 26, 39), False),
+    ],
+)
+def test_any_three_locks_inside_a_day_stay(
+    auth: Auth, clock: FakeClock, hours: tuple[float, ...], stays: bool
+) -> None:
+    """The day is any 24 hours, not one that began with the first lock."""
+    begin = clock()
+    for hour in hours:
+        clock.now = begin + int(hour * 3600)
+        fail(auth, 5)
+    clock.advance(40 * 3600)
+    assert is_let_in(auth) is not stays
 
 
 @pytest.mark.parametrize(("later", "let_in"), [(90 * DAY, True), (90 * DAY + 1, False)])
@@ -252,6 +297,23 @@ def test_a_new_login_ends_the_one_begun_before(auth: Auth, app: Flask) -> None:
     auth.password()
     auth.password()
     assert scalar(app, "SELECT count(*) FROM login") == 1
+
+
+def test_nobody_is_there_to_begin_with(app: Flask) -> None:
+    """A new site has no default account (AUT-08)."""
+    assert scalar(app, "SELECT count(*) FROM operator") == 0
+
+
+def test_no_address_leads_elsewhere(auth: Auth) -> None:
+    """There is no ``next``: who logs in comes to the list (AUT-08)."""
+    token = auth.csrf("/login")
+    fields = {"csrf_token": token, "login_id": LOGIN_ID, "password": PASSWORD}
+    answer = auth.client.post("/login?next=//evil.example", data=fields)
+    assert answer.location == "/login/email"
+    auth.address()
+    code = {"csrf_token": auth.csrf("/login/code"), "code": auth.mailbox.code()}
+    answer = auth.client.post("/login/code?next=//evil.example", data=code)
+    assert answer.location == "/cards"
 
 
 @pytest.mark.parametrize("path", ["/login", "/logout", "/password", "/cards"])

@@ -50,7 +50,10 @@ def test_the_browser_is_asked_for_a_verified_user(auth: Auth) -> None:
     operator by a number."""
     auth.login()
     options = options_on(auth.get("/factors"))
-    assert options["rp"] == {"id": "localhost", "name": "オフィス24クレジットカード登録"}
+    assert options["rp"] == {
+        "id": "localhost",
+        "name": "オフィス24クレジットカード登録",
+    }
     assert options["authenticatorSelection"]["userVerification"] == "required"
     assert options["authenticatorSelection"]["residentKey"] == "preferred"
     assert options["attestation"] == "none"
@@ -58,9 +61,8 @@ def test_the_browser_is_asked_for_a_verified_user(auth: Auth) -> None:
     assert options["excludeCredentials"] == []
 
 
-def test_a_passkey_is_kept_as_its_public_key(
-    auth: Auth, app: Flask, passkey: Authenticator
-) -> None:
+@pytest.mark.usefixtures("passkey")
+def test_a_passkey_is_kept_as_its_public_key(app: Flask) -> None:
     """Nothing on the site can sign; the trail tells of it."""
     kept = operator_of(app).passkeys
     assert len(kept) == 1
@@ -214,14 +216,12 @@ def test_an_answer_for_enrolling_lets_nobody_in(
     auth.password()
     options = options_on(auth.get("/login/code"))
     answer = passkey.sign(options, kind="webauthn.create")
-    assert WRONG in auth.post(
-        "/login/passkey", page="/login/code", credential=answer
-    ).text
+    assert (
+        WRONG in auth.post("/login/passkey", page="/login/code", credential=answer).text
+    )
 
 
-def test_somebody_elses_passkey_is_nobodys(
-    auth: Auth, app: Flask, passkey: Authenticator
-) -> None:
+def test_somebody_elses_passkey_is_nobodys(auth: Auth, passkey: Authenticator) -> None:
     """Only the operator's own are looked at."""
     auth.password()
     other = Authenticator()

@@ -212,6 +212,45 @@ def test_one_login_a_person(auth: Auth, clock: FakeClock) -> None:
     assert half.get("/login/email").location == "/login"
 
 
+def test_the_trail_tells_of_a_replaced_login(
+    auth: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """By a login elsewhere and by one in the same browser; one that was not all
+    the way in elsewhere is not worth an entry."""
+    auth.login()
+    clock.advance(60)
+    half, newest = with_cookie(auth, ""), with_cookie(auth, "")
+    half.password()
+    newest.login()
+    replaced = [entry for entry in trail(app) if entry[0] == "login.replaced"]
+    assert replaced == [("login.replaced", "success", "taro")]
+    assert trail(app)[-2][0] == "login.logged_in"
+    half.password()
+    half.password()
+    replaced = [entry for entry in trail(app) if entry[0] == "login.replaced"]
+    assert len(replaced) == 2
+
+
+def test_a_changed_password_gives_no_new_eight_hours(
+    auth: Auth, clock: FakeClock
+) -> None:
+    """The hours are counted from the login (SES-02)."""
+    auth.login()
+    for _ in range(8 * HOUR // 900):
+        clock.advance(900)
+        assert is_in(auth)
+    changed = auth.post(
+        "/password",
+        current_password="correct horse battery 5",
+        new_password="another horse battery 6",
+        new_password_again="another horse battery 6",
+    )
+    assert changed.location == "/cards"
+    assert is_in(auth)
+    clock.advance(1)
+    assert not is_in(auth)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app.auth import totp
 from tests.app.conftest import Auth
+
+from .authenticator import enrol_app
 
 OPEN = {"static", "security.health", "auth.login"}
 STEPS = ("stranger", "password given", "code sent", "logged in")
@@ -22,6 +25,20 @@ MATRIX: dict[str, tuple[str | None, ...]] = {
     "/password": ("/login", "/login/email", "/login/code", None),
     "/cards": ("/login", "/login/email", "/login/code", None),
     "/cards.csv": ("/login", "/login/email", "/login/code", None),
+    "/factors": ("/login", "/login/email", "/login/code", None),
+    "/factors/proof": ("/login", "/login/email", "/login/code", None),
+    "/factors/totp": ("/login", "/login/email", "/login/code", "/factors"),
+}
+
+# The same for an operator whose app takes the mailed code's place.
+WITH_APP: dict[str, tuple[str | None, ...]] = {
+    "/": ("/login", "/login/code", "/cards"),
+    "/login": (None, None, "/cards"),
+    "/login/email": ("/login", "/login/code", "/cards"),
+    "/login/code": ("/login", None, "/cards"),
+    "/password": ("/login", "/login/code", None),
+    "/cards": ("/login", "/login/code", None),
+    "/factors": ("/login", "/login/code", None),
 }
 
 
@@ -43,6 +60,23 @@ def test_every_address_at_every_step(auth: Auth, step: str) -> None:
         answer = auth.get(path)
         assert answer.location == places[STEPS.index(step)], path
         assert answer.status_code == (303 if answer.location else 200), path
+
+
+def test_every_address_at_every_step_with_an_app(auth: Auth, clock: Any) -> None:
+    """The address page is no step of his; the code page comes at once."""
+    auth.login()
+    seed = enrol_app(auth)
+    auth.logout()
+    clock.advance(60)
+    for step in range(3):
+        if step == 1:
+            auth.password()
+        if step == 2:
+            auth.code(totp.code_at(seed, clock() // 30))
+        for path, places in WITH_APP.items():
+            answer = auth.get(path)
+            assert answer.location == places[step], (path, step)
+            assert answer.status_code == (303 if answer.location else 200), path
 
 
 @pytest.mark.parametrize("step", STEPS[:3])

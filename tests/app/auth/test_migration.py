@@ -1,0 +1,94 @@
+"""Revision 0004 of the site's database, with data in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.orm import Session
+
+from app.auth.models import Login, Operator, Passkey, Totp
+from app.migrations import HISTORY
+from tests.conftest import NOON
+from vault import connect
+
+OPERATOR = """
+    INSERT INTO operator (id, login_id, name, password_hash, password_epoch,
+        must_change, first_password_until, failures, locked_until, locks,
+        first_lock_at, disabled_at, used_at, created_at)
+    VALUES (:id, :login_id, 'N', 'hash', 1, false, 0, 2, 0, :locks, :first, 0, 7, 7)
+"""
+LOGIN = """
+    INSERT INTO login (id, operator_id, password_epoch, step, address, sends,
+        origin, created_at, seen_at)
+    VALUES ('x', 1, 1, 'in', 't@example.jp', 1, '192.0.2.1', 7, 7)
+"""
+BEFORE = "0002"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    """A database of before with three operators, an address and a login."""
+    made = connect(f"sqlite:///{tmp_path / 'site.db'}")
+    HISTORY.upgrade(made, BEFORE)
+    with made.begin() as db:
+        for number, locks, first in ((1, 0, 0), (2, 1, NOON), (3, 2, NOON)):
+            row = {"id": number, "login_id": f"op{number}"}
+            db.execute(text(OPERATOR), {**row, "locks": locks, "first": first})
+        db.execute(text("INSERT INTO operator_address VALUES (1, 1, 't@example.jp')"))
+        db.execute(text(LOGIN))
+    return made
+
+
+def test_what_was_there_stays(engine: Engine) -> None:
+    """Operators, their addresses and logins; locks are counted on from where they
+    stood, and nobody has a factor or shares an ID."""
+    HISTORY.upgrade(engine, "0004")
+    with Session(engine) as site:
+        operators = site.scalars(select(Operator).order_by(Operator.id)).all()
+        locks = [(one.first_lock_at, one.second_lock_at) for one in operators]
+        assert locks == [(0, 0), (0, NOON), (NOON, NOON)]
+        first = operators[0]
+        assert [address.address for address in first.addresses] == ["t@example.jp"]
+        assert (first.failures, first.shared_until, first.last_login_at) == (2, 0, 0)
+        assert (first.totp, first.passkeys) == (None, [])
+        login = site.scalars(select(Login)).one()
+        assert (login.challenge, login.offer, login.proved_at) == ("", None, 0)
+    engine.dispose()
+
+
+def test_factors_are_kept_and_go_again(engine: Engine) -> None:
+    """Down again the tables and columns are gone, the operators are not, and a
+    shared ID, which nothing would end any more, is disabled."""
+    HISTORY.upgrade(engine, "0004")
+    with Session(engine) as site:
+        one, two, three = site.scalars(select(Operator).order_by(Operator.id))
+        one.totp = Totp(sealed=b"sealed", last_step=1, created_at=NOON)
+        one.passkeys.append(
+            Passkey(credential_id="A", public_key=b"k", sign_count=1, created_at=NOON)
+        )
+        two.shared_until, two.shared_reason = NOON + 60, "counter"
+        three.first_lock_at = NOON - 60
+        site.commit()
+        site.expire_all()
+        kept = site.get_one(Operator, 1)
+        assert kept.totp is not None
+        assert [passkey.credential_id for passkey in kept.passkeys] == ["A"]
+
+    HISTORY.downgrade(engine, BEFORE)
+    tables = inspect(engine).get_table_names()
+    assert not {"totp", "passkey"} & set(tables)
+    columns = {column["name"] for column in inspect(engine).get_columns("operator")}
+    assert "locks" in columns
+    assert not {"second_lock_at", "shared_until", "failures_since"} & columns
+    with engine.connect() as db:
+        query = "SELECT locks, first_lock_at, disabled_at FROM operator ORDER BY id"
+        rows = [tuple(row) for row in db.execute(text(query))]
+    assert rows == [(0, 0, 0), (1, NOON, NOON + 60), (2, NOON - 60, 0)]
+
+    HISTORY.upgrade(engine, "0004")
+    with Session(engine) as site:
+        assert site.scalars(select(Totp)).all() == []
+        assert len(site.scalars(select(Operator)).all()) == 3
+    engine.dispose()

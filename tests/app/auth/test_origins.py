@@ -1,0 +1,102 @@
+"""Addresses of origin that fail too often (AUT-06)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.auth import origins
+from tests.app.conftest import LOGIN_ID, PASSWORD, Auth
+from tests.conftest import FakeClock
+
+WRONG = "wrong password 123"
+
+
+@pytest.mark.parametrize(
+    ("origin", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2:ffff::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_what_an_origin_is_counted_under(origin: str, counted: str) -> None:
+    """An IPv4 address by itself, however it is written; IPv6 by its /64."""
+    assert origins.counted(origin) == counted
+
+
+def knock(app: Flask, origin: str, password: str = WRONG, **headers: str) -> int:
+    """Give a password from ``origin``; returns the status."""
+    browser = app.test_client()
+    at = {"REMOTE_ADDR": origin}
+    page = browser.get("/login", environ_overrides=at, headers=headers).text
+    token = page.partition('name="csrf_token"')[2].partition('value="')[2]
+    fields = {"csrf_token": token.partition('"')[0]}
+    fields |= {"login_id": LOGIN_ID if password == PASSWORD else "nobody"}
+    answer = browser.post(
+        "/login",
+        data={**fields, "password": password},
+        environ_overrides=at,
+        headers=headers,
+    )
+    return answer.status_code
+
+
+def test_a_new_ipv6_address_a_try_is_one_origin(auth: Auth, app: Flask) -> None:
+    """Twenty of a /64 hold the whole of it off, and not the one beside it."""
+    for number in range(20):
+        assert knock(app, f"2001:db8:1:2::{number:x}") == 422
+    assert knock(app, "2001:db8:1:2:ffff::1", PASSWORD) == 429
+    assert knock(app, "2001:db8:1:3::1", PASSWORD) == 303
+    assert auth.password().status_code == 303
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_trusted_proxy_names_the_origin(make_app: Any) -> None:
+    """With PROXY_HOPS=1 its own, last entry of X-Forwarded-For counts, and what a
+    client wrote before it does not."""
+    app = make_app(PROXY_HOPS="1")
+    for number in range(20):
+        forged = {"X-Forwarded-For": f"203.0.113.{number}, 198.51.100.7"}
+        assert knock(app, "127.0.0.1", **forged) == 422
+    real = {"X-Forwarded-For": "203.0.113.77, 198.51.100.7"}
+    assert knock(app, "127.0.0.1", PASSWORD, **real) == 429
+    other = {"X-Forwarded-For": "198.51.100.8"}
+    assert knock(app, "127.0.0.1", PASSWORD, **other) == 303
+
+
+@pytest.mark.usefixtures("app")
+def test_the_limit_is_a_setting(make_app: Any) -> None:
+    """LOGIN_FAILURES_PER_ORIGIN."""
+    app = make_app(LOGIN_FAILURES_PER_ORIGIN="2")
+    assert [knock(app, "192.0.2.1") for _ in range(3)] == [422, 422, 429]
+
+
+def test_of_guesses_at_once_none_is_answered_past_the_limit(
+    auth: Auth, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty failed elsewhere while this one's hash was made: 429, even for the
+    right password."""
+    hasher = app.extensions["hasher"]
+    agrees = hasher.agrees
+    clock: FakeClock = app.extensions["clock"]
+
+    def slow(stored: str, typed: str) -> bool:
+        right = bool(agrees(stored, typed))
+        with app.extensions["site_engine"].begin() as db:
+            for number in range(20):
+                db.exec_driver_sql(
+                    "INSERT INTO origin_failure VALUES (?, '127.0.0.1', ?)",
+                    (number + 1, clock()),
+                )
+        return right
+
+    monkeypatch.setattr(hasher, "agrees", slow)
+    assert auth.password().status_code == 429
