@@ -92,7 +92,7 @@ def totp_picture() -> ResponseReturnValue:
     if seed is None:
         abort(404)
     picture = io.BytesIO()
-    code = segno.make(_address(seed), error="m", micro=False)
+    code = segno.make(_address(seed), error="l", micro=False)
     code.save(picture, kind="svg", scale=4, border=4, xmldecl=False, light="#fff")
     return Response(picture.getvalue(), mimetype="image/svg+xml")
 

@@ -68,7 +68,8 @@ def enrol_totp(
     site: Session, login: Login, seal: SiteSeal, typed: str, trace: Trace
 ) -> bool:
     """Take the offered seed in place of any before; False for a wrong code."""
-    seed, sealed, operator = offered_seed(login, seal), login.offer, login.operator
+    operator, sealed = login.operator, login.offer
+    seed = offered_seed(login, seal)
     step = totp.matching_step(seed, typed, trace.now) if seed else None
     if step is None or sealed is None:
         return False

@@ -48,13 +48,9 @@ def spelled(seed: bytes) -> str:
 
 
 def address(seed: bytes, site_name: str, login_id: str) -> str:
-    """The otpauth:// address an app reads from a QR code."""
-    fields = {
-        "secret": base64.b32encode(seed).decode(),
-        "issuer": site_name,
-        "algorithm": "SHA1",
-        "digits": DIGITS,
-        "period": STEP_SECONDS,
-    }
-    label = quote(f"{site_name}:{login_id}", safe=":")
+    """The otpauth:// address an app reads from a QR code; as short as may be, so
+    that its squares are large.  Our algorithm, digits and period are what every
+    app takes when none are named."""
+    fields = {"secret": base64.b32encode(seed).decode(), "issuer": site_name}
+    label = quote(login_id, safe="")
     return f"otpauth://totp/{label}?{urlencode(fields, quote_via=quote)}"

@@ -183,6 +183,7 @@ function askPasskey(form) {
     event.preventDefault();
     button.disabled = true;
     hint.textContent = "";
+    hint.className = "hint";
     try {
       const publicKey = PublicKeyCredential[read](JSON.parse(form.dataset.options));
       const answer = await navigator.credentials[verb]({ publicKey });
@@ -190,6 +191,7 @@ function askPasskey(form) {
       form.submit();
     } catch {
       hint.textContent = "パスキーを確認できませんでした。もう一度お試しください。";
+      hint.className = "errors";
     }
     button.disabled = false;
   });

@@ -1,0 +1,197 @@
+"""The manual's walk with an authenticator app, and with a passkey."""
+
+from __future__ import annotations
+
+import time
+from base64 import b32decode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from aiosmtpd.controller import Controller
+from playwright.sync_api import expect
+
+from app.auth import totp
+from tests.site import PASSWORD, Place, free_port
+
+from .conftest import Desk, Mails, Site
+from .test_manual import _delete, _edit, _register
+
+PASSKEY = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+@dataclass
+class NamedPlace(Place):
+    """A place under a host name: a passkey belongs to one."""
+
+    @property
+    def url(self) -> str:
+        """Where the site answers."""
+        return f"http://localhost:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site on http://localhost."""
+    mails = Mails()
+    controller = Controller(mails, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    place = NamedPlace(tmp_path_factory.mktemp("site"), mail_port=controller.port)
+    with place.make().serving():
+        yield Site(place, mails)
+    controller.stop()
+
+
+def give_password(desk: Desk, login_id: str) -> None:
+    """The login's first page."""
+    desk.open("/login")
+    desk.fill(login_id=login_id, password=PASSWORD)
+    desk.press("ログイン")
+
+
+def code_now(seed: bytes, steps: int = 0) -> str:
+    """What the app shows, so many steps from now."""
+    return totp.code_at(seed, int(time.time()) // 30 + steps)
+
+
+def walk_the_manual(desk: Desk) -> None:
+    """Register, edit, delete, log out: as the manual says."""
+    desk.dialogs.clear()
+    _register(desk)
+    _edit(desk)
+    _delete(desk)
+    desk.press("ログアウト")
+    assert "ログアウトしました。" in desk.text()
+    assert desk.wrong == []
+
+
+def enrol_app(desk: Desk) -> bytes:
+    """ログイン方法の設定, from the list's header to the confirmed code."""
+    desk.press("ログイン方法の設定")
+    desk.look("factors")
+    desk.press("認証アプリを設定")
+    picture = desk.page.locator("img.qr")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
+    desk.look("app")
+    seed = b32decode(desk.page.locator(".secret").inner_text().replace(" ", ""))
+    desk.fill(code="000000")
+    desk.press("設定")
+    assert "認証コードが正しくありません。" in desk.text()
+    desk.look("app-error")
+    # The step before this one: what is shown now stays good for the login.
+    desk.fill(code=code_now(seed, -1))
+    desk.press("設定")
+    assert "認証アプリを設定しました。" in desk.text()
+    desk.look("factors-with-app")
+    desk.press("戻る")
+    return seed
+
+
+@pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with-script", "without-script"]
+)
+def test_the_manual_works_with_an_app(
+    new_desk: Callable[..., Desk], scripts: bool
+) -> None:
+    """The second page is left out, the third takes the app's code; the rest is as
+    printed."""
+    desk = new_desk(scripts=scripts)
+    login_id = desk.login()
+    seed = enrol_app(desk)
+    desk.press("ログアウト")
+    give_password(desk, login_id)
+    assert (
+        "認証アプリに表示されている6桁の認証コードを入力してください。" in desk.text()
+    )
+    desk.look("code")
+    desk.fill(code="000000")
+    desk.press("ログイン")
+    assert "認証コードが正しくありません。（残り4回）" in desk.text()
+    desk.look("code-error")
+    desk.fill(code=code_now(seed))
+    desk.press("ログイン")
+    assert "前回ログイン" in desk.text()
+    walk_the_manual(desk)
+
+
+def plug_in(desk: Desk) -> Callable[[bool], None]:
+    """Give the browser a passkey holder that says yes by itself; what is returned
+    tells it whether it knows its user's finger from now on."""
+    session = desk.page.context.new_cdp_session(desk.page)
+    session.send("WebAuthn.enable")
+    holder = session.send("WebAuthn.addVirtualAuthenticator", {"options": PASSKEY})
+
+    def verify(known: bool) -> None:
+        session.send("WebAuthn.setUserVerified", {**holder, "isUserVerified": known})
+
+    return verify
+
+
+def test_the_manual_works_with_a_passkey(new_desk: Callable[..., Desk]) -> None:
+    """One button on the third page; the rest is as printed."""
+    desk = new_desk()
+    plug_in(desk)
+    login_id = desk.login()
+    desk.press("ログイン方法の設定")
+    desk.press("パスキーを追加")
+    expect(desk.page.get_by_text("パスキーを追加しました。")).to_be_visible()
+    desk.look("factors-with-passkey")
+    desk.press("戻る")
+    desk.press("ログアウト")
+    give_password(desk, login_id)
+    assert "登録したパスキーでログインしてください。" in desk.text()
+    desk.look("code")
+    desk.press("パスキーでログイン")
+    desk.page.wait_for_url("**/cards")
+    walk_the_manual(desk)
+
+
+def test_both_stand_side_by_side(new_desk: Callable[..., Desk]) -> None:
+    """The app's box first, the passkey's button below; a refused passkey says so
+    and leaves the box."""
+    desk = new_desk()
+    verify = plug_in(desk)
+    login_id = desk.login()
+    seed = enrol_app(desk)
+    desk.press("ログイン方法の設定")
+    desk.press("パスキーを追加")
+    expect(desk.page.get_by_text("パスキーを追加しました。")).to_be_visible()
+    desk.look("factors-with-both")
+    desk.press("ログアウト")
+    give_password(desk, login_id)
+    desk.look("code")
+    verify(False)
+    desk.page.get_by_role("button", name="パスキーでログイン").click()
+    said = desk.page.get_by_text("パスキーを確認できませんでした。")
+    expect(said).to_be_visible()
+    desk.look("passkey-refused")
+    desk.fill(code=code_now(seed))
+    desk.press("ログイン")
+    assert "クレジットカード情報の一覧" in desk.text()
+    assert desk.wrong == []
+
+
+def test_without_scripts_a_passkey_says_what_it_needs(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """Nothing to press that does nothing; a phone's width has room for it."""
+    desk = new_desk(scripts=False, width=390)
+    desk.login()
+    desk.press("ログイン方法の設定")
+    assert "ブラウザーのJavaScriptを有効にしてください。" in desk.text()
+    button = desk.page.get_by_role("button", name="パスキーを追加")
+    assert button.count() == 0
+    desk.look("factors-phone")
+    desk.press("認証アプリを設定")
+    desk.look("app-phone")
+    desk.press("戻る")
+    desk.press("戻る")
+    desk.look("list-phone")
+    assert desk.wrong == []
