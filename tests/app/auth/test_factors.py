@@ -77,6 +77,18 @@ def test_who_has_none_must_enrol_before_anything_else(
     assert 'href="/cards"' not in page
 
 
+@pytest.mark.parametrize("factor", SETTINGS)
+def test_who_has_enrolled_goes_on(auth: Auth, make_app: Any, factor: str) -> None:
+    """In the same login, which was begun with a mailed code."""
+    desk = requiring(auth, make_app, factor)
+    desk.login()
+    if factor == "passkey":
+        enrol_passkey(desk, Authenticator())
+    else:
+        enrol_app(desk)
+    assert desk.get("/cards").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("factor", "has", "enough"),
     [

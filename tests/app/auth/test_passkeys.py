@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from app.auth import logins
+from app.auth import logins, passkeys
 from app.auth.models import Login
 from tests.app.conftest import LOGIN_ID, Auth
 from tests.conftest import FakeClock
@@ -268,6 +268,35 @@ def test_a_passkey_that_does_not_count_may_stay_at_nought(
         auth.password()
         assert give_passkey(auth, passkey).location == "/cards"
     assert operator_of(app).passkeys[0].sign_count == 0
+
+
+def test_the_count_is_kept(auth: Auth, app: Flask, passkey: Authenticator) -> None:
+    """A copy made before the last login is behind from then on."""
+    auth.password()
+    assert give_passkey(auth, passkey).location == "/cards"
+    assert operator_of(app).passkeys[0].sign_count == passkey.count == 2
+    auth.logout()
+    auth.password()
+    passkey.step = 0
+    assert WRONG in give_passkey(auth, passkey).text
+
+
+def test_the_count_is_changed_by_one_request(
+    auth: Auth, app: Flask, passkey: Authenticator
+) -> None:
+    """By a conditional UPDATE: who read it before another used the passkey is
+    refused."""
+    auth.password()
+    answer = passkey.sign(options_on(auth.get("/login/code")))
+    party = passkeys.Party("localhost", "http://localhost", "site")
+    with Session(app.extensions["site_engine"]) as site:
+        login = site.scalars(select(Login)).one()
+        given = site, login.operator, party, login.challenge, answer, 0
+        assert [key.sign_count for key in login.operator.passkeys] == [1]
+        site.execute(text("UPDATE passkey SET sign_count = 50"))
+        assert not passkeys.use(*given)
+        site.execute(text("UPDATE passkey SET sign_count = 1"))
+        assert passkeys.use(*given)
 
 
 def test_five_wrong_answers_lock(auth: Auth, passkey: Authenticator) -> None:

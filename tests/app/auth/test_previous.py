@@ -62,14 +62,14 @@ def test_it_counts_the_failures_since(
 
 
 def test_tries_at_a_locked_id_count(auth: Auth, app: Flask, clock: FakeClock) -> None:
-    """Twelve at a locked door are twelve; the lock still ends after half an hour."""
+    """Seventeen failures are one lock, which still ends after half an hour."""
     auth.login()
     auth.logout()
-    for _ in range(12):
+    for _ in range(17):
         auth.password(password="wrong password 123")
     clock.advance(1800)
     auth.login()
-    assert "その後のログイン失敗：12回" in line(auth)
+    assert "その後のログイン失敗：17回" in line(auth)
     assert scalar(app, "SELECT failures FROM operator") == 0
 
 

@@ -76,6 +76,8 @@ def test_before_the_code_nobody_is_named(desk: Auth, app: Flask) -> None:
     desk.password("counter")
     desk.address(HANAKO)
     desk.code("22222222")
+    desk.post("/logout", page="/login/code")
+    assert ("login.logged_out", "success", "counter") in trail(app)
     assert entries(app, HANAKO) == []
     assert ("login.code", "failure", "counter") in trail(app)
 

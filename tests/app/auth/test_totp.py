@@ -135,6 +135,18 @@ def test_nobody_with_an_app_gets_a_mailed_code(
     assert auth.mailbox.is_empty()
 
 
+def test_nobody_with_an_app_gets_one_sent_again(auth: Auth, seed: bytes) -> None:
+    """Not even at the step of who was sent one."""
+    assert seed
+    auth.mailbox.__init__()  # type: ignore[misc]
+    auth.password()
+    change(auth.app, "UPDATE login SET step = 'code'")
+    answer = auth.post("/login/code/resend", page="/login/code")
+    assert answer.location == "/login/code"
+    assert scalar(auth.app, "SELECT count(*) FROM code") == 1
+    assert auth.mailbox.is_empty()
+
+
 def test_a_code_mailed_before_does_not_help(
     auth: Auth, app: Flask, clock: FakeClock
 ) -> None:
