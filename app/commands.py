@@ -126,10 +126,11 @@ def add(
 
 @operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
-    """Show every operator: login ID, name, state, addresses."""
+    """Show every operator: login ID, name, state with the factors he has, addresses."""
     for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
         bound = " ".join(address.address for address in operator.addresses)
-        click.echo(f"{operator.login_id}\t{operator.name}\t{_state(operator)}\t{bound}")
+        has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
+        click.echo(f"{operator.login_id}\t{operator.name}\t{has}\t{bound}")
 
 
 @operators.command(epilog=example("operators disable taro"))
@@ -223,7 +224,7 @@ def add_email(login_id: str, address: str) -> None:
 @click.argument("login_id")
 @click.argument("address")
 def remove_email(login_id: str, address: str) -> None:
-    """Unbind an address from an operator."""
+    """Unbind an address from an operator; logins by codes to it end."""
     operator = _operator(login_id)
     kept = [a for a in operator.addresses if a.address.casefold() != address.casefold()]
     if len(kept) == len(operator.addresses):
@@ -232,6 +233,7 @@ def remove_email(login_id: str, address: str) -> None:
             "see flask --app wsgi operators list",
         )
     operator.addresses[:] = kept
+    logins.end_confirmed_by(work().site, operator.id, address)
     _done("operator.address_removed", login_id)
     click.echo(f"unbound {address} from {login_id}")
 

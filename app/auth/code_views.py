@@ -71,7 +71,9 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
         return _end_locked()
     ttl = pages.settings().code_ttl
     digest = codes.digest(pages.code_key(), at, form.code.data or "")
-    if codes.use(site, at, digest, trace.now, ttl):
+    # An address unbound since it was mailed to confirms nobody.
+    bound = service.bound_address(at) is not None
+    if bound and codes.use(site, at, digest, trace.now, ttl):
         return _let_in("login.code")
     left = codes.count_try(site, at, trace.now, ttl)
     if left is None:

@@ -147,6 +147,13 @@ def end_others(site: Session, login: Login) -> list[str]:
     return ended
 
 
+def end_confirmed_by(site: Session, operator_id: int, address: str) -> None:
+    """End the operator's logins, begun or done, by codes to ``address``."""
+    by_it = func.lower(Login.address) == address.lower()
+    gone = delete(Login).where(Login.operator_id == operator_id, by_it)
+    site.execute(gone.execution_options(synchronize_session=False))
+
+
 def end_all(site: Session, operator_id: int | None = None) -> int:
     """End every login, or an operator's; returns how many there were."""
     query = delete(Login).execution_options(synchronize_session=False)

@@ -339,6 +339,8 @@ def test_an_administrator_leads_back_to_the_mail(
     enrol_app(auth)
     enrol_passkey(auth, Authenticator())
     runner = app.test_cli_runner()
+    listed = runner.invoke(args=["operators", "list"]).stdout
+    assert "\tactive, passkey, totp\t" in listed
     done = runner.invoke(args=["operators", "reset-factors", LOGIN_ID])
     assert (done.exit_code, done.stdout) == (0, f"reset the factors of {LOGIN_ID}\n")
     assert auth.get("/cards").location == "/login"

@@ -11,7 +11,7 @@ from flask import Flask
 from tests.app.conftest import ADDRESS, LOGIN_ID, PASSWORD, Auth
 from tests.conftest import NOON, FakeClock
 
-from .records import scalar, trail
+from .records import change, scalar, trail
 
 HANAKO, JIRO = "hanako@example.co.jp", "jiro@example.co.jp"
 DAY = 24 * 3600
@@ -201,6 +201,29 @@ def test_a_shared_id_enrols_nothing(desk: Auth, make_app: Any) -> None:
     assert cookie is not None
     strict.set_cookie("session", cookie.value)
     assert strict.get("/cards").location == "/factors"
+
+
+def test_an_address_taken_away_ends_its_persons_login(
+    desk: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """Who is in by it is out, who was mailed a code can't use it; others stay."""
+    log_in(desk, HANAKO)
+    clock.advance(60)
+    other = Auth(app, app.test_client(), desk.mailbox)
+    log_in(other, JIRO)
+    words = ["operators", "remove-email", "counter", HANAKO.upper()]
+    assert app.test_cli_runner().invoke(args=words).exit_code == 0
+    assert desk.get("/cards").location == "/login"
+    assert other.get("/cards").status_code == 200
+
+
+def test_an_address_unbound_meanwhile_confirms_nobody(desk: Auth, app: Flask) -> None:
+    """The right code to it is a wrong one."""
+    desk.password("counter")
+    desk.address(HANAKO)
+    code = desk.mailbox.code()
+    change(app, "DELETE FROM operator_address WHERE address = :a", a=HANAKO)
+    assert "残り4回" in desk.code(code).text
 
 
 def test_a_new_address_is_a_new_person(desk: Auth, app: Flask) -> None:
