@@ -24,7 +24,7 @@ LOGIN = """
         origin, created_at, seen_at)
     VALUES ('x', 1, 1, 'in', 't@example.jp', 1, '192.0.2.1', 7, 7)
 """
-BEFORE = "0002"
+BEFORE = "0003"
 
 
 @pytest.fixture
