@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
+
+# A core file of any of these processes would hold what an operator just typed.
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 worker_class = "gthread"
 workers = 2

@@ -98,3 +98,12 @@ def test_a_restarted_site_holds_nothing_that_opens_an_older_card(
         assert "昨日の客" in desk.get("/cards")
         desk.post("/cards", "/cards", customer_name="今日の客", **CARD)
         assert opened_by(everything(place, site.pid), place) == {"今日の客"}
+
+
+def test_no_process_of_the_site_leaves_a_core(tmp_path: Path) -> None:
+    """A core file would hold what an operator just typed (PAN-05)."""
+    place = Place(tmp_path).make()
+    with place.serving("--workers", "1") as site:
+        for process in processes(site.pid):
+            limits = Path(f"/proc/{process}/limits").read_text()
+            assert re.search(r"^Max core file size +0 +0 ", limits, re.M)

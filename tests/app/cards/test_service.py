@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.cards import service
 from app.cards.tickets import Tickets
-from tests.conftest import NOON
+from tests.conftest import NOON, VaultPlace
 from vault import Actor
+from vault.schema import CARD
 
-from .desk import Desk
+from .desk import A_CARD, Desk, boxes
 
 BY = Actor("taro", "192.0.2.1")
 
@@ -91,3 +93,19 @@ def test_a_ticket_answers_its_own_login_alone(desk: Desk) -> None:
         mine.claim(site, ticket, "x", NOON)
 
         assert other.answered(site, ticket) is None
+
+
+@pytest.mark.parametrize("act", ["delete", "replace"])
+def test_deleted_ciphertext_is_gone_from_the_files(
+    desk: Desk, place: VaultPlace, act: str
+) -> None:
+    """Of the database and of its log, once the answer is there (PAN-04)."""
+    public_id = desk.register(**A_CARD)
+    with place.engine.connect() as db:
+        envelope = db.execute(select(CARD.c.envelope)).scalar_one()
+    assert any(envelope in path.read_bytes() for path in place.folder.glob("vault.db*"))
+    if act == "delete":
+        desk.delete(public_id)
+    else:
+        desk.change(public_id, **boxes("5555", "5555", "5555", "4444"))
+    assert not [p for p in place.folder.glob("vault.db*") if envelope in p.read_bytes()]
