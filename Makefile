@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PORT
 
-.PHONY: install serve test bench lint lock
+.PHONY: install serve test attack bench lint lock
 
 install: $(VENV)/runtime.stamp
 
@@ -16,6 +16,15 @@ serve: install
 test: $(VENV)/test.stamp
 	@sh tests/system-packages
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov --cov-report=term)
+
+# The attack suite at length, against a site of its own; or, before it is opened,
+# against yours: make attack URL=https://cards.example.jp OWN_HOST=1
+attack: export ATTACK_URL = $(URL)
+attack: export ATTACK_EXAMPLES = 3500
+attack: export ATTACK_TRIES = 200
+attack: export OWN_HOST
+attack: $(VENV)/test.stamp
+	@$(BIN)/python -m pytest tests/attack
 
 # Ratios side by side in one run; CARDS=20000 ROUNDS=2 make it short.
 bench: $(VENV)/test.stamp

@@ -58,12 +58,19 @@ def init_app(app: Flask) -> None:
     os.umask(0o077)
     # A core file would hold what an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    app.before_request(_refuse_nameless)
     app.before_request(_refuse_options)
     app.before_request(_refuse_plain_http)
     app.before_request(_refuse_cross_site)
     app.after_request(_finish)
     app.context_processor(_for_templates)
     app.add_url_rule("/healthz", "security.health", _health)
+
+
+def _refuse_nameless() -> None:
+    """A request without a Host would be taken for one to the bound address."""
+    if "HTTP_HOST" not in request.environ:
+        abort(400)
 
 
 def _refuse_options() -> None:

@@ -23,7 +23,7 @@ RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 SETTING = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bCOPYRIGHT\b")
 # In capitals, but an argument and not a setting.
-ARGUMENTS = {"LOGIN_ID"}
+ARGUMENTS = {"LOGIN_ID", "OWN_HOST"}
 
 
 def settings_in_code() -> set[str]:

@@ -1,0 +1,84 @@
+"""Time tells nothing: who exists, who is locked, which address is bound.
+
+Medians of many tries, which a busy machine blurs: ``make attack`` runs it, the
+suite runs a few tries and allows more.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from statistics import median
+
+from tests.site import PASSWORD, Place
+
+from .conftest import Target
+from .visitor import Visitor
+
+TRIES = int(os.environ.get("ATTACK_TRIES", "12"))
+APART = 0.10 if TRIES >= 100 else 0.60
+
+
+def near(*measured: list[float]) -> bool:
+    """Say whether the medians lie close together."""
+    medians = [median(seconds) for seconds in measured]
+    return max(medians) - min(medians) <= APART * max(medians)
+
+
+def test_unknown_wrong_and_locked_take_as_long(own: Target) -> None:
+    """One hash each, whatever the ID is."""
+    known, locked = own.new_operator(), own.new_operator()
+    visitor = own.stranger()
+    for _ in range(5):
+        visitor.post("/login", {"login_id": locked, "password": "wrong password 1"})
+    spent: dict[str, list[float]] = {known: [], locked: [], "nobody": []}
+    for number in range(TRIES):
+        for login_id, seconds in spent.items():
+            if login_id == known and number % 4 == 3:
+                # Four wrong ones and a right one, so that it never locks.
+                visitor.post("/login", {"login_id": known, "password": PASSWORD})
+                visitor = own.stranger()
+            fields = {"login_id": login_id, "password": f"wrong password {number}"}
+            seconds.append(visitor.post("/login", fields).seconds)
+    assert near(*spent.values()), {k: median(v) for k, v in spent.items()}
+
+
+def slow_mail_server(seconds: float) -> tuple[socket.socket, int]:
+    """An SMTP server that greets only after a while."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            timer = threading.Timer(seconds, line.close)
+            timer.daemon = True
+            timer.start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener, listener.getsockname()[1]
+
+
+def test_a_bound_address_takes_as_long_as_an_unbound_one(
+    tmp_path: Path,
+) -> None:
+    """With a mail server that takes three seconds for a greeting."""
+    listener, port = slow_mail_server(3)
+    place = Place(tmp_path, mail_port=port).make()
+    spent: dict[bool, list[float]] = {True: [], False: []}
+    with place.serving("--workers", "1"):
+        for number in range(max(TRIES // 10, 3)):
+            login_id = f"operator{number}"
+            address = place.add_operator(login_id)
+            for bound, seconds in spent.items():
+                visitor = Visitor(place.url)
+                given = {"login_id": login_id, "password": PASSWORD}
+                visitor.post("/login", given)
+                typed = address if bound else "somebody@example.co.jp"
+                seconds.append(visitor.post("/login/email", {"email": typed}).seconds)
+    listener.close()
+    assert near(*spent.values()), {k: median(v) for k, v in spent.items()}
