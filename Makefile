@@ -22,7 +22,6 @@ test: $(VENV)/test.stamp
 attack: export ATTACK_URL = $(URL)
 attack: export ATTACK_EXAMPLES = 3500
 attack: export ATTACK_TRIES = 200
-attack: export OWN_HOST
 attack: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/attack
 
