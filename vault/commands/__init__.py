@@ -22,6 +22,7 @@ from . import (
     backup,
     doctor,
     init,
+    pan_scan,
     quarantine,
     report,
     restore,
@@ -61,6 +62,7 @@ for command in (
     backup.backup,
     restore.restore,
     doctor.doctor,
+    pan_scan.pan_scan,
 ):
     cardvault.add_command(command)
 

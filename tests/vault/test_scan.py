@@ -1,0 +1,92 @@
+"""pan-scan finds a number however a file holds it, and shows none."""
+
+from __future__ import annotations
+
+import gzip
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from vault.scan import CHUNK, scan
+
+NUMBER = "4810000000020000"
+MASK = "48**-****-****-0000"
+
+
+def found(path: Path) -> list[tuple[int, str]]:
+    """Offsets and masks."""
+    return [(hit.offset, hit.masked) for hit in scan(path)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"card {NUMBER} of".encode(),
+        b"4810 0000 0002 0000",
+        b"4810-0000-0002-0000",
+        "４８１０ ００００ ０００２ ００００".encode(),
+        f"card {NUMBER}".encode("utf-16-le"),
+        f"card {NUMBER}".encode("utf-16-be"),
+        "４８１０００００".encode("utf-16-le") + "０００２００００".encode("utf-16-le"),
+        b"2026-11-23 4810000000020000",
+        b"\x00\x01" + NUMBER.encode() + b"\xff",
+    ],
+    ids=["text", "blanks", "hyphens", "wide", "le", "be", "wide-le", "date", "binary"],
+)
+def test_every_way_of_writing_is_found(tmp_path: Path, content: bytes) -> None:
+    """Once, with its mask."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert [masked for _, masked in found(path)] == [MASK]
+
+
+def test_places_are_told_in_bytes(tmp_path: Path) -> None:
+    """Across the border of two chunks too, and never twice."""
+    path = tmp_path / "large"
+    for offset in (0, 17, CHUNK - 300, CHUNK - 256, CHUNK - 8, CHUNK, 2 * CHUNK - 1):
+        path.write_bytes(b"x" * offset + NUMBER.encode() + b"x" * 1000)
+        assert found(path) == [(offset, MASK)], offset
+
+
+def test_gzip_and_sqlite_are_looked_into(tmp_path: Path) -> None:
+    """What a file holds, not only its bytes; a broken one is no error."""
+    with gzip.open(tmp_path / "a.gz", "wb") as packed:
+        packed.write(b"x" * 50_000 + NUMBER.encode())
+    with closing(sqlite3.connect(tmp_path / "b.db")) as db:
+        db.execute("CREATE TABLE t (n TEXT)")
+        db.execute("INSERT INTO t VALUES (?)", (NUMBER,))
+        db.commit()
+    (tmp_path / "c.gz").write_bytes(b"\x1f\x8b not gzip")
+    hits = list(scan(tmp_path))
+    assert [(hit.path.name, hit.packed) for hit in hits] == [
+        ("a.gz", True),
+        ("b.db", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"4810000000020001",
+        b"9999999999999995",
+        b"090-0000-0000 03-1234-5678",
+        b"2026-11-23T12:00:00.000000Z",
+        b"48**-****-****-0000",
+        b"",
+    ],
+    ids=["check digit", "brand", "phones", "time", "mask", "empty"],
+)
+def test_what_is_no_card_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    """No alarm for phones, times or masks."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert found(path) == []
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    """Nor does one to its own folder go on for ever."""
+    (tmp_path / "self").symlink_to(tmp_path)
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert found(tmp_path) == []
