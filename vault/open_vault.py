@@ -14,11 +14,12 @@ from .clock import Clock
 from .errors import InputError, IntegrityFault, VaultError, WrongRootKey
 from .keys import RootKey, WebKey
 from .ledger import Ledger
+from .opening import Opener, opener
 from .rows import canonical
 from .schema import CARD, DATA_KEY
 from .sealing import Cipher
 from .token import Token
-from .vault import PLAINTEXT_BYTES, Vault, envelope_aad, wrap_info
+from .vault import Vault, wrap_info
 
 PAGE = 1000
 
@@ -89,22 +90,21 @@ class OpenVault(Vault):
             self._ciphers[key_id] = self._unwrap(row)
         return self._ciphers[key_id]
 
+    def opener(self, db: Connection) -> Opener:
+        """``digits`` for many whole card rows, many times as fast."""
+
+        def cipher(key_id: int) -> Cipher:
+            return self._ciphers.get(key_id) or self.cipher(db, key_id)
+
+        return opener(self.signer, cipher)
+
     def digits(self, db: Connection, row: Row[Any]) -> bytes:
         """The number a card row holds, as ASCII digits.
 
         The row's MAC is checked first and what was opened is held against the
         row.  Raises IntegrityFault naming the token.
         """
-        self.signer.check(CARD, row, row.token)
-        try:
-            cipher = self.cipher(db, row.data_key_id)
-        except IntegrityFault as fault:
-            raise IntegrityFault(row.token, f"its {fault}") from None
-        aad = envelope_aad(self.web_key.vault_id, row.token, row.data_key_id)
-        plain = cipher.open(row.envelope, aad, row.token)
-        if not agrees(plain, row.prefix, row.last4, row.length):
-            raise IntegrityFault(row.token, "opens to another number than its row says")
-        return unpad(plain, row.token)
+        return self.opener(db)(row)
 
     def verify(self, db: Connection) -> Iterator[Finding]:
         """Open every card and check everything; yields what is wrong.
@@ -121,8 +121,9 @@ class OpenVault(Vault):
         yield from self._verify_trail(db, ledger)
         for row in db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id)):
             yield from self._verify_key(row, ledger)
+        opened = self.opener(db)
         for row in card_rows(db):
-            yield from self._verify_card(db, row, ledger)
+            yield from self._verify_card(opened, row, ledger)
         for subject, problem in ledger.missing():
             yield Finding(subject, problem)
 
@@ -151,12 +152,12 @@ class OpenVault(Vault):
             yield Finding(subject, fault.problem)
 
     def _verify_card(
-        self, db: Connection, row: Row[Any], ledger: Ledger
+        self, opened: Opener, row: Row[Any], ledger: Ledger
     ) -> Iterator[Finding]:
         try:
             ledger.meet(row.token)
             Token.parse(row.token)
-            self.digits(db, row)
+            opened(row)
             ledger.check_card(row.token, row.rev)
         except InputError:
             yield Finding(str(row.token), "is not a token")
@@ -203,24 +204,6 @@ def card_rows(db: Connection) -> Iterator[Row[Any]]:
         if len(page) < PAGE:
             return
         after = page[-1].id
-
-
-def agrees(plain: bytes, prefix: str, last4: str, length: int) -> bool:
-    """Say whether an opened envelope has its row's length, prefix and last4."""
-    return (
-        len(plain) == PLAINTEXT_BYTES
-        and plain[0] == length
-        and plain[1:3] == prefix.encode()
-        and plain[length - 3 : length + 1] == last4.encode()
-    )
-
-
-def unpad(plaintext: bytes, subject: str) -> bytes:
-    """The digits inside an envelope; raises IntegrityFault naming ``subject``."""
-    digits = plaintext[1 : 1 + plaintext[0]]
-    if not digits.isdigit() or any(plaintext[1 + len(digits) :]):
-        raise IntegrityFault(subject, "opens to something that is not a number")
-    return digits
 
 
 def genesis_info(vault_id: str) -> bytes:

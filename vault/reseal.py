@@ -16,13 +16,19 @@ from typing import cast
 from sqlalchemy import Connection, select, text
 
 from .errors import IntegrityFault
-from .open_vault import OpenVault, agrees
-from .rows import NOT_AS_TYPED, card_facts, card_start, moved_numbers
+from .open_vault import OpenVault
+from .opening import agrees
+from .rows import (
+    NOT_AS_TYPED,
+    NOT_AS_WRITTEN,
+    card_facts,
+    card_start,
+    moved_numbers,
+)
 from .schema import CARD, DATA_KEY
 from .sealing import Cipher, same
 from .vault import aad_ending, aad_start
 
-NOT_AS_WRITTEN = "is not as it was written (MAC)"
 # The order of the arguments SQLite passes; all of CARD's columns.
 _COLUMNS = tuple(column.name for column in CARD.columns)
 

@@ -17,6 +17,7 @@ from . import sealing
 from .errors import IntegrityFault
 from .schema import CARD
 
+NOT_AS_WRITTEN = "is not as it was written (MAC)"
 NOT_AS_TYPED = (TypeError, ValueError, struct.error)
 """What making a message raises when a column holds what was never written."""
 
@@ -115,7 +116,7 @@ class RowSigner:
                 return
         except NOT_AS_TYPED:
             pass
-        raise IntegrityFault(subject, "is not as it was written (MAC)")
+        raise IntegrityFault(subject, NOT_AS_WRITTEN)
 
     def _message(self, table: Table, values: Mapping[Any, Any]) -> bytes:
         if table is CARD:
