@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from vault import Vault, reading
 
-Act = Callable[[], None]
+Act = Callable[[], object]
 
 
 class Base(DeclarativeBase):
@@ -89,7 +89,7 @@ class Work:
         self._afterwards, self._once_committed = [], []
 
     def _commits(self) -> list[Act]:
-        steps = [self._commit_vault, self.site.commit]
+        steps: list[Act] = [self._commit_vault, self.site.commit]
         return steps[::-1] if self._vault_last else steps
 
     def _commit_vault(self) -> None:

@@ -88,18 +88,22 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def checkpoint(engine: Engine) -> None:
+def checkpoint(engine: Engine) -> bool:
     """Empty SQLite's write-ahead log, so that deleted bytes leave the files.
 
     secure_delete zeroes the page; the log still holds older copies of it (PCI
-    DSS 3.2.1).  When a reader is in the way the next call does it.
+    DSS 3.2.1).  False when a reader is in the way; the next call does it then.
     """
-    if engine.dialect.name == "sqlite":
-        connection = engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        answer = cursor.fetchone()
+        return answer is not None and answer[0] == 0
+    finally:
+        connection.close()
 
 
 def sqlite_path(url: str) -> Path | None:

@@ -9,6 +9,7 @@ from .errors import IntegrityFault
 
 _BIRTHS = ("card.registered", "card.replaced")
 _DEATHS = ("card.deleted", "card.given_up")
+_PURGE = "card.purged"
 _KEY_STATES = {
     "key.minted": "live",
     "key.retired": "retired",
@@ -23,6 +24,7 @@ class Ledger:
         self._revs: dict[str, int] = {}
         self._met: set[str] = set()
         self._keys: dict[str, str] = {}
+        self._purged: set[str] = set()
         self._trusted = True
 
     def give_up(self) -> None:
@@ -38,7 +40,11 @@ class Ledger:
         elif entry.event in _KEY_STATES:
             self._keys[entry.subject] = _KEY_STATES[entry.event]
         for token, rev in entry.detail.get("cards", {}).items():
-            self._revs[token] = rev
+            if entry.event == _PURGE:
+                self._revs.pop(token, None)
+                self._purged.add(token)
+            else:
+                self._revs[token] = rev
 
     def meet(self, token: str) -> None:
         """Note that the card table has this token."""
@@ -65,10 +71,18 @@ class Ledger:
                 subject, f"is {state}, the trail says {last or 'nothing'}"
             )
 
+    def check_purged(self, token: str) -> None:
+        """Raise IntegrityFault unless the trail says that the card was purged."""
+        if self._trusted and token not in self._purged:
+            raise IntegrityFault(token, "is marked as purged, the trail says nothing")
+        self._purged.discard(token)
+
     def missing(self) -> Iterator[tuple[str, str]]:
         """What the trail knows and the tables don't hold."""
         if self._trusted:
             for token in self._revs.keys() - self._met:
                 yield token, "is in the trail, but its row is missing"
+            for token in self._purged:
+                yield token, "was purged, but is not marked so"
             for subject in self._keys:
                 yield subject, "is in the trail, but its row is missing"

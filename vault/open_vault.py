@@ -16,7 +16,7 @@ from .keys import RootKey, WebKey
 from .ledger import Ledger
 from .opening import Opener, opener
 from .rows import canonical
-from .schema import CARD, DATA_KEY
+from .schema import CARD, DATA_KEY, PURGED
 from .sealing import Cipher
 from .token import Token
 from .vault import Vault, wrap_info
@@ -124,6 +124,8 @@ class OpenVault(Vault):
         opened = self.opener(db)
         for row in card_rows(db):
             yield from self._verify_card(opened, row, ledger)
+        for token in db.execute(select(PURGED.c.token)).scalars():
+            yield from self._verify_purged(token, ledger)
         for subject, problem in ledger.missing():
             yield Finding(subject, problem)
 
@@ -163,6 +165,12 @@ class OpenVault(Vault):
             yield Finding(str(row.token), "is not a token")
         except IntegrityFault as fault:
             yield Finding(str(row.token), fault.problem)
+
+    def _verify_purged(self, token: str, ledger: Ledger) -> Iterator[Finding]:
+        try:
+            ledger.check_purged(token)
+        except IntegrityFault as fault:
+            yield Finding(fault.subject, fault.problem)
 
     def destroy_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
         """Overwrite a data key's wrapped bytes.  The row stays as evidence; the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,9 +118,18 @@ class Vault:
             return False
         return True
 
-    def tokenize(self, db: Connection, pan: Pan, expiry: Expiry, by: Actor) -> Token:
-        """Seal a new card and return the token that names it."""
-        return self._register(db, pan, expiry, by, "card.registered", {})
+    def tokenize(
+        self,
+        db: Connection,
+        pan: Pan,
+        expiry: Expiry,
+        by: Actor,
+        instead_of: Token | None = None,
+    ) -> Token:
+        """Seal a new card and return the token that names it; ``instead_of`` names
+        the card that was its customer's and is gone."""
+        detail = {"instead_of": instead_of} if instead_of else {}
+        return self._register(db, pan, expiry, by, "card.registered", detail)
 
     def tokenize_many(
         self,
@@ -205,9 +214,14 @@ class Vault:
         gone = set(tokens) - kept
         return {token: self._farewell(db, token) for token in gone}
 
+    def purged_at(self, db: Connection, token: str) -> int | None:
+        """When a card was purged (seconds since 1970 UTC), or None."""
+        query = select(PURGED.c.at).where(PURGED.c.token == token)
+        at: int | None = db.execute(query).scalar()
+        return at
+
     def _farewell(self, db: Connection, token: str) -> str:
-        purged = select(PURGED.c.at).where(PURGED.c.token == token)
-        if db.execute(purged).first() is not None:
+        if self.purged_at(db, token) is not None:
             return "purged"
         events = [entry.event for entry in audit.read_entries(db, subject=token)]
         return "given up" if "card.given_up" in events else "missing"
@@ -238,11 +252,20 @@ class Vault:
         entries: list[AuditEntry] = []
         subject: str | None = token
         while subject:
-            of_card = list(audit.read_entries(db, subject=subject))
+            of_card = list(self.entries_about(db, subject))
             entries = of_card + entries
             replaced = [entry.detail.get("instead_of") for entry in of_card]
             subject = next((earlier for earlier in replaced if earlier), None)
         return sorted(entries, key=lambda entry: -entry.seq)
+
+    def entries_about(self, db: Connection, token: str) -> Iterator[AuditEntry]:
+        """The trail's entries about one card, the one of its purge too."""
+        yield from audit.read_entries(db, subject=token)
+        at = self.purged_at(db, token)
+        if at is not None:
+            for entry in audit.read_entries(db, subject=purge_subject(at)):
+                if token in entry.detail["cards"]:
+                    yield entry
 
     def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
         """The vault's own row, checked; with ``keep`` nobody may raise the
@@ -444,6 +467,12 @@ def next_id(db: Connection, table: Table) -> int:
         select(func.coalesce(func.max(table.c.id), 0))
     ).scalar_one()
     return highest + 1
+
+
+def purge_subject(at: int) -> str:
+    """The subject of the trail's entries about cards purged ``at`` (seconds since
+    1970 UTC): a card's own entry is found by it without reading the others."""
+    return f"purge {at}"
 
 
 def card_of(row: Row[Any]) -> Card:

@@ -33,7 +33,8 @@ def list_entries(token: str | None) -> None:
     with vault.engine.begin() as db:
         vault.record(db, "audit.viewed", actor(), subject=token or "")
     with reading(vault.engine) as db:
-        for entry in read_entries(db, subject=token):
+        about = vault.entries_about(db, token) if token else read_entries(db)
+        for entry in about:
             click.echo(_line(entry))
 
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Iterator
-from types import FrameType
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ..census import take_census
 from ..database import reading
 from ..open_vault import OpenVault
 from ..rotation import Rotation, Step, take_up, unfinished
 from .place import EXAMPLE, actor, open_vault
+from .progress import Stop, follow, progress
 from .words import counted
 
 BATCH = 2000
@@ -71,10 +62,10 @@ def rotate(
     vault = open_vault()
     rotation = take_up(vault, actor(), reason)
     size = min(batch, max_rate or batch)
-    with _Stop() as stop, _progress() as shown:
+    with Stop() as stop, progress() as shown:
         phases = _throttled(rotation.reencrypt(size), max_rate, stop)
         if not (
-            _follow(phases, shown, stop) and _follow(rotation.read_back(), shown, stop)
+            follow(phases, shown, stop) and follow(rotation.read_back(), shown, stop)
         ):
             rotation.release()
             _say_interrupted(rotation, as_json)
@@ -83,55 +74,8 @@ def rotate(
     context.exit(_say_result(rotation, as_json))
 
 
-class _Stop:
-    """Notes Ctrl-C and SIGTERM, so that the run ends at a batch's end."""
-
-    def __enter__(self) -> _Stop:
-        self.asked = False
-        self._before = {
-            number: signal.signal(number, self._note)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}/s"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-
-
-def _follow(steps: Iterator[Step], shown: Progress, stop: _Stop) -> bool:
-    """Run a phase to its end; False when it was asked to stop."""
-    began, first, task = time.monotonic(), None, None
-    for step in steps:
-        first = step.done if first is None else first
-        if task is None:
-            task = shown.add_task(step.phase, total=step.total, rate="-")
-        seconds = max(time.monotonic() - began, 0.001)
-        rate = f"{(step.done - first) / seconds:,.0f}"
-        shown.update(task, completed=step.done, total=step.total, rate=rate)
-        if stop.asked:
-            return False
-    return not stop.asked
-
-
 def _throttled(
-    steps: Iterator[Step], max_rate: int | None, stop: _Stop
+    steps: Iterator[Step], max_rate: int | None, stop: Stop
 ) -> Iterator[Step]:
     """The same steps, no faster than ``max_rate`` cards a second."""
     began, first = time.monotonic(), None

@@ -9,7 +9,7 @@ import pytest
 from vault import (
     Actor,
 )
-from vault.commands import rotate
+from vault.commands import progress
 from vault.rotation import take_up
 
 from .shell import Shell
@@ -124,15 +124,15 @@ def test_a_stop_asked_for_ends_at_a_batch(
 ) -> None:
     """Exit 3 with what is done and how to go on."""
     shell.seal(3)
-    entered = rotate._Stop.__enter__
+    entered = progress.Stop.__enter__
 
-    def at_once(self: rotate._Stop) -> rotate._Stop:
+    def at_once(self: progress.Stop) -> progress.Stop:
         entered(self)
         self._note(2, None)
         return self
 
     with monkeypatch.context() as here:
-        here.setattr(rotate._Stop, "__enter__", at_once)
+        here.setattr(progress.Stop, "__enter__", at_once)
         ran = shell("rotate", "--batch", "1", "--json")
     assert ran.code == 3
     assert "1 card re-encrypted so far" in ran.err

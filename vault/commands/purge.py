@@ -1,0 +1,133 @@
+"""cardvault purge."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+from sqlalchemy import Engine, Row
+
+from ..database import checkpoint
+from ..purge import Purge
+from ..vault import card_of
+from .place import EXAMPLE, actor, closed_vault
+from .progress import Stop, follow, progress
+from .words import counted
+
+MAX_DAYS = 36_500
+EXIT_FOUND, EXIT_INTERRUPTED = 1, 3
+# A reader (a backup, a long page) keeps the log from being emptied while it reads.
+CHECKPOINT_SECONDS = 5.0
+
+
+@click.command(epilog=EXAMPLE + "cardvault purge --expired-for 90 --dry-run")
+@click.option(
+    "--expired-for",
+    "days",
+    type=click.IntRange(0, MAX_DAYS),
+    required=True,
+    metavar="DAYS",
+    help="Cards whose month ended more than so many days ago, in Japan time.",
+)
+@click.option("--dry-run", is_flag=True, help="List them; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> None:
+    """Delete the cards that expired long enough ago, for good.
+
+    A card is good to the end of its month in Japan. The customers stay: the site
+    says that the number is gone and asks for a new one. Needs no root key. Killed or
+    stopped at any instant, the same command goes on.
+
+    Exit code 1: cards that are not as they were written were left alone, all else
+    is done; 3: interrupted.
+    """
+    if dry_run:
+        run = Purge(closed_vault(read_only=True), days)
+        (_list_as_json if as_json else _list)(run, days)
+        context.exit(EXIT_FOUND if run.damaged else 0)
+    vault = closed_vault()
+    run = Purge(vault, days)
+    with Stop() as stop, progress() as shown:
+        finished = follow(run.run(actor()), shown, stop)
+    emptied = _empty_log(vault.engine)
+    _say_result(run, finished, emptied, as_json)
+    if not finished:
+        context.exit(EXIT_INTERRUPTED)
+    context.exit(EXIT_FOUND if run.damaged or not emptied else 0)
+
+
+def _list(run: Purge, days: int) -> None:
+    count = 0
+    for row in run.due():
+        click.echo("  ".join(_shown(row).values()))
+        count += 1
+    _name_damaged(run)
+    click.echo(f"would purge {counted(count, 'card')}; nothing was changed", err=True)
+    if count:
+        click.echo(f"next  cardvault purge --expired-for {days}", err=True)
+
+
+def _list_as_json(run: Purge, days: int) -> None:
+    """One object, written a card at a time: there may be a million."""
+    count = 0
+    click.echo(f'{{"dry_run": true, "expired_for": {days}, "would_purge": [', nl=False)
+    for count, row in enumerate(run.due(), 1):
+        comma = ", " if count > 1 else ""
+        click.echo(comma + json.dumps(_shown(row)), nl=False)
+    click.echo(f'], "cards": {count}, "damaged": {json.dumps(run.damaged)}}}')
+
+
+def _shown(row: Row[Any]) -> dict[str, str]:
+    card = card_of(row)
+    return {"token": card.token, "card": card.masked, "expiry": str(card.expiry)}
+
+
+def _empty_log(engine: Engine) -> bool:
+    """Take what was deleted out of the files (PCI DSS 3.2.1); False when readers
+    were in the way all the time."""
+    give_up = time.monotonic() + CHECKPOINT_SECONDS
+    while not checkpoint(engine):
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _say_result(run: Purge, finished: bool, emptied: bool, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "finished": finished,
+            "cards": run.purged,
+            "damaged": run.damaged,
+            "gone_from_files": emptied,
+        }
+        click.echo(json.dumps(told))
+    else:
+        click.echo(f"purged {counted(run.purged, 'card')}")
+    _name_damaged(run)
+    if not finished:
+        _warn("stopped", "go on with the same command")
+    if not emptied:
+        _warn(
+            "a reader of the database kept what was deleted in its log",
+            "run the same command again when the backup or the report is done",
+        )
+
+
+def _name_damaged(run: Purge) -> None:
+    for token in run.damaged:
+        click.echo(f"{token}  is not as it was written (MAC), left alone", err=True)
+    if run.damaged:
+        click.echo(
+            "cardvault: hint: look closer with: cardvault verify; then delete the "
+            "card on the site or put the row back from a backup",
+            err=True,
+        )
+
+
+def _warn(what: str, hint: str) -> None:
+    click.echo(f"cardvault: warning: {what}", err=True)
+    click.echo(f"cardvault: hint: {hint}", err=True)
