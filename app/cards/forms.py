@@ -149,12 +149,15 @@ class CardForm(ConfirmedForm):
 
 class EditForm(CardForm):
     """A stored card's changes: empty boxes keep the number, an empty expiry the
-    expiry.  ``readable`` says whether the vault can tell about the old card.
+    expiry.  ``readable`` says whether the vault can tell about the old card,
+    ``renew`` that there is nothing to keep: a new number needs its expiry.
     """
 
     rev = HiddenField()
 
-    def __init__(self, customer: Customer, *, readable: bool, **kwargs: Any) -> None:
+    def __init__(
+        self, customer: Customer, *, readable: bool, renew: bool, **kwargs: Any
+    ) -> None:
         super().__init__(
             data={
                 "customer_name": customer.name,
@@ -165,6 +168,7 @@ class EditForm(CardForm):
         )
         self.customer = customer
         self.readable = readable
+        self.renew = renew
 
     def _number_refused(self, reason: str) -> None:
         if reason != "empty":
@@ -178,7 +182,8 @@ class EditForm(CardForm):
         customer = self.customer
         if self.errors:
             return
-        if self.pan and not self.expiry and customer.expires.is_over(self.now):
+        over = self.renew or customer.expires.is_over(self.now)
+        if self.pan and not self.expiry and over:
             _refuse(self.exp_month, texts.EXPIRY_NEEDED)
         elif self.expiry and not self.pan and not self.readable:
             _refuse(self.card_number_1, texts.NUMBER_NEEDED)

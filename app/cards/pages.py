@@ -56,6 +56,7 @@ def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
     return EditForm(
         customer,
         readable=isinstance(card, Card),
+        renew=card in ("purged", "given up"),
         now=now(),
         luhn_exempt=_luhn_exempt(),
         tickets=tickets(),
@@ -71,11 +72,13 @@ def delete_form(customer: Customer) -> DeleteForm:
 def list_page(form: CardForm) -> str:
     """The list with its search, and ``form`` below it."""
     query, at = search.Query.read(request.args), now()
+    found = search.find(work().site, query, at)
     return render_template(
         "cards/index.html",
         form=form,
         query=query,
-        found=search.find(work().site, query, at),
+        found=found,
+        gone=service.gone(vault(), found.customers),
         badge=lambda customer: calendar.badge(customer.expires, at),
         brands=BRAND_LABELS,
         texts=texts,
@@ -110,9 +113,10 @@ def done_page(template: str, customer: Customer) -> str:
     likely = service.likely(
         work().site, customer.prefix, customer.last4, customer.expiry, but=customer
     )
+    why_gone = service.gone(vault(), [customer]).get(customer.token, "")
     return render_template(
         template,
-        summary=service.summary(customer),
+        summary=service.summary(customer, why_gone),
         warnings=[warning(other) for other in likely],
         back=list_args(),
     )

@@ -6,6 +6,7 @@ card is deleted, so that a crash leaves at worst a card no customer refers to.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.orm import Session
 
-from vault import Actor, Card, Expiry, Pan, Token, Vault, random_letters
+from vault import Actor, Card, Expiry, Pan, Token, Vault, random_letters, reading
 from vault.errors import IntegrityFault, UnknownToken
 
 from . import texts
@@ -143,22 +144,29 @@ def find(site: Session, public_id: str) -> Customer | None:
 
 
 def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | str:
-    """The customer's card as the vault has it, or the text that says why the
-    vault can't tell."""
+    """The customer's card as the vault has it, or why the vault can't tell: a key
+    of ``texts.CARD_PROBLEMS``."""
+    token = Token(customer.token)
     try:
-        return vault.describe(vault_db, Token(customer.token))
+        return vault.describe(vault_db, token)
     except IntegrityFault:
-        return texts.CARD_DAMAGED
+        return "damaged"
     except UnknownToken:
-        return texts.CARD_GONE
+        return vault.missing(vault_db, [token])[token]
 
 
-def summary(customer: Customer) -> dict[str, str]:
-    """What a completion page shows of a customer."""
+def gone(vault: Vault, customers: Iterable[Customer]) -> dict[str, str]:
+    """Why the cards of some of ``customers`` are in the vault no more, by token."""
+    with reading(vault.engine) as vault_db:
+        return vault.missing(vault_db, [customer.token for customer in customers])
+
+
+def summary(customer: Customer, why_gone: str = "") -> dict[str, str]:
+    """What a completion page shows of a customer, whose card may be gone."""
     return {
         texts.NAME: customer.name,
         texts.PHONE: customer.phone,
-        texts.NUMBER: customer.masked,
+        texts.NUMBER: texts.CARD_GONE[why_gone] if why_gone else customer.masked,
     }
 
 
@@ -181,7 +189,7 @@ def _replace(
     try:
         return vault.replace(vault_db, old, pan, expiry, by), old
     except UnknownToken:
-        return vault.tokenize(vault_db, pan, expiry, by), None
+        return vault.tokenize(vault_db, pan, expiry, by, instead_of=old), None
 
 
 def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:

@@ -57,12 +57,29 @@ NOT_FOUND_ADVICE = (
 )
 STALE_FORM = "画面が古くなっています。もう一度入力してください。"
 
-CARD_DAMAGED = (
-    "登録済みのカード番号を確認できません。"
-    "新しいカード番号への変更、または削除はできます。"
-    "お手数ですが管理者へお知らせください。"
-)
-CARD_GONE = "このカード番号は保管されていません。新しいカード番号への変更、または削除はできます。"
+# Why the vault can't tell about a customer's card: what to do, and for a card that
+# is gone the word that stands in the number's place.
+CARD_PROBLEMS = {
+    "damaged": (
+        "登録済みのカード番号を確認できません。"
+        "新しいカード番号への変更、または削除はできます。"
+        "お手数ですが管理者へお知らせください。"
+    ),
+    "purged": (
+        "保存期間が過ぎたため、カード番号は削除されました。"
+        "新しいカード番号を登録してください。"
+    ),
+    "given up": (
+        "カード番号を読み出せなくなったため、管理者が破棄しました。"
+        "新しいカード番号を登録してください。"
+    ),
+    "missing": (
+        "このカード番号は保管されていません。"
+        "新しいカード番号への変更、または削除はできます。"
+    ),
+}
+CARD_GONE = {"purged": "削除済み", "given up": "破棄済み", "missing": "保管なし"}
+NEW_NUMBER_NEEDED = "新しい番号の登録が必要です"
 
 
 def likeness(name: str) -> str:
@@ -84,6 +101,8 @@ HISTORY_EVENTS = {
     "card.registered": "カード番号の登録",
     "card.replaced": "カード番号の変更",
     "card.expiry_changed": "有効期限の変更",
+    "card.purged": "カード番号の削除（保存期間の終了）",
+    "card.given_up": "カード番号の破棄",
     "customer.registered": "お客様の登録",
     "customer.updated": "お客様情報の変更",
 }
