@@ -77,8 +77,8 @@ def main() -> None:
     """Run ``cardvault`` and end the process with its exit code.
 
     0 done; 1 something was found; 2 usage, a missing root key or a file in the
-    way; 3 interrupted or the database went away; 4 rows quarantined; 5 a wrong
-    root key or share; 6 another rotation runs; 7 nothing matched.
+    way; 3 interrupted or the database went away; 4 rows quarantined or left out;
+    5 a wrong root key or share; 6 another rotation runs; 7 nothing matched.
     """
     # A core file of this process would hold the root key (PCI DSS 3.6).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
