@@ -54,6 +54,8 @@ def init_app(app: Flask) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0
         )
+    # An address is there or it isn't; two slashes lead nowhere else.
+    app.url_map.merge_slashes = False
     app.extensions["static_versions"] = {}
     os.umask(0o077)
     # A core file would hold what an operator just typed (PAN-05).

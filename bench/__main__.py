@@ -68,17 +68,23 @@ def _growing(folder: Path) -> None:
 
 def _moving(folder: Path) -> None:
     folder.mkdir()
-    print("\nimporting, the whole command")
+    print("\nin and out, the whole commands, start and end included")
     for count in (CARDS // 10, CARDS):
-        sheet = folder / f"{count}.csv"
-        moving.write_sheet(sheet, count)
-        bare = moving.raw(folder / f"raw-{count}", sheet)
-        seconds, memory = moving.imported(folder / f"ours-{count}", sheet)
-        print(
-            f"  {count:9,} rows  {count / seconds:9,.0f} rows/s   "
-            f"{bare / seconds:.3f} x raw ({count / bare:,.0f} rows/s)   "
-            f"{memory:5.0f} MiB at most"
+        sheet, bare, ours = (
+            folder / f"{name}-{count}" for name in ("sheet", "raw", "ours")
         )
+        moving.write_sheet(sheet, count)
+        _beside("import", count, moving.raw(bare, sheet), moving.imported(ours, sheet))
+        _beside("export", count, moving.raw_export(bare), moving.exported(ours))
+
+
+def _beside(what: str, count: int, bare: float, ours: tuple[float, float]) -> None:
+    seconds, memory = ours
+    print(
+        f"  {what} {count:9,} rows  {count / seconds:9,.0f} rows/s   "
+        f"{bare / seconds:.3f} x raw ({count / bare:,.0f} rows/s)   "
+        f"{memory:5.0f} MiB at most"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Cards in and out: an import beside a raw insert of the same rows."""
+"""Cards in and out: an import beside a raw insert of the same rows, an export beside a
+raw select and open."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
+import pyrage
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.cards.importing import BATCH
@@ -69,6 +71,29 @@ def imported(folder: Path, sheet: Path) -> tuple[float, float]:
     flask = ("flask", "--app", "wsgi")
     run(folder, *flask, "migrate")
     return run(folder, *flask, "cards", "import", str(sheet))
+
+
+def exported(folder: Path) -> tuple[float, float]:
+    """The whole ``cardvault export`` of a place to a fresh age identity."""
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    to = ("--recipient", recipient, "--reason", "bench", "--out", f"{folder}/out.age")
+    return run(folder, "cardvault", "export", *to)
+
+
+def raw_export(folder: Path) -> float:
+    """Seconds of reading what ``raw`` wrote, opening each envelope and writing plain
+    CSV; no check, no MAC, no encryption."""
+    opening = AESGCM(bytes(32))
+    began = time.perf_counter()
+    db = sqlite3.connect(folder / "raw.db")
+    rows = db.execute("SELECT token, envelope, exp_month, exp_year FROM card")
+    with (folder / "out.csv").open("w") as out:
+        for token, envelope, month, year in rows:
+            plain = opening.decrypt(envelope[:12], envelope[12:], token.encode())
+            number = plain.rstrip(b"\0").decode()
+            out.write(f"{token},{number},{month},{year}\r\n")
+    db.close()
+    return time.perf_counter() - began
 
 
 def raw(folder: Path, sheet: Path) -> float:

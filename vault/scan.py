@@ -1,16 +1,18 @@
 """Looking for card numbers in files, so that an auditor need not take our word.
 
-A finding is a run of digits with a known brand's prefix and length and a right check
-digit: as text, grouped by blanks or hyphens, full-width, in UTF-8 or UTF-16, in plain
-files, in SQLite's, and inside gzip.
+A finding is a run of digits, or whole groups of one, with a known brand's prefix and
+length and a right check digit: as text, grouped by blanks or hyphens, full-width, in
+UTF-8 or UTF-16, in any file's bytes, in SQLite's values, and inside gzip.
 """
 
 from __future__ import annotations
 
 import gzip
 import re
+import sqlite3
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +23,9 @@ from .pan import luhn_ok
 CHUNK = 1 << 20
 # The longest a number can be written: 19 digits of two bytes with a gap between all.
 OVERLAP = 256
-MIN_DIGITS, MAX_DIGITS = 14, 19
+MAX_DIGITS = 19
 GZIP = b"\x1f\x8b"
+SQLITE = b"SQLite format 3\x00"
 
 _DIGIT = rb"(?:[0-9]|\xef\xbc[\x90-\x99]|[\x10-\x19]\xff|\xff[\x10-\x19])"
 _GAP = rb"(?:[ \-\x00]|\xc2\xa0|\xe3\x80\x80){0,3}"
@@ -32,12 +35,10 @@ _ONE = re.compile(_DIGIT)
 
 @dataclass(frozen=True)
 class Found:
-    """A number: the file, the byte it begins at (of what a gzip file holds, when
-    ``packed``), and its mask."""
+    """A number: the file, the place in it ("byte 17", "card.note, row 3"), its mask."""
 
     path: Path
-    offset: int
-    packed: bool
+    place: str
     masked: str
 
 
@@ -47,25 +48,57 @@ def scan(path: Path) -> Iterator[Found]:
     if path.is_dir() and not path.is_symlink():
         for below in sorted(path.iterdir()):
             yield from scan(below)
-        return
-    if path.is_symlink() or not path.is_file():
-        return
+    elif path.is_file() and not path.is_symlink():
+        for place, masked in _scan_file(path):
+            yield Found(path, place, masked)
+
+
+def _scan_file(path: Path) -> Iterator[tuple[str, str]]:
+    told: set[str] = set()
     with path.open("rb") as file:
-        packed = file.read(len(GZIP)) == GZIP
+        begins = file.read(len(SQLITE))
+        if begins == SQLITE:
+            # A record's texts touch, and a number in the middle has no border then.
+            for place, masked in _scan_values(path):
+                told.add(masked)
+                yield place, masked
         file.seek(0)
-        yield from _scan_stream(path, file, packed=False)
-    if packed:
+        for offset, masked in _scan_stream(file):
+            if masked not in told:
+                yield f"byte {offset}", masked
+    if begins.startswith(GZIP):
         with gzip.open(path) as inside:
             try:
-                yield from _scan_stream(path, inside, packed=True)
+                for offset, masked in _scan_stream(inside):
+                    yield f"byte {offset} inside gzip", masked
             except (EOFError, zlib.error, gzip.BadGzipFile):
                 # Not gzip after all, or cut off: the bytes themselves were read.
                 return
 
 
-def _scan_stream(
-    path: Path, file: BinaryIO | gzip.GzipFile, *, packed: bool
-) -> Iterator[Found]:
+def _scan_values(path: Path) -> Iterator[tuple[str, str]]:
+    """Every value of every table, as the file stands; a damaged one ends it."""
+    place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(place, uri=True)) as db:
+        db.text_factory = bytes
+        try:
+            tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            for (table,) in tables.fetchall():
+                quoted = table.decode().replace('"', '""')
+                rows = db.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608
+                names = [column[0] for column in rows.description]
+                for number, row in enumerate(rows, 1):
+                    for name, value in zip(names, row, strict=True):
+                        held = (
+                            value if isinstance(value, bytes) else str(value).encode()
+                        )
+                        for _, masked in _numbers(held):
+                            yield f"{table.decode()}.{name}, row {number}", masked
+        except sqlite3.Error:
+            return
+
+
+def _scan_stream(file: BinaryIO | gzip.GzipFile) -> Iterator[tuple[int, str]]:
     held, begins = b"", 0
     while chunk := file.read(CHUNK):
         held += chunk
@@ -73,33 +106,41 @@ def _scan_stream(
         safe = len(held) - OVERLAP
         for offset, masked in _numbers(held):
             if offset < safe:
-                yield Found(path, begins + offset, packed, masked)
+                yield begins + offset, masked
         cut = max(safe, 0)
         held, begins = held[cut:], begins + cut
     for offset, masked in _numbers(held):
-        yield Found(path, begins + offset, packed, masked)
+        yield begins + offset, masked
 
 
 def _numbers(data: bytes) -> Iterator[tuple[int, str]]:
     """The offset and the mask of each number in ``data``."""
     for run in _RUN.finditer(data):
-        places = [(run.start() + one.start(), one[0]) for one in _ONE.finditer(run[0])]
-        digits = "".join(str(_value(sign)) for _, sign in places)
+        signs = [(one.start(), one.end(), one[0]) for one in _ONE.finditer(run[0])]
+        digits = "".join(str(_value(sign)) for _, _, sign in signs)
+        # Where a group of digits begins, and the end: a number is whole groups.
+        borders = [0]
+        for at in range(1, len(signs)):
+            gap = run[0][signs[at - 1][1] : signs[at][0]]
+            if gap.strip(b"\0"):
+                borders.append(at)
+        borders.append(len(digits))
         skip = 0
-        for start in range(len(digits) - MIN_DIGITS + 1):
-            size = _number_at(digits, start) if start >= skip else 0
+        for start in borders[:-1]:
+            size = _number_at(digits, start, borders) if start >= skip else 0
             if size:
                 skip = start + size
                 found = digits[start:skip]
-                yield places[start][0], mask(found[:2], found[-4:], size)
+                where = run.start() + signs[start][0]
+                yield where, mask(found[:2], found[-4:], size)
 
 
-def _number_at(digits: str, start: int) -> int:
-    """The length of the number that begins at ``start``; 0 when none does."""
+def _number_at(digits: str, start: int, borders: list[int]) -> int:
+    """The length of the number of whole groups that begins at ``start``, or 0."""
     brand = brand_of(digits[start : start + MAX_DIGITS])
     for size in sorted(brand.lengths, reverse=True) if brand else ():
         number = digits[start : start + size]
-        if len(number) == size and luhn_ok(number):
+        if start + size in borders and luhn_ok(number):
             return size
     return 0
 

@@ -32,6 +32,7 @@ def over_https(app: Flask, path: str, **kwargs: Any) -> TestResponse:
         ("GET", "/", 303),
         ("GET", "/cards", 303),
         ("GET", "/nowhere", 404),
+        ("GET", "/cards//edit", 404),
         ("GET", "/healthz", 200),
         ("GET", "/static/site.css", 200),
         ("GET", "/static/none.css", 404),

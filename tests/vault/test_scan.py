@@ -15,9 +15,9 @@ NUMBER = "4810000000020000"
 MASK = "48**-****-****-0000"
 
 
-def found(path: Path) -> list[tuple[int, str]]:
-    """Offsets and masks."""
-    return [(hit.offset, hit.masked) for hit in scan(path)]
+def found(path: Path) -> list[tuple[str, str]]:
+    """Places and masks."""
+    return [(hit.place, hit.masked) for hit in scan(path)]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_places_are_told_in_bytes(tmp_path: Path) -> None:
     path = tmp_path / "large"
     for offset in (0, 17, CHUNK - 300, CHUNK - 256, CHUNK - 8, CHUNK, 2 * CHUNK - 1):
         path.write_bytes(b"x" * offset + NUMBER.encode() + b"x" * 1000)
-        assert found(path) == [(offset, MASK)], offset
+        assert found(path) == [(f"byte {offset}", MASK)]
 
 
 def test_gzip_and_sqlite_are_looked_into(tmp_path: Path) -> None:
@@ -55,14 +55,14 @@ def test_gzip_and_sqlite_are_looked_into(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "a.gz", "wb") as packed:
         packed.write(b"x" * 50_000 + NUMBER.encode())
     with closing(sqlite3.connect(tmp_path / "b.db")) as db:
-        db.execute("CREATE TABLE t (n TEXT)")
-        db.execute("INSERT INTO t VALUES (?)", (NUMBER,))
+        db.execute("CREATE TABLE t (phone TEXT, n TEXT, z TEXT)")
+        db.execute("INSERT INTO t VALUES ('09000000000', ?, '09000000000')", (NUMBER,))
         db.commit()
     (tmp_path / "c.gz").write_bytes(b"\x1f\x8b not gzip")
     hits = list(scan(tmp_path))
-    assert [(hit.path.name, hit.packed) for hit in hits] == [
-        ("a.gz", True),
-        ("b.db", False),
+    assert [(hit.path.name, hit.place) for hit in hits] == [
+        ("a.gz", "byte 50000 inside gzip"),
+        ("b.db", "t.n, row 1"),
     ]
 
 
@@ -74,9 +74,10 @@ def test_gzip_and_sqlite_are_looked_into(tmp_path: Path) -> None:
         b"090-0000-0000 03-1234-5678",
         b"2026-11-23T12:00:00.000000Z",
         b"48**-****-****-0000",
+        b"090-0000-030409000000304",
         b"",
     ],
-    ids=["check digit", "brand", "phones", "time", "mask", "empty"],
+    ids=["check digit", "brand", "phones", "time", "mask", "two phones", "empty"],
 )
 def test_what_is_no_card_is_left_alone(tmp_path: Path, content: bytes) -> None:
     """No alarm for phones, times or masks."""

@@ -24,7 +24,7 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
     """Look for card numbers in files and folders.
 
     Text, gzip and SQLite files, UTF-8 and UTF-16, digits grouped or full-width.
-    Prints file, offset and mask, never a number. Needs no key.
+    Prints file, place and mask, never a number. Needs no key.
 
     Exit code 1: something was found; 2: a file could not be read.
     """
@@ -33,8 +33,7 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
         try:
             for found in scan(path):
                 count += 1
-                inside = " (inside gzip)" if found.packed else ""
-                click.echo(f"{found.path}\t{found.offset}{inside}\t{found.masked}")
+                click.echo(f"{found.path}\t{found.place}\t{found.masked}")
         except OSError as error:
             unread += 1
             click.echo(

@@ -9,7 +9,7 @@ def test_it_says_where_and_shows_no_number(empty: Shell) -> None:
     """Exit 1 with file, offset and mask."""
     (empty.folder / "log").write_text("card 5555555555554444\n")
     ran = empty("pan-scan", "log")
-    assert (ran.code, ran.out) == (1, "log\t5\t55**-****-****-4444\n")
+    assert (ran.code, ran.out) == (1, "log\tbyte 5\t55**-****-****-4444\n")
     assert ran.err.startswith("1 number found\n")
 
 
