@@ -9,7 +9,9 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 
 from config import Config
-from vault import Clock, Vault, connect, system_clock
+from vault import Vault
+from vault.clock import Clock, system_clock
+from vault.database import connect
 
 from . import auth, cards, commands, db, errors, log, mail, migrations, security
 

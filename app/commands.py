@@ -11,8 +11,9 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from sqlalchemy import Engine, select
 
-from vault import Vault, holds_card_number
+from vault import Vault
 from vault.migrations import HISTORY as VAULT_HISTORY
+from vault.scrub import holds_card_number
 
 from .auth import factors, logins, passwords, service, sharing
 from .auth.forms import is_address, typed_address

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, MetaData, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from vault import Vault, reading
+from vault import Vault
+from vault.database import reading
 
 Act = Callable[[], object]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from vault import scrub
+from vault.scrub import scrub
 
 _tracebacks = logging.Formatter()
 

@@ -9,18 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 
-from vault import (
-    Actor,
-    Expiry,
-    OpenVault,
-    Pan,
-    Token,
-    Vault,
-    connect,
-    luhn_ok,
-    system_clock,
-)
+from vault import Actor, Expiry, OpenVault, Pan, Token, Vault
+from vault.clock import system_clock
+from vault.database import connect
 from vault.founding import found, new_keys
+from vault.pan import luhn_ok
 from vault.schema import CARD
 from vault.vault import envelope_aad, pad
 

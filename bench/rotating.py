@@ -22,8 +22,9 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy_utils import StringEncryptedType
 from sqlalchemy_utils.types.encrypted.encrypted_type import AesGcmEngine
 
-from vault import OpenVault, Token, connect
+from vault import OpenVault, Token
 from vault.commands.rotate import BATCH
+from vault.database import connect
 from vault.rotation import take_up
 from vault.schema import CARD, DATA_KEY
 

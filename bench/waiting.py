@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vault import Expiry, Pan, Vault, WebKey, connect, system_clock
+from vault import Expiry, Pan, Vault, WebKey
+from vault.clock import system_clock
+from vault.database import connect
 
 from .cards import BY, filled
 from .rotating import ours

@@ -14,21 +14,10 @@ from sqlalchemy import Engine
 
 from tests.desk import Mails
 from tests.site import free_port
-from vault import (
-    Actor,
-    Expiry,
-    OpenVault,
-    Pan,
-    RootKey,
-    Token,
-    Vault,
-    WebKey,
-    checkpoint,
-    connect,
-    holds_card_number,
-    scrub,
-)
+from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
+from vault.database import checkpoint, connect
 from vault.founding import found, new_keys
+from vault.scrub import holds_card_number, scrub
 
 # 2026-11-23 12:00 in Japan.
 NOON = 1795402800

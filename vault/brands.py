@@ -59,7 +59,7 @@ BRANDS: tuple[Brand, ...] = (
     _brand("unionpay", "UnionPay", "62 810-817", "16-19"),
 )
 
-LABELS: dict[str, str] = {brand.name: brand.label for brand in BRANDS}
+BRAND_LABELS: dict[str, str] = {brand.name: brand.label for brand in BRANDS}
 
 
 def brand_of(digits: str) -> Brand | None:

@@ -29,7 +29,8 @@ from app.terminal import (
     fail,
 )
 from config import Config
-from vault import Vault, checkpoint
+from vault import Vault
+from vault.database import checkpoint
 
 from . import export, importing, reconciling, search
 from .importing import Checked, Overtaken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from vault import holds_card_number
+from vault.scrub import holds_card_number
 
 HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 BLANKS = " \u00a0\u3000\t"

@@ -9,7 +9,8 @@ from flask import current_app, render_template, request, url_for
 from app.auth import current_login
 from app.db import work
 from config import Config
-from vault import BRAND_LABELS, Card, Token, Vault
+from vault import Card, Token, Vault
+from vault.brands import BRAND_LABELS
 
 from . import calendar, history, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm

@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.orm import Session
 
-from vault import Actor, Card, Expiry, Pan, Token, Vault, random_letters, reading
+from vault import Actor, Card, Expiry, Pan, Token, Vault
+from vault.database import reading
 from vault.errors import IntegrityFault, UnknownToken
+from vault.token import random_letters
 
 from . import texts
 from .folding import digits_of, search_key

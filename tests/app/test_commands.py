@@ -15,7 +15,7 @@ from sqlalchemy import inspect
 from app import commands
 from app.migrations import HISTORY
 from tests.conftest import FakeClock, VaultPlace
-from vault import connect
+from vault.database import connect
 from vault.errors import SchemaError
 from vault.migrations import HISTORY as VAULT_HISTORY
 

@@ -25,9 +25,10 @@ from app.cards import service
 from app.db import Work
 from tests.faults.test_rotation_killed import fill
 from tests.site import BIN, Place
-from vault import Actor, Expiry, Pan, Vault, WebKey, connect
+from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.commands import main
+from vault.database import connect
 from vault.restore import opening
 
 pytestmark = pytest.mark.faults

@@ -15,8 +15,9 @@ import pytest
 from tests.faults.test_backup_killed import Killer
 from tests.faults.test_rotation_killed import copy
 from tests.site import Place
-from vault import Actor, Expiry, Pan, Vault, WebKey, connect
+from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
+from vault.database import connect
 
 pytestmark = pytest.mark.faults
 

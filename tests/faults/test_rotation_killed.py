@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from tests.site import BIN, Place
-from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey, connect
+from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
 from vault.clock import system_clock
+from vault.database import connect
 from vault.schema import CARD
 from vault.vault import envelope_aad, pad
 

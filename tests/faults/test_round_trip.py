@@ -12,8 +12,8 @@ from pathlib import Path
 import pyrage
 
 from tests.site import Place
-from vault import luhn_ok
 from vault.brands import BRANDS
+from vault.pan import luhn_ok
 from vault.scan import scan
 
 # ROUND_TRIP=100000 is the size an owner may want to see once.

@@ -13,8 +13,9 @@ import pytest
 
 from tests.faults.test_rotation_killed import fill
 from tests.site import Place
-from vault import Actor, Expiry, Pan, Token, Vault, WebKey, connect
+from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
+from vault.database import connect
 
 pytestmark = pytest.mark.faults
 

@@ -9,7 +9,9 @@ import pytest
 
 from tests.desk import CARD, Desk, Mails
 from tests.site import Place
-from vault import Actor, Expiry, Pan, Vault, WebKey, connect, system_clock
+from vault import Actor, Expiry, Pan, Vault, WebKey
+from vault.clock import system_clock
+from vault.database import connect
 
 pytestmark = pytest.mark.postgres
 

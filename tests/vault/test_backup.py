@@ -20,19 +20,10 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import VaultPlace
-from vault import (
-    Actor,
-    RootKey,
-    Token,
-    WebKey,
-    backup,
-    connect,
-    database,
-    errors,
-    sealing,
-)
+from vault import Actor, RootKey, Token, WebKey, backup, database, errors, sealing
 from vault.anchor import Anchor
 from vault.backup import MANIFEST, _pack, make, one_moment
+from vault.database import connect
 from vault.drill import Drill, drill
 from vault.founding import new_keys
 from vault.manifest import SITE, VAULT

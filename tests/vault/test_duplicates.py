@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import VISA, VaultPlace
-from vault import Expiry, Token, duplicates, reading
+from vault import Expiry, Token, duplicates
+from vault.database import reading
 from vault.duplicates import Duplicates, Search
 from vault.rotation import Step
 

@@ -9,7 +9,9 @@ import traceback
 
 import pytest
 
-from vault import Pan, errors, luhn_ok, mask
+from vault import Pan, errors
+from vault.brands import mask
+from vault.pan import luhn_ok
 
 VISA = "4810000000020000"
 

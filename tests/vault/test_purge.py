@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from tests.conftest import VaultPlace
-from vault import Actor, Expiry, Pan, Token, checkpoint, errors, reading
+from vault import Actor, Expiry, Pan, Token, errors
+from vault.database import checkpoint, reading
 from vault.purge import BATCH, DAY_SECONDS, Purge, first_kept
 from vault.schema import CARD, PURGED, QUARANTINE, ROTATION
 

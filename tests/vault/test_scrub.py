@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vault import holds_card_number, scrub
-from vault.scrub import CUT, one_line
+from vault.scrub import CUT, holds_card_number, one_line, scrub
 
 VISA = "4810000000020000"
 

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from vault import Actor, Expiry, Pan, Token, reading
+from vault import Actor, Expiry, Pan, Token
 from vault.commands import purge as command
 from vault.commands.progress import Stop
+from vault.database import reading
 
 from .shell import Shell
 
