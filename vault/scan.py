@@ -57,13 +57,15 @@ def _scan_file(path: Path) -> Iterator[tuple[str, str]]:
     told: set[str] = set()
     with path.open("rb") as file:
         begins = file.read(len(SQLITE))
-        if begins == SQLITE:
-            # A record's texts touch, and a number in the middle has no border then.
+        records = begins == SQLITE
+        if records:
+            # A record's texts touch: by its bytes alone, two telephone numbers side
+            # by side look like one long number, and a number has no border.
             for place, masked in _scan_values(path):
                 told.add(masked)
                 yield place, masked
         file.seek(0)
-        for offset, masked in _scan_stream(file):
+        for offset, masked in _scan_stream(file, alone=records):
             if masked not in told:
                 yield f"byte {offset}", masked
     if begins.startswith(GZIP):
@@ -98,22 +100,26 @@ def _scan_values(path: Path) -> Iterator[tuple[str, str]]:
             return
 
 
-def _scan_stream(file: BinaryIO | gzip.GzipFile) -> Iterator[tuple[int, str]]:
+def _scan_stream(
+    file: BinaryIO | gzip.GzipFile, *, alone: bool = False
+) -> Iterator[tuple[int, str]]:
+    """The offset and the mask of each number; with ``alone`` only of those that no
+    other digit touches."""
     held, begins = b"", 0
     while chunk := file.read(CHUNK):
         held += chunk
         # What touches the end may go on in the next chunk: it is looked at then.
         safe = len(held) - OVERLAP
-        for offset, masked in _numbers(held):
+        for offset, masked in _numbers(held, alone=alone):
             if offset < safe:
                 yield begins + offset, masked
         cut = max(safe, 0)
         held, begins = held[cut:], begins + cut
-    for offset, masked in _numbers(held):
+    for offset, masked in _numbers(held, alone=alone):
         yield begins + offset, masked
 
 
-def _numbers(data: bytes) -> Iterator[tuple[int, str]]:
+def _numbers(data: bytes, *, alone: bool = False) -> Iterator[tuple[int, str]]:
     """The offset and the mask of each number in ``data``."""
     for run in _RUN.finditer(data):
         signs = [(one.start(), one.end(), one[0]) for one in _ONE.finditer(run[0])]
@@ -122,7 +128,7 @@ def _numbers(data: bytes) -> Iterator[tuple[int, str]]:
         borders = [0]
         for at in range(1, len(signs)):
             gap = run[0][signs[at - 1][1] : signs[at][0]]
-            if gap.strip(b"\0"):
+            if gap.strip(b"\0") and not alone:
                 borders.append(at)
         borders.append(len(digits))
         skip = 0

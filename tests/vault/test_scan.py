@@ -86,6 +86,15 @@ def test_what_is_no_card_is_left_alone(tmp_path: Path, content: bytes) -> None:
     assert found(path) == []
 
 
+def test_telephone_numbers_side_by_side_are_no_card(tmp_path: Path) -> None:
+    """As a record of SQLite has them: 3400 and what follows would be one."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.execute("CREATE TABLE t (phone TEXT, digits TEXT)")
+        db.execute("INSERT INTO t VALUES ('090-0000-3400', '09000003400')")
+        db.commit()
+    assert found(tmp_path / "a.db") == []
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """Nor does one to its own folder go on for ever."""
     (tmp_path / "self").symlink_to(tmp_path)
