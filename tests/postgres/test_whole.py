@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from tests.desk import CARD, Desk, Mails
@@ -57,6 +58,29 @@ def test_an_operator_works_as_on_sqlite(place: Place, mails: tuple[Mails, int]) 
     assert "48**-****-****-0000" in page
     done = place.ops("verify")
     assert (done.returncode, done.stdout.split(",")[0]) == (0, "1 card opened")
+
+
+def test_cards_are_purged_compared_and_exported(place: Place) -> None:
+    """What is due goes, what is alike is found, and the rest comes out."""
+    seal(place, 3)
+    vault = vault_of(place)
+    with vault.engine.begin() as db:
+        old = [(Pan.parse("5555555555554444"), Expiry(2020, 1))] * 1500
+        vault.tokenize_many(db, old, Actor("taro", "192.0.2.1"))
+    vault.engine.dispose()
+    dry = place.run("cardvault", "purge", "--expired-for", "90", "--dry-run")
+    assert (dry.returncode, dry.stdout.count("\n")) == (0, 1500)
+    done = place.run("cardvault", "purge", "--expired-for", "90")
+    assert (done.returncode, done.stdout) == (0, "purged 1,500 cards\n")
+    assert place.ops("duplicates").stdout.count("48**-****-****-0000") == 3
+    identity = pyrage.x25519.Identity.generate()
+    words = ("--recipient", str(identity.to_public()), "--reason", "billing")
+    done = place.ops("export", *words, "--out", "cards.age")
+    assert done.returncode == 0, done.stderr
+    plain = pyrage.decrypt((place.folder / "cards.age").read_bytes(), [identity])
+    assert plain.count(b",4810000000020000,01,2030\r\n") == 3
+    done = place.ops("verify")
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "3 cards opened")
 
 
 def test_every_key_can_be_changed(place: Place) -> None:
