@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PORT
 
-.PHONY: install serve test attack bench lint lock
+.PHONY: install serve test attack bench manual lint lock
 
 install: $(VENV)/runtime.stamp
 
@@ -24,6 +24,15 @@ attack: export ATTACK_EXAMPLES = 3500
 attack: export ATTACK_TRIES = 200
 attack: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/attack
+
+# The pictures of docs/manual.ja.md, taken anew by the browser's walk.
+manual: $(VENV)/test.stamp
+	@sh tests/system-packages
+	@$(BIN)/python -m pytest -q tests/browser/test_manual.py -k with-script
+	@mkdir -p docs/manual
+	@for picture in $$(grep -o 'manual/[^)]*' docs/manual.ja.md | grep png); do \
+	    cp "tests/artefacts/test_the_manual_works_as_printed-with-script/$${picture#manual/}" docs/$$picture; \
+	done
 
 # Ratios side by side in one run; CARDS=20000 ROUNDS=2 make it short.
 bench: $(VENV)/test.stamp

@@ -141,7 +141,9 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No card number is in a test's name: names end up in logs."""
+    """No card number is in a test's name: names end up in logs.  The long ones come
+    first, so that no core is left waiting for the last of them."""
+    items.sort(key=lambda item: item.get_closest_marker("faults") is None)
     for item in items:
         if holds_card_number(item.nodeid):
             raise pytest.UsageError(f"{scrub(item.nodeid)} is named after a number")

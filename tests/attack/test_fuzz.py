@@ -14,7 +14,7 @@ from .conftest import Target
 from .test_door import CARD, count
 from .visitor import Visitor
 
-EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("ATTACK_EXAMPLES", "60"))
 NASTY = (
     "' OR '1'='1",
     "'; DROP TABLE customer; --",
