@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
+from app.auth.commands import operators, sessions
 from app.cards.commands import cards
-from app.commands import migrate, operators, sessions
+from app.commands import migrate
 from vault.commands import cardvault
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 from config import Config
 from vault import SiteSeal
 
-from . import code_views, factor_views, guard, previous, views
+from . import code_views, commands, factor_views, guard, previous, views
 from .guard import acting, current_login, public
 from .logins import Over
 from .passwords import Hasher
@@ -56,3 +56,5 @@ def init_app(app: Flask) -> None:
     # The first two draw on one blueprint.
     for blueprint in {v.blueprint for v in (views, code_views, factor_views)}:
         app.register_blueprint(blueprint)
+    for group in (commands.operators, commands.sessions):
+        app.cli.add_command(group)

@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import inspect
 
 from app import commands
+from app.auth import commands as auth_commands
 from app.migrations import HISTORY
 from tests.conftest import FakeClock, VaultPlace
 from vault.database import connect
@@ -228,7 +229,7 @@ def test_every_act_is_in_the_trail(auth: Auth, app: Flask) -> None:
 
 def test_every_command_has_help_and_an_example() -> None:
     """What it does, and a line to copy."""
-    groups = (commands.operators, commands.sessions)
+    groups = (auth_commands.operators, auth_commands.sessions)
     verbs = [verb for group in groups for verb in group.commands.values()]
     for verb in [*verbs, commands.migrate]:
         assert isinstance(verb, click.Command)

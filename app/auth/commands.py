@@ -1,0 +1,342 @@
+"""``flask --app wsgi operators|sessions``: who may log in, and who is."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+
+import click
+from flask import current_app
+from sqlalchemy import select
+
+from app.db import work
+from app.terminal import SiteGroup, account, example, fail
+from vault import Vault
+from vault.scrub import holds_card_number
+
+from . import factors, logins, passwords, service, sharing
+from .forms import is_address, typed_address
+from .models import Address, Login, Operator
+from .sharing import Sharing
+
+FIRST_PASSWORD_BYTES = 12
+MAX_LOGIN_ID, MAX_NAME = 64, 100
+
+
+operators = SiteGroup("operators", help="Who may log in.")
+sessions = SiteGroup("sessions", help="Who is logged in.")
+
+
+@operators.command(
+    epilog=example("operators add taro --name 太郎 --email taro@example.co.jp")
+)
+@click.argument("login_id")
+@click.option("--name", required=True, help="The person's name.")
+@click.option(
+    "--email",
+    "emails",
+    multiple=True,
+    required=True,
+    help="An address codes may go to; give it again for more.",
+)
+@click.option(
+    "--password-stdin",
+    is_flag=True,
+    help="Read the first password from standard input.",
+)
+@click.option(
+    "--no-change", is_flag=True, help="Don't ask for a new password at the first login."
+)
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Several persons use this ID: an exception, see PCI DSS 8.2.2.",
+)
+@click.option("--reason", default="", help="With --shared: why.")
+@click.option("--approver", default="", help="With --shared: who allowed it.")
+@click.option(
+    "--until", default="", help="With --shared: its last day, within 90 days."
+)
+def add(
+    login_id: str,
+    name: str,
+    emails: tuple[str, ...],
+    password_stdin: bool,
+    no_change: bool,
+    shared: bool,
+    reason: str,
+    approver: str,
+    until: str,
+) -> None:
+    """Add an operator; without --password-stdin a random first password is
+    printed once.
+
+    A shared ID (--shared) ends with its day, and the trail names the address
+    each person confirmed.
+    """
+    allowed = _sharing(reason, approver, until) if shared else None
+    if not shared and (reason or approver or until):
+        fail("--reason, --approver and --until belong to --shared", "add --shared")
+    addresses = [_address(email) for email in emails]
+    if not name.isprintable() or not 1 <= len(name.strip()) <= MAX_NAME:
+        fail(f"the name must be 1 to {MAX_NAME} characters in one line", "shorten it")
+    if (
+        not login_id.isprintable()
+        or not 1 <= len(login_id) <= MAX_LOGIN_ID
+        or " " in login_id
+    ):
+        fail(
+            f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks",
+            "choose another",
+        )
+    if login_id == service.NOBODY or holds_card_number(login_id):
+        fail(
+            "the login ID can't be told from something else in the trail",
+            "choose another",
+        )
+    if service.by_login_id(work().site, login_id):
+        fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
+    work().release()
+    password = _given_password(login_id) if password_stdin else _random_password()
+    new_hash = current_app.extensions["hasher"].hash(password)
+    service.add_operator(
+        work().site,
+        login_id,
+        name,
+        addresses,
+        new_hash,
+        must_change=not no_change,
+        now=_now(),
+        sharing=allowed,
+    )
+    _done("operator.added", login_id, _told(allowed))
+    click.echo(f"added {login_id}")
+    if not password_stdin:
+        _show_once(password, "" if no_change else ", good for 24 hours")
+
+
+@operators.command("list", epilog=example("operators list"))
+def list_operators() -> None:
+    """Show every operator: login ID, name, state with the factors he has, addresses."""
+    for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
+        bound = " ".join(address.address for address in operator.addresses)
+        has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
+        click.echo(f"{operator.login_id}\t{operator.name}\t{has}\t{bound}")
+
+
+@operators.command(epilog=example("operators disable taro"))
+@click.argument("login_id")
+def disable(login_id: str) -> None:
+    """Keep an operator out from his next request on."""
+    operator = _operator(login_id)
+    operator.disabled_at = _now()
+    logins.end_all(work().site, operator.id)
+    _done("operator.disabled", login_id)
+    click.echo(f"disabled {login_id}")
+
+
+@operators.command(epilog=example("operators enable taro"))
+@click.argument("login_id")
+def enable(login_id: str) -> None:
+    """Let a disabled operator, or one unused for 90 days, in again."""
+    operator = _operator(login_id)
+    operator.disabled_at, operator.used_at = 0, _now()
+    _done("operator.enabled", login_id)
+    click.echo(f"enabled {login_id}")
+
+
+@operators.command(epilog=example("operators unlock taro"))
+@click.argument("login_id")
+def unlock(login_id: str) -> None:
+    """Lift a lock after too many failures."""
+    service.unlock(_operator(login_id))
+    _done("operator.unlocked", login_id)
+    click.echo(f"unlocked {login_id}")
+
+
+@operators.command("reset-password", epilog=example("operators reset-password taro"))
+@click.argument("login_id")
+def reset_password(login_id: str) -> None:
+    """Print a new first password once; the old one and every login are dead."""
+    operator_id = _operator(login_id).id
+    work().release()
+    password = _random_password()
+    new_hash = current_app.extensions["hasher"].hash(password)
+    operator = work().site.get_one(Operator, operator_id)
+    service.set_password(work().site, operator, new_hash, _now())
+    operator.must_change, operator.first_password_until = True, _now() + service.DAY
+    service.unlock(operator)
+    logins.end_all(work().site, operator.id)
+    _done("operator.password_reset", login_id)
+    click.echo(f"reset {login_id}")
+    _show_once(password, ", good for 24 hours")
+
+
+@operators.command("reset-factors", epilog=example("operators reset-factors taro"))
+@click.argument("login_id")
+def reset_factors(login_id: str) -> None:
+    """Forget an operator's authenticator app and passkeys, for one who lost them.
+
+    His logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
+    more, he enrols anew at once.
+    """
+    if not factors.reset(work().site, _operator(login_id)):
+        fail(
+            f"{login_id} has neither an authenticator app nor a passkey",
+            "see flask --app wsgi operators list",
+        )
+    _done("operator.factors_reset", login_id)
+    click.echo(f"reset the factors of {login_id}")
+
+
+@operators.command(
+    "add-email", epilog=example("operators add-email taro taro@example.co.jp")
+)
+@click.argument("login_id")
+@click.argument("address")
+def add_email(login_id: str, address: str) -> None:
+    """Bind one more address to an operator."""
+    operator, address = _operator(login_id), _address(address)
+    if any(
+        bound.address.casefold() == address.casefold() for bound in operator.addresses
+    ):
+        fail(
+            f"{address} is bound to {login_id} already",
+            "see flask --app wsgi operators list",
+        )
+    operator.addresses.append(Address(address=address))
+    _done("operator.address_added", login_id)
+    click.echo(f"bound {address} to {login_id}")
+
+
+@operators.command(
+    "remove-email", epilog=example("operators remove-email taro taro@example.co.jp")
+)
+@click.argument("login_id")
+@click.argument("address")
+def remove_email(login_id: str, address: str) -> None:
+    """Unbind an address from an operator; logins by codes to it end."""
+    operator = _operator(login_id)
+    kept = [a for a in operator.addresses if a.address.casefold() != address.casefold()]
+    if len(kept) == len(operator.addresses):
+        fail(
+            f"{address} is not bound to {login_id}",
+            "see flask --app wsgi operators list",
+        )
+    operator.addresses[:] = kept
+    logins.end_confirmed_by(work().site, operator.id, address)
+    _done("operator.address_removed", login_id)
+    click.echo(f"unbound {address} from {login_id}")
+
+
+@sessions.command("list", epilog=example("sessions list"))
+def list_sessions() -> None:
+    """Show who is logged in: login ID, step, origin, minutes since last seen."""
+    for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
+        if not logins.is_over(login, _now()):
+            minutes = (_now() - login.seen_at) // 60
+            click.echo(
+                f"{login.operator.login_id}\t{login.step}\t{login.origin}\t{minutes}"
+            )
+
+
+@sessions.command("end", epilog=example("sessions end taro"))
+@click.argument("login_id", required=False)
+@click.option("--all", "everyone", is_flag=True, help="End everyone's.")
+def end_sessions(login_id: str | None, everyone: bool) -> None:
+    """End an operator's login, or everyone's."""
+    if everyone == bool(login_id):
+        fail("give a login ID or --all", "flask --app wsgi sessions end --help")
+    operator_id = _operator(login_id).id if login_id else None
+    count = logins.end_all(work().site, operator_id)
+    _done("session.ended", login_id or "everyone")
+    click.echo(f"ended {count}")
+
+
+def _operator(login_id: str) -> Operator:
+    operator = service.by_login_id(work().site, login_id)
+    if operator is None:
+        fail(
+            f"no operator has the login ID {login_id}",
+            "see flask --app wsgi operators list",
+        )
+    return operator
+
+
+def _address(text: str) -> str:
+    address = typed_address(text)
+    if not is_address(address):
+        fail(f"{text!r} is not a mail address", "give one like taro@example.co.jp")
+    return address
+
+
+def _sharing(reason: str, approver: str, until: str) -> Sharing:
+    if current_app.extensions["settings"].login_factor != "mail":
+        fail(
+            "a shared ID's persons are told apart by mailed codes, "
+            "and LOGIN_FACTOR asks for another factor",
+            "give each person an ID",
+        )
+    try:
+        return Sharing.allow(reason, approver, until, _now())
+    except ValueError as fault:
+        fail(
+            str(fault), "add --shared --reason TEXT --approver NAME --until YYYY-MM-DD"
+        )
+
+
+def _told(allowed: Sharing | None) -> dict[str, str]:
+    """What the trail says of a shared ID."""
+    if allowed is None:
+        return {}
+    return {
+        "shared_reason": allowed.reason,
+        "shared_approver": allowed.approver,
+        "shared_until": sharing.last_day(allowed.until),
+    }
+
+
+def _given_password(login_id: str) -> str:
+    password = sys.stdin.readline().rstrip("\r\n")
+    words = (login_id, current_app.extensions["settings"].site_name)
+    if passwords.fault(password, words):
+        fail(
+            "the password is too short, too common or lacks a letter or a digit",
+            "give 15 to 128 characters with letters and digits",
+        )
+    return password
+
+
+def _random_password() -> str:
+    # The ending keeps the rule of a letter and a digit, whatever was drawn.
+    return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
+
+
+def _show_once(password: str, life: str) -> None:
+    click.echo(f"first password (shown once{life}): {password}")
+
+
+def _state(operator: Operator) -> str:
+    if operator.disabled_at:
+        return "disabled"
+    if operator.locked_until > _now():
+        return "locked"
+    if logins.has_ended(operator, _now()):
+        return "ended"
+    if _now() - operator.used_at > service.UNUSED_SECONDS:
+        return "unused"
+    if operator.shared_until:
+        return f"shared until {sharing.last_day(operator.shared_until)}"
+    return "first password" if operator.must_change else "active"
+
+
+def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
+    """Enter the act in the trail and commit both."""
+    vault: Vault = current_app.extensions["vault"]
+    vault.record(work().vault_db, event, account(), subject=subject, detail=detail)
+    work().commit()
+
+
+def _now() -> int:
+    seconds: int = current_app.extensions["clock"]()
+    return seconds
