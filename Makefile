@@ -4,6 +4,10 @@ PORT ?= 5000
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# A lock names everything that is needed, so pip has nothing to work out. Without
+# --no-deps it asks for the newest of a package that another wants with an extra,
+# and refuses it for having no hash, from the day a newer one than ours is out.
+FROM_LOCK := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 export PORT
 
 .PHONY: install serve test attack bench manual lint lock
@@ -57,11 +61,11 @@ $(VENV)/bin/python:
 
 $(VENV)/runtime.stamp: requirements.txt setup.cfg | $(VENV)/bin/python
 	@echo "installing from requirements.txt ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(FROM_LOCK) requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/test.stamp: requirements-dev.txt $(VENV)/runtime.stamp
 	@echo "installing from requirements-dev.txt ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(FROM_LOCK) requirements-dev.txt
 	@touch $@
