@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from vault import VaultSettings
@@ -56,6 +56,7 @@ class Config:
     mail: MailConfig
     trusted_hosts: tuple[str, ...]
     proxy_hops: int
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...]
     allow_insecure_loopback: bool
     site_name: str
     support_email_login: str
@@ -90,6 +91,7 @@ class Config:
             ),
             trusted_hosts=read.hosts("TRUSTED_HOSTS", loopback),
             proxy_hops=read.number("PROXY_HOPS", 0, 0, 10),
+            allowed_networks=read.networks("ALLOWED_NETWORKS"),
             allow_insecure_loopback=loopback,
             site_name=read.text("SITE_NAME", "オフィス24クレジットカード登録"),
             support_email_login=read.text(
@@ -186,6 +188,18 @@ class _Reader:
                 "plain http is for 127.0.0.1 and localhost alone"
             )
         return hosts
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks in CIDR form; one that is none is a fault, never left out."""
+        found = []
+        for text in self.names(name):
+            try:
+                found.append(ip_network(text))
+            except ValueError:
+                self.faults.append(
+                    f"{name} holds {text!r}; give networks like 192.0.2.0/24"
+                )
+        return tuple(found)
 
     def file(self, name: str) -> str:
         path = self._environ.get(name)

@@ -13,7 +13,7 @@ from vault import Vault
 from vault.clock import Clock, system_clock
 from vault.database import connect
 
-from . import auth, cards, commands, db, errors, log, mail, migrations, security
+from . import auth, cards, commands, csp, db, errors, log, mail, migrations, security
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -40,7 +40,7 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     app.extensions["clock"] = clock
     app.extensions["vault"] = Vault.open(config.vault, clock)
     app.extensions["site_engine"] = connect(config.database_url)
-    for part in (log, security, db, errors, mail, auth, cards, commands):
+    for part in (log, security, db, errors, mail, auth, csp, cards, commands):
         part.init_app(app)
     if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
         migrations.refuse_if_behind(app)

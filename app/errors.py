@@ -13,6 +13,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from vault.errors import VaultError
 from vault.token import random_letters
 
+from .security import ForeignNetwork
+
 INCIDENT_LETTERS = 8
 
 # What a person reads for each status: what happened, and what to do.
@@ -48,6 +50,10 @@ CSRF_PAGE = (
     "画面の有効期限が切れました。",
     "前の画面を開き直してから、もう一度入力してください。",
 )
+FOREIGN_PAGE = (
+    "このネットワークからは利用できません。",
+    "利用が許可されているネットワーク（社内など）から開き直すか、管理者に連絡してください。",
+)
 RETRY_SECONDS = "5"
 
 log = logging.getLogger(__name__)
@@ -56,6 +62,7 @@ log = logging.getLogger(__name__)
 def init_app(app: Flask) -> None:
     """Answer every error with a page of our own."""
     app.register_error_handler(CSRFError, _csrf_failed)
+    app.register_error_handler(ForeignNetwork, _came_from_outside)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(SQLAlchemyError, _database_failed)
     app.register_error_handler(VaultError, _vault_failed)
@@ -70,6 +77,10 @@ def _refused(error: HTTPException) -> BaseResponse:
 
 def _csrf_failed(error: CSRFError) -> BaseResponse:
     return _page(error, CSRF_PAGE)
+
+
+def _came_from_outside(error: ForeignNetwork) -> BaseResponse:
+    return _page(error, FOREIGN_PAGE)
 
 
 def _database_failed(error: SQLAlchemyError) -> BaseResponse:

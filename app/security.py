@@ -10,20 +10,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, request
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import Forbidden, MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config
 
 from .db import site_answers
+from .networks import lies_in
 
 MAX_BODY_BYTES = 16 * 1024
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+CSP_REPORT_PATH = "/csp-report"
 HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": CSP,
+    # The same once more: the enforced one is a fixed text that names no address.
+    "Content-Security-Policy-Report-Only": f"{CSP}; report-uri {CSP_REPORT_PATH}",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -35,7 +39,12 @@ HEADERS = {
 }
 FOREVER = "public, max-age=31536000, immutable"
 HSTS = "max-age=63072000; includeSubDomains"
-OPEN_ON_HTTP = frozenset({"static", "security.health"})
+# What is no page: a proxy asks for one of them, every error page for the other.
+NO_PAGES = frozenset({"static", "security.health"})
+
+
+class ForeignNetwork(Forbidden):
+    """The request comes from outside ALLOWED_NETWORKS."""
 
 
 def init_app(app: Flask) -> None:
@@ -61,6 +70,7 @@ def init_app(app: Flask) -> None:
     # A core file would hold what an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     app.before_request(_refuse_nameless)
+    app.before_request(_refuse_foreign_networks)
     app.before_request(_refuse_options)
     app.before_request(_refuse_plain_http)
     app.before_request(_refuse_cross_site)
@@ -75,6 +85,14 @@ def _refuse_nameless() -> None:
         abort(400)
 
 
+def _refuse_foreign_networks() -> None:
+    networks = current_app.extensions["settings"].allowed_networks
+    if not networks or request.endpoint in NO_PAGES:
+        return
+    if not lies_in(request.remote_addr or "", networks):
+        raise ForeignNetwork
+
+
 def _refuse_options() -> None:
     """Flask answers OPTIONS by itself; no page of ours needs it (WEB-03)."""
     if request.method == "OPTIONS" and request.url_rule is not None:
@@ -85,7 +103,7 @@ def _refuse_options() -> None:
 
 def _refuse_plain_http() -> None:
     settings: Config = current_app.extensions["settings"]
-    if request.is_secure or request.endpoint in OPEN_ON_HTTP:
+    if request.is_secure or request.endpoint in NO_PAGES:
         return
     if not settings.allow_insecure_loopback:
         abort(403)

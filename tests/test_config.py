@@ -53,6 +53,9 @@ def test_two_settings_are_enough() -> None:
         ("ALLOW_INSECURE_LOOPBACK", "true"),
         ("ALLOW_INSECURE_LOOPBACK", "1"),
         ("FLASK_DEBUG", "1"),
+        ("ALLOWED_NETWORKS", "192.0.2.0/33"),
+        ("ALLOWED_NETWORKS", "192.0.2.1/24"),
+        ("ALLOWED_NETWORKS", "192.0.2.0/24,the office"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(name: str, value: str) -> None:

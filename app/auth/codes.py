@@ -14,7 +14,7 @@ from vault.pan import fold_typed
 from .logins import SKEW_SECONDS
 from .models import Code, Login, Operator
 
-ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 LENGTH = 8
 MAX_TRIES = 5
 SECONDS_BETWEEN = 60

@@ -12,6 +12,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from app.db import commit_work, work
+from app.security import NO_PAGES
 from config import Config
 from vault import Actor, Vault
 
@@ -21,7 +22,6 @@ from .models import Login, Operator
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 COOKIE = "login"
-OPEN = frozenset({"static", "security.health"})
 # Where a login at each step belongs.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
 
@@ -142,7 +142,7 @@ def place_of(login: Login | None) -> str:
 def refuse_strangers() -> ResponseReturnValue | None:
     """Before every request: what no view declared public needs an operator."""
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.endpoint in OPEN or hasattr(view, "_is_public"):
+    if view is None or request.endpoint in NO_PAGES or hasattr(view, "_is_public"):
         return None
     operator = load_operator()
     if operator is not None:

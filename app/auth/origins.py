@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
+
+from app.networks import address_of
 
 from .models import OriginFailure
 
@@ -17,14 +19,9 @@ IPV6_PREFIX = 64
 def counted(origin: str) -> str:
     """What failures from ``origin`` are counted under: an IPv4 address, or the
     /64 an IPv6 address lies in; anything else as it is."""
-    try:
-        address = ip_address(origin.partition("%")[0])
-    except ValueError:
-        return origin
+    address = address_of(origin)
     if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
+        return str(address or origin)
     return str(ip_network((address, IPV6_PREFIX), strict=False))
 
 

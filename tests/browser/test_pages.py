@@ -165,3 +165,20 @@ def _fits(desk: Desk, step: str) -> None:
     desk.look(step)
     over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert desk.page.evaluate(over) == 0, step
+
+
+def test_a_breach_of_the_policy_is_stopped_and_told(desk: Desk) -> None:
+    """A script that got into a page does not run, and the log names the page."""
+    reported = "**/csp-report"
+    with desk.page.expect_response(reported) as answer:
+        desk.page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "document.title = 'broken in'";
+                document.body.append(script);
+            }"""
+        )
+    assert answer.value.status == 204
+    assert "broken in" not in desk.page.title()
+    log = (desk.site.place.folder / "gunicorn.log").read_text()
+    assert "script-src-elem kept inline from the page cards.index" in log

@@ -15,14 +15,12 @@ from tests.faults.test_rotation_killed import fill
 from tests.site import Place
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.database import LOCK_WAIT_SECONDS, connect
 
 pytestmark = pytest.mark.faults
 
 WRITERS = 8
 ACTS = 60
-# Eight writers, their commits and a rotation share the disk and two cores.
-PATIENCE_SECONDS = 0.5
 # A machine that does other work besides may make one of them wait longer than a
 # page would.
 OVERLOADED_SECONDS = 15.0
@@ -92,4 +90,6 @@ def test_rotating_under_eight_writers_loses_nothing(tmp_path: Path) -> None:
         kept = {t: vault.describe(db, Token(t)).expiry.key for t in expected}
     assert kept == expected
     waits = sorted(wait for _, waits in left for wait in waits)
-    assert waits[len(waits) * 95 // 100] < PATIENCE_SECONDS
+    # A page that waits longer is refused with 503; how long they wait in quiet is
+    # measured in bench/.
+    assert waits[len(waits) * 95 // 100] < LOCK_WAIT_SECONDS

@@ -51,6 +51,13 @@ def test_a_code_is_taken_however_it_is_typed(auth: Auth, typed: Any) -> None:
     assert auth.code(typed(auth.to_code())).location == "/cards"
 
 
+def test_a_code_is_spelled_in_letters_hard_to_mistake() -> None:
+    """Eight of them, each of the thirty-one in use, none that looks like another."""
+    drawn = [codes.new_code() for _ in range(500)]
+    assert {len(code) for code in drawn} == {8}
+    assert set("".join(drawn)) == set("23456789abcdefghjkmnpqrstuvwxyz")
+
+
 @pytest.mark.parametrize(("age", "let_in"), [(1800, True), (1801, False)])
 def test_a_code_is_good_for_half_an_hour(
     auth: Auth, clock: FakeClock, age: int, let_in: bool
