@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.networks import lies_in
@@ -42,9 +43,9 @@ def get(app: Any, make_app: Any) -> Any:
     site = make_app(ALLOWED_NETWORKS=OFFICE)
 
     def ask(path: str, origin: str, **headers: str) -> TestResponse:
-        return site.test_client().get(
-            path, environ_base={"REMOTE_ADDR": origin}, headers=headers, buffered=True
-        )
+        client: FlaskClient = site.test_client()
+        place = {"REMOTE_ADDR": origin}
+        return client.get(path, environ_base=place, headers=headers, buffered=True)
 
     return ask
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import ssl
 import time
@@ -16,7 +17,8 @@ CSP = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 ALLOWED = {200, 204, 302, 303, 400, 403, 404, 405, 409, 413, 422, 429}
-PATIENCE_SECONDS = 2.0
+# A machine that runs the whole suite besides is no measure: ``make attack`` says 2.
+PATIENCE_SECONDS = float(os.environ.get("ATTACK_PATIENCE", "10"))
 TELLTALES = ("Traceback", "sqlalchemy", "site-packages", "werkzeug.", 'File "')
 
 
