@@ -22,9 +22,18 @@ from .scrub import one_line, scrub
 from .sealing import Cipher, Mac
 
 PAGE = 1000
+VIEWED = "audit.viewed"
+SET_BACK = "clock.set_back"
+# How far the clocks of two hosts that write one trail may be apart.
+SKEW_SECONDS = 60
 
 # Made once: to build a statement costs more than to run it.
-_HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update()
+_LATEST = select(AUDIT_ENTRY.c.at).where(AUDIT_ENTRY.c.seq == AUDIT_HEAD.c.seq)
+_HEAD = select(
+    AUDIT_HEAD.c.seq,
+    AUDIT_HEAD.c.sealed_chain_key,
+    _LATEST.correlate(AUDIT_HEAD).scalar_subquery().label("latest"),
+).with_for_update(of=AUDIT_HEAD)
 _ADD = insert(AUDIT_ENTRY)
 _MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
 
@@ -82,8 +91,18 @@ class Trail:
         detail: Mapping[str, Any],
     ) -> None:
         """Add an entry in ``db``'s transaction; if it can't be written the
-        transaction's act must not be either."""
-        seq, key = self._open_head(db)
+        transaction's act must not be either.
+
+        An ``at`` before the latest entry's is of a clock that was set back: an
+        entry of its own says so first (PCI DSS 10.6.3).
+        """
+        seq, key, latest = self._open_head(db)
+        if at < latest - SKEW_SECONDS and event != SET_BACK:
+            clock, told = Actor("system clock", by.origin), {"from": latest}
+            self.append(
+                db, at, SET_BACK, clock, outcome="success", subject="", detail=told
+            )
+            seq, key, _ = self._open_head(db)
         values = {
             "seq": seq + 1,
             "at": at,
@@ -102,11 +121,13 @@ class Trail:
         """Write how many entries there are and the next one's key."""
         db.execute(_MOVE_HEAD, self._head(seq, key))
 
-    def _open_head(self, db: Connection) -> tuple[int, bytes]:
+    def _open_head(self, db: Connection) -> tuple[int, bytes, int]:
+        """How many entries there are, the next one's key, the latest one's time."""
         row = db.execute(_HEAD).one_or_none()
         if row is None:
             raise IntegrityFault("audit head", "is missing")
-        return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key)
+        key = self.open_chain_key(row.seq, row.sealed_chain_key)
+        return row.seq, key, row.latest or 0
 
     def open_chain_key(self, seq: int, sealed: bytes) -> bytes:
         """The key of the next entry; raises IntegrityFault on an edited head."""
@@ -132,10 +153,11 @@ def next_chain_key(key: bytes) -> bytes:
 
 
 def read_entries(
-    db: Connection, *, after: int = 0, subject: str | None = None
+    db: Connection, *, after: int = 0, subject: str | None = None, views: bool = True
 ) -> Iterator[AuditEntry]:
-    """The entries after ``after`` in order, without checking the chain."""
-    for row in _rows(db, after, subject):
+    """The entries after ``after`` in order, without checking the chain; ``views``
+    also those that tell who looked."""
+    for row in _rows(db, after, subject, views):
         yield _entry(row)
 
 
@@ -172,10 +194,14 @@ def check_chain(
         raise IntegrityFault("audit head", "does not follow its entries")
 
 
-def _rows(db: Connection, after: int, subject: str | None) -> Iterator[Row[Any]]:
+def _rows(
+    db: Connection, after: int, subject: str | None, views: bool = True
+) -> Iterator[Row[Any]]:
     query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(PAGE)
     if subject is not None:
         query = query.where(AUDIT_ENTRY.c.subject == subject)
+    if not views:
+        query = query.where(AUDIT_ENTRY.c.event != VIEWED)
     while True:
         page = db.execute(query.where(AUDIT_ENTRY.c.seq > after)).all()
         yield from page

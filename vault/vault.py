@@ -248,19 +248,23 @@ class Vault:
         )
 
     def history(self, db: Connection, token: Token) -> list[AuditEntry]:
-        """The trail's entries about a card and those it replaced, newest first."""
+        """The trail's entries about a card and those it replaced, newest first, but
+        those that tell who looked."""
         entries: list[AuditEntry] = []
         subject: str | None = token
         while subject:
-            of_card = list(self.entries_about(db, subject))
+            of_card = list(self.entries_about(db, subject, views=False))
             entries = of_card + entries
             replaced = [entry.detail.get("instead_of") for entry in of_card]
             subject = next((earlier for earlier in replaced if earlier), None)
         return sorted(entries, key=lambda entry: -entry.seq)
 
-    def entries_about(self, db: Connection, token: str) -> Iterator[AuditEntry]:
-        """The trail's entries about one card, the one of its purge too."""
-        yield from audit.read_entries(db, subject=token)
+    def entries_about(
+        self, db: Connection, token: str, *, views: bool = True
+    ) -> Iterator[AuditEntry]:
+        """The trail's entries about one card, the one of its purge too; ``views``
+        also those that tell who looked at them."""
+        yield from audit.read_entries(db, subject=token, views=views)
         at = self.purged_at(db, token)
         if at is not None:
             for entry in audit.read_entries(db, subject=purge_subject(at)):

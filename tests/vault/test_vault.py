@@ -8,8 +8,18 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import VISA, VaultPlace
-from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings, WebKey, errors
+from tests.conftest import VISA, FakeClock, VaultPlace
+from vault import (
+    Actor,
+    Expiry,
+    Pan,
+    Token,
+    Vault,
+    VaultSettings,
+    WebKey,
+    audit,
+    errors,
+)
 from vault.schema import CARD, DATA_KEY
 from vault.vault import DATA_KEY_SEALS, DATA_KEY_SECONDS
 
@@ -274,3 +284,35 @@ def test_an_act_whose_entry_cannot_be_written_is_undone(
     with pytest.raises(errors.IntegrityFault), vault.engine.begin() as db:
         vault.tokenize(db, Pan.parse(VISA), Expiry(2030, 1), operator_actor)
     assert keys_of(place) == []
+
+
+def test_a_clock_set_back_is_told_before_what_follows(
+    place: VaultPlace, register: Register, clock: FakeClock
+) -> None:
+    """Once, with where it stood, by nobody who can log in (PCI DSS 10.6.3)."""
+    register()
+    before = clock()
+    clock.advance(-61)
+    tokens = {register(), register()}
+    with place.engine.connect() as db:
+        entries = list(audit.read_entries(db))
+    (told,) = [e for e in entries if e.event == "clock.set_back"]
+    assert (told.actor, told.at, told.detail) == (
+        "system clock",
+        before - 61,
+        {"from": before},
+    )
+    assert tokens <= {e.subject for e in entries if e.seq > told.seq}
+    assert place.findings() == {}
+
+
+def test_two_hosts_clocks_may_be_a_minute_apart(
+    place: VaultPlace, register: Register, clock: FakeClock
+) -> None:
+    """Nobody set either of them."""
+    register()
+    clock.advance(-60)
+    register()
+    with place.engine.connect() as db:
+        events = {entry.event for entry in audit.read_entries(db)}
+    assert "clock.set_back" not in events

@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Connection, select
 
 from ..anchor import Anchor
-from ..audit import AuditEntry, read_entries
+from ..audit import VIEWED, AuditEntry, read_entries
 from ..database import reading
 from ..errors import IntegrityFault
 from ..schema import AUDIT_ENTRY
@@ -31,7 +31,7 @@ def list_entries(token: str | None) -> None:
     outcome, subject, detail. The trail notes that it was viewed."""
     vault = closed_vault()
     with vault.engine.begin() as db:
-        vault.record(db, "audit.viewed", actor(), subject=token or "")
+        vault.record(db, VIEWED, actor(), subject=token or "")
     with reading(vault.engine) as db:
         about = vault.entries_about(db, token) if token else read_entries(db)
         for entry in about:

@@ -283,6 +283,20 @@ def test_the_history_tells_who_changed_what(desk: Desk) -> None:
     assert "55**-****-****-4444 02/2031" in history
 
 
+def test_who_opened_the_history_is_in_the_trail(desk: Desk) -> None:
+    """With the card's token (PCI DSS 10.2.1.3); the history itself leaves it out."""
+    public_id = desk.register()
+    desk.open(f"/cards/{public_id}/edit")
+    before = desk.page.partition('id="history"')[2].count("<tr")
+    desk.open(f"/cards/{public_id}/edit")
+    (customer,) = desk.customers()
+    with desk.vault.engine.connect() as db:
+        entries = list(desk.vault.entries_about(db, customer.token))
+    viewed = [(e.actor, e.origin) for e in entries if e.event == "audit.viewed"]
+    assert viewed == [("taro", "127.0.0.1")] * 2
+    assert desk.page.partition('id="history"')[2].count("<tr") == before
+
+
 def test_the_trail_holds_no_number(desk: Desk) -> None:
     """Registering, changing and deleting leave masks alone in the trail."""
     public_id = desk.register()

@@ -88,3 +88,11 @@ def test_the_trail_is_listed_a_line_an_entry(shell: Shell) -> None:
         "card.registered",
         "audit.viewed",
     ]
+
+
+def test_who_looked_at_a_card_is_in_the_trail(shell: Shell) -> None:
+    """Each viewing leaves its entry (PCI DSS 10.2.1.3)."""
+    (token,) = shell.seal()
+    shell("audit", "list", "--token", token)
+    shown = shell("audit", "list", "--token", token).out
+    assert shown.count("audit.viewed") == 2
