@@ -1,7 +1,7 @@
 """Every setting of the site, read once from the environment and then frozen.
 
-``Config.from_environ(os.environ)`` raises ConfigError naming every fault at
-once; nothing else in the site reads the environment, and no secret has a
+``Config.from_environ(environ)`` raises ConfigError naming every fault at once;
+nothing else in the site reads the environment, and no secret has a
 default.
 """
 
@@ -25,8 +25,7 @@ class ConfigError(Exception):
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__(
-            "the settings are not safe to start with:\n"
-            + "\n".join(f"  - {fault}" for fault in faults)
+            "it is not safe to start:\n" + "\n".join(f"  - {fault}" for fault in faults)
         )
         self.faults = faults
 
@@ -71,6 +70,15 @@ class Config:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
         """Read every setting; raises ConfigError with all faults at once."""
+        config, faults = cls.read(environ)
+        if faults:
+            raise ConfigError(faults)
+        return config
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
+        """Every setting, and what is wrong with them; with a fault in the list the
+        configuration is for naming further ones, not for running a site."""
         read = _Reader(environ)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
         read.refuse_debugging(loopback)
@@ -117,9 +125,7 @@ class Config:
                 "LOGIN_FACTOR is passkey and TRUSTED_HOSTS has no host name; "
                 "a passkey belongs to a name, not to an IP address"
             )
-        if read.faults:
-            raise ConfigError(read.faults)
-        return config
+        return config, read.faults
 
     @property
     def passkey_host(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from flask import Flask
@@ -13,7 +12,7 @@ from vault import Vault
 from vault.clock import Clock, system_clock
 from vault.database import connect
 
-from . import auth, cards, commands, csp, db, errors, log, mail, migrations, security
+from . import auth, cards, commands, csp, db, errors, log, mail, security
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -32,8 +31,8 @@ class Site(Flask):
 def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     """Make the site.  ``clock`` gives seconds since 1970 UTC.
 
-    Raises VaultError when the web key or one of the databases can't serve; the
-    flask command may run on databases it has yet to migrate.
+    Raises KeyFileError when the web key can't serve; whether the databases can is
+    for ``start.safe_config`` to say.
     """
     app = Site(__name__, template_folder=str(TEMPLATES))
     app.extensions["settings"] = config
@@ -42,6 +41,4 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     app.extensions["site_engine"] = connect(config.database_url)
     for part in (log, security, db, errors, mail, auth, csp, cards, commands):
         part.init_app(app)
-    if os.environ.get("FLASK_RUN_FROM_CLI") != "true":
-        migrations.refuse_if_behind(app)
     return app

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from config import Config, ConfigError
-from tests.site import BIN, ROOT, Place, free_port
+from tests.site import ROOT, Place, free_port
 
 LEAST = {"SECRET_KEY": "s" * 32, "TRUSTED_HOSTS": "cards.example.jp"}
 
@@ -114,22 +115,71 @@ def test_a_refused_start_is_one_message_and_ends_gunicorn(tmp_path: Path) -> Non
         assert "Traceback" not in ended.stderr
 
 
-def test_a_start_without_its_key_or_tables_says_so(tmp_path: Path) -> None:
-    """A key file that is missing or that others can read; a schema behind."""
+def start(place: Place, **more: str) -> str:
+    """What gunicorn says when it refuses to start."""
+    serve = ("gunicorn", "--chdir", str(ROOT), "--bind", f"127.0.0.1:{place.port}")
+    ended = place.run(*serve, "wsgi:app", **more)
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_settings_key_file_and_databases_are_one_message(tmp_path: Path) -> None:
+    """Nobody mends one thing to be told of the next (WEB-04)."""
+    place = Place(tmp_path).make()
+    (tmp_path / "web.key").chmod(0o644)
+    (tmp_path / "site.db").unlink()
+    (tmp_path / "vault.db").unlink()
+    said = start(place, SECRET_KEY="short")
+    (refusal,) = re.findall(
+        r"^error: it is not safe to start:\n((?:  - .*\n)+)", said, re.M
+    )
+    faults = refusal.splitlines()
+    assert len(faults) == 4
+    for line, thing, mend in zip(
+        faults,
+        (
+            "SECRET_KEY",
+            f"{tmp_path}/web.key",
+            "the site database",
+            "the vault database",
+        ),
+        (
+            "openssl rand",
+            "chmod 600",
+            "flask --app wsgi migrate",
+            "flask --app wsgi migrate",
+        ),
+        strict=True,
+    ):
+        assert thing in line
+        assert mend in line
+
+
+def test_the_vault_of_another_key_is_refused(tmp_path: Path) -> None:
+    """Sealing under it would make cards nobody can check (REL-06)."""
+    place, other = Place(tmp_path / "one"), Place(tmp_path / "two")
+    for made in (place, other):
+        made.folder.mkdir()
+        made.make()
+    said = start(place, VAULT_WEB_KEY=f"{other.folder}/web.key")
+    assert "check VAULT_WEB_KEY and VAULT_DATABASE_URL" in said
+
+
+def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """A server that is down and a kind there is no driver for, without a trace."""
+    place = Place(tmp_path).make()
+    gone = f"postgresql+psycopg://x@127.0.0.1:{free_port()}/site"
+    assert "a database does not answer: " in start(place, DATABASE_URL=gone)
+    assert "a database does not answer: " in start(place, DATABASE_URL="nosuch://x")
+
+
+def test_a_command_runs_before_the_tables_are_there(tmp_path: Path) -> None:
+    """Else nobody could make them; without its key file it says which one."""
     place = Place(tmp_path)
     listing = ("flask", "--app", "wsgi", "operators", "list")
-    missing = place.run(*listing)
-    assert f"{tmp_path}/web.key is not there" in missing.stderr
-    place.make()
-    (tmp_path / "web.key").chmod(0o644)
-    assert "chmod 600" in place.run(*listing).stderr
-    (tmp_path / "web.key").chmod(0o600)
-    (tmp_path / "site.db").unlink()
-    behind = place.run(
-        *("gunicorn", "--chdir", str(ROOT)),
-        *("--bind", f"127.0.0.1:{place.port}", "wsgi:app"),
-    )
-    assert behind.returncode != 0
-    assert "hint: flask --app wsgi migrate" in behind.stderr
-    assert "Traceback" not in missing.stderr + behind.stderr
-    assert (BIN / "gunicorn").exists()
+    missing = place.run(*listing).stderr
+    assert f"{tmp_path}/web.key is not there" in missing
+    assert "Traceback" not in missing
+    assert place.ops("init", "--no-passphrase").returncode == 0
+    assert place.run("flask", "--app", "wsgi", "migrate").returncode == 0
