@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from typing import Any
 
 from flask import Flask
@@ -13,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from app.cards.models import Customer
+from tests.forms import forms_of
 from vault import Vault
 
 A_CARD = {
@@ -34,51 +33,6 @@ def boxes(*parts: str) -> dict[str, str]:
     return {f"card_number_{place}": part for place, part in enumerate(padded, 1)}
 
 
-@dataclass
-class Form:
-    """One form of a page: where it goes, its fields, its buttons' words."""
-
-    action: str
-    fields: dict[str, str] = field(default_factory=dict)
-    buttons: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-class _Reader(HTMLParser):
-    """Reads a page's forms; a checkbox counts as not ticked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: dict[str, Form] = {}
-        self._open = ""
-        self._button: tuple[str, dict[str, str]] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self._open = given.get("id", str(len(self.forms)))
-            # A form may be named by a field before it is met itself.
-            self._form(self._open).action = given.get("action", "")
-        owner = given.get("form", self._open)
-        if tag == "input" and owner and given.get("type") != "checkbox":
-            self._form(owner).fields[given["name"]] = given.get("value", "")
-        if tag == "button" and owner:
-            self._button = (owner, given)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._open = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._button and data.strip():
-            owner, given = self._button
-            sent = {given["name"]: given.get("value", "")} if "name" in given else {}
-            self._form(owner).buttons[data.strip()] = sent
-            self._button = None
-
-    def _form(self, name: str) -> Form:
-        return self.forms.setdefault(name, Form(""))
-
-
 class Desk:
     """A logged-in operator; ``page`` is the last page's text."""
 
@@ -98,9 +52,7 @@ class Desk:
 
     def filled(self, button: str, **changes: str) -> dict[str, str]:
         """What the open page's form with ``button`` would send."""
-        reader = _Reader()
-        reader.feed(self.page)
-        form = next(f for f in reader.forms.values() if button in f.buttons)
+        form = next(f for f in forms_of(self.page) if button in f.buttons)
         return form.fields | form.buttons[button] | changes
 
     def send(self, path: str, fields: dict[str, str]) -> TestResponse:

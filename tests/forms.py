@@ -1,0 +1,69 @@
+"""The forms of a page, as a browser would find them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+
+@dataclass
+class Form:
+    """Where a form goes ("" for its own page) and how, its fields, its buttons'
+    words and what each of them sends."""
+
+    action: str = ""
+    method: str = "get"
+    fields: dict[str, str] = field(default_factory=dict)
+    boxes: set[str] = field(default_factory=set)
+    buttons: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class _Reader(HTMLParser):
+    """Reads a page's forms; a checkbox counts as not ticked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: dict[str, Form] = {}
+        self._open = ""
+        self._button: tuple[str, dict[str, str]] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._open = given.get("id", str(len(self.forms)))
+            # A form may be named by a field before it is met itself.
+            form = self._form(self._open)
+            form.action = given.get("action", "")
+            form.method = given.get("method", "get")
+        owner = given.get("form", self._open)
+        if tag == "input" and owner:
+            self._take(self._form(owner), given)
+        if tag == "button" and owner:
+            self._button = (owner, given)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._button and data.strip():
+            owner, given = self._button
+            sent = {given["name"]: given.get("value", "")} if "name" in given else {}
+            self._form(owner).buttons[data.strip()] = sent
+            self._button = None
+
+    def _take(self, form: Form, given: dict[str, str]) -> None:
+        if given.get("type") == "checkbox":
+            form.boxes.add(given["name"])
+        else:
+            form.fields[given["name"]] = given.get("value", "")
+
+    def _form(self, name: str) -> Form:
+        return self.forms.setdefault(name, Form())
+
+
+def forms_of(page: str) -> list[Form]:
+    """Every form in a page's HTML."""
+    reader = _Reader()
+    reader.feed(page)
+    return list(reader.forms.values())
