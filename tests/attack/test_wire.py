@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.security import HEADERS
+
 from .conftest import Target
 
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: %b\r\n\r\n"
@@ -68,6 +70,21 @@ def test_a_request_read_two_ways_is_refused(target: Target, kind: str) -> None:
     assert b"\r\n\r\nok\n" not in said
     assert b"HTTP/1.1 200" not in said
     assert b"Traceback" not in said
+
+
+def test_what_is_no_request_gets_a_page_of_the_sites(target: Target) -> None:
+    """In Japanese, with every header, and nothing of what was sent in it (WEB-01)."""
+    kept = {name.lower(): value for name, value in HEADERS.items()}
+    for line in (b"GET /login", b"PRETEND%b /login HTTP/1.1", b"GET /%b HTTP/9.9"):
+        said = spoken(target, line.replace(b"%b", b"-typed-") + b"\r\n\r\n")
+        head, _, body = said.partition(b"\r\n\r\n")
+        status, *lines = head.decode("ascii").split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        assert " 400 " in status
+        assert headers["cache-control"] == "no-store"
+        assert {k: headers[k] for k in kept} == {k: v.lower() for k, v in kept.items()}
+        assert "送信内容を受け付けられませんでした。" in body.decode()
+        assert b"typed" not in said
 
 
 def test_a_request_without_a_host_is_refused(target: Target) -> None:
