@@ -80,6 +80,14 @@ def test_the_block_list_bites() -> None:
     assert all(passwords.fault(text, ()) == texts.PASSWORD_COMMON for text in biting)
 
 
+def test_every_page_leads_to_the_change(auth: Auth) -> None:
+    """Whoever fears that his password is known finds where to change it."""
+    auth.login()
+    for path in ("/cards", "/cards/deleted", "/factors/proof"):
+        page = auth.client.get(path, follow_redirects=True).text
+        assert '<a class="button quiet" href="/password">パスワードの変更</a>' in page
+
+
 def test_a_password_is_changed(auth: Auth, app: Flask, clock: FakeClock) -> None:
     """The browser stays in under a new id, the old password is dead."""
     auth.login()
