@@ -107,8 +107,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def chromium() -> Iterator[Browser]:
     """The system's Chromium."""
     with sync_playwright() as playwright:
+        # Playwright turns the back/forward cache off; operators' browsers don't.
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS
+            executable_path=shutil.which("chromium"),
+            args=FLAGS,
+            ignore_default_args=["--disable-back-forward-cache"],
         )
         yield browser
         browser.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.site import PASSWORD
 
@@ -94,7 +94,7 @@ def test_a_double_click_makes_one_card(desk: Desk) -> None:
 
 
 def test_back_after_logout_shows_no_card(desk: Desk) -> None:
-    """With the back/forward cache on, Back leads to the login."""
+    """Back leads to the login."""
     desk.fill(customer_name="戻る太郎", phone="0312345678")
     desk.card("4810000000020000", "1", "2030")
     desk.press("登録")
@@ -102,6 +102,39 @@ def test_back_after_logout_shows_no_card(desk: Desk) -> None:
     desk.page.go_back()
     desk.page.wait_for_load_state()
     expect(desk.page.locator("[name=login_id]")).to_be_visible()
+    assert "戻る太郎" not in desk.text()
+
+
+def keepable(route: Route) -> None:
+    """Hand a page on without no-store."""
+    answer = route.fetch()
+    headers = {k: v for k, v in answer.headers.items() if k != "cache-control"}
+    route.fulfill(response=answer, headers=headers)
+
+
+def test_back_shows_no_card_that_the_browser_kept(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """Some browsers keep a page in spite of no-store, and show it when the login is
+    long over: it hides itself and asks anew (SES-04)."""
+    desk = new_desk()
+    login_id, shown = desk.login(), []
+    desk.page.on("console", lambda message: shown.append(message.text))
+    desk.page.add_init_script(
+        "addEventListener('pageshow', (e) => console.log('kept', e.persisted))"
+    )
+    desk.fill(customer_name="戻る太郎", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.press("登録")
+    desk.page.route("**/cards", keepable)
+    desk.open("/cards")
+    assert "戻る太郎" in desk.text()
+    desk.open("/healthz")
+    ended = desk.site.place.run("flask", "--app", "wsgi", "sessions", "end", login_id)
+    assert ended.returncode == 0
+    desk.page.evaluate("setTimeout(() => history.back())")
+    expect(desk.page.locator("[name=login_id]")).to_be_visible()
+    assert "kept true" in shown
     assert "戻る太郎" not in desk.text()
 
 
