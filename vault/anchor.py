@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from .errors import IntegrityFault
 from .schema import AUDIT_ENTRY
+from .sealing import same
 
 FORMAT = "cardvault audit anchor 1"
 
@@ -66,5 +67,5 @@ class Anchor:
             raise IntegrityFault(
                 subject, "was anchored and is missing: an older database"
             )
-        if found.hex() != self.mac:
+        if not same(found.hex().encode(), self.mac.encode(errors="replace")):
             raise IntegrityFault(subject, "is another one than was anchored")
