@@ -7,8 +7,13 @@ BIN := $(VENV)/bin
 # A lock names everything that is needed, so pip has nothing to work out. Without
 # --no-deps it asks for the newest of a package that another wants with an extra,
 # and refuses it for having no hash, from the day a newer one than ours is out.
-FROM_LOCK := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
+FROM_LOCK := pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
 export PORT
+
+# The scanners' own place: semgrep wants older releases of what the site runs on.
+SCANNERS := .venv-lint
+SCAN := $(SCANNERS)/bin
+SCANNED := app vault deploy bench config.py wsgi.py gunicorn.conf.py
 
 .PHONY: install serve test attack bench manual lint lock
 
@@ -17,7 +22,7 @@ install: $(VENV)/runtime.stamp
 serve: install
 	@$(BIN)/python deploy/demo.py
 
-test: $(VENV)/test.stamp
+test: $(VENV)/test.stamp $(SCANNERS)/stamp
 	@sh tests/system-packages
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov --cov-report=term)
 
@@ -43,17 +48,26 @@ manual: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m bench
 
-lint: $(VENV)/test.stamp
+# semgrep runs our own rules alone, asks no server and keeps out of the home folder.
+lint: export SEMGREP_SEND_METRICS = off
+lint: export SEMGREP_SETTINGS_FILE = $(abspath $(SCANNERS))/settings.yml
+lint: export SEMGREP_LOG_FILE = $(abspath $(SCANNERS))/semgrep.log
+lint: $(VENV)/test.stamp $(SCANNERS)/stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config setup.cfg
+	@$(SCAN)/bandit --quiet -c pyproject.toml -r $(SCANNED)
+	@$(SCAN)/semgrep scan --metrics=off --disable-version-check --config .semgrep.yml --strict --error --quiet $(SCANNED) templates
 
-# The locks, made anew from setup.cfg; commit what changes.
+# The locks, made anew from setup.cfg, the scanners' from these two names; commit
+# what changes.
+lock: COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 lock: $(VENV)/test.stamp
 	@$(BIN)/pip install --quiet pip-tools
-	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo -o requirements.txt setup.cfg
-	@$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --extra postgres --extra demo --extra test --extra bench --extra lint -o requirements-dev.txt setup.cfg
+	@$(COMPILE) --extra postgres --extra demo -o requirements.txt setup.cfg
+	@$(COMPILE) --extra postgres --extra demo --extra test --extra bench --extra lint -o requirements-dev.txt setup.cfg
+	@printf 'bandit\nsemgrep\n' | $(COMPILE) -o requirements-lint.txt -
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Python 3.11 or newer is needed: apt install python3" >&2; exit 1; }
@@ -62,11 +76,17 @@ $(VENV)/bin/python:
 
 $(VENV)/runtime.stamp: requirements.txt setup.cfg | $(VENV)/bin/python
 	@echo "installing from requirements.txt ..."
-	@$(FROM_LOCK) requirements.txt
+	@$(BIN)/$(FROM_LOCK) requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/test.stamp: requirements-dev.txt $(VENV)/runtime.stamp
 	@echo "installing from requirements-dev.txt ..."
-	@$(FROM_LOCK) requirements-dev.txt
+	@$(BIN)/$(FROM_LOCK) requirements-dev.txt
+	@touch $@
+
+$(SCANNERS)/stamp: requirements-lint.txt | $(VENV)/bin/python
+	@echo "installing from requirements-lint.txt ..."
+	@$(PYTHON) -m venv $(SCANNERS)
+	@$(SCAN)/$(FROM_LOCK) requirements-lint.txt
 	@touch $@
