@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from urllib.parse import unquote_plus
 
 from .pan import luhn_ok
 
@@ -12,6 +13,8 @@ MIN_DIGITS, MAX_DIGITS = 13, 19
 _DIGIT = "0-9０-９"
 _GAP = r"[\s\-‐‑‒–—―⁃−﹘﹣－ーｰ─━.・/_,]{0,3}"
 _RUN = re.compile(f"[{_DIGIT}](?:{_GAP}[{_DIGIT}]){{{MIN_DIGITS - 1},}}")
+# As an address spells them: blanks and full-width digits are several bytes each.
+_CODED = re.compile(rf"(?:%[0-9A-Fa-f]{{2}}|[{_DIGIT}+.,_\-])+")
 _TO_ASCII = {ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")}
 CUT = "[カード番号を消しました]"
 
@@ -19,15 +22,27 @@ CUT = "[カード番号を消しました]"
 def scrub(text: str) -> str:
     """``text`` with every Luhn-valid run of 13 to 19 digits cut out.
 
-    Digits may be full-width and have blanks or hyphens between them; a longer
-    run that holds such a number anywhere is cut whole (PCI DSS 3.5.1).
+    Digits may be full-width and have blanks or hyphens between them, all of it
+    also as in an address (``%20``, ``+``); a longer run that holds such a number
+    anywhere is cut whole (PCI DSS 3.5.1).
     """
-    return _RUN.sub(lambda run: CUT if _holds_number(run[0]) else run[0], text)
+    text = _RUN.sub(lambda run: CUT if _holds_number(run[0]) else run[0], text)
+    if "%" not in text and "+" not in text:
+        return text
+    return _CODED.sub(lambda run: CUT if _holds_coded(run[0]) else run[0], text)
 
 
 def holds_card_number(text: str) -> bool:
     """Say whether ``text`` holds what ``scrub`` would cut."""
-    return any(_holds_number(run[0]) for run in _RUN.finditer(text))
+    runs = (run[0] for run in _RUN.finditer(text))
+    coded = (run[0] for run in _CODED.finditer(text))
+    return any(map(_holds_number, runs)) or any(map(_holds_coded, coded))
+
+
+def _holds_coded(run: str) -> bool:
+    if "%" not in run and "+" not in run:
+        return False
+    return any(_holds_number(found[0]) for found in _RUN.finditer(unquote_plus(run)))
 
 
 def _holds_number(run: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from vault.scrub import CUT, holds_card_number, one_line, scrub
 
 VISA = "4810000000020000"
+WIDE = VISA.translate({48 + n: 0xFF10 + n for n in range(10)})
 
 
 @pytest.mark.parametrize(
@@ -22,16 +25,31 @@ VISA = "4810000000020000"
         f"12{VISA}34",
         "378282246310005",
         "3782-822463-10005",
+        "GET /cards?q=4810%200000%200002%200000&page=2 HTTP/1.1",
+        "/cards?q=4810+0000+0002+0000",
+        "/cards/４８１０%E3%80%80００００%e3%80%80０００２%e3%80%80００００/edit",
+        f"/cards/{quote(WIDE)}/edit",
+        f"/cards/{quote(WIDE).lower()}/edit",
     ],
 )
 def test_a_number_is_cut_however_it_is_written(text: str) -> None:
-    """Spaced, hyphenated, full-width or inside a longer run, it goes."""
+    """Spaced, hyphenated, full-width, as in an address or inside a longer run."""
     assert CUT in scrub(text)
     assert holds_card_number(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["090-0000-0000", "2026-11-23 12:00:00", "4810000000020", "48", ""]
+    "text",
+    [
+        "090-0000-0000",
+        "2026-11-23 12:00:00",
+        "4810000000020",
+        "48",
+        "",
+        "/cards?q=%E5%B1%B1%E7%94%B0+4810%200000",
+        "4810%200000%200002",
+        "100 %",
+    ],
 )
 def test_what_is_no_number_stays(text: str) -> None:
     """Phones, times and numbers with a wrong check digit are left alone."""
