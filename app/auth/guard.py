@@ -12,6 +12,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from app.db import commit_work, work
+from app.networks import address_of
 from app.security import NO_PAGES
 from config import Config
 from vault import Actor, Vault
@@ -85,8 +86,9 @@ def acting() -> Actor:
 
 
 def origin() -> str:
-    """The address the request came from, as the trusted proxies say."""
-    return request.remote_addr or "unknown"
+    """The address the request came from, as the trusted proxies say; what is no
+    address is not kept, for it may be anything."""
+    return str(address_of(request.remote_addr or "") or "unknown")
 
 
 def keep_cookie(cookie: str) -> None:

@@ -72,6 +72,20 @@ def test_a_trusted_proxy_names_the_origin(make_app: Any) -> None:
     assert knock(app, "127.0.0.1", PASSWORD, **other) == 303
 
 
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("sent", ["4810 0000 0002 0000", "a" * 500, "fe80::1%a"])
+def test_what_is_no_address_is_kept_nowhere(make_app: Any, sent: str) -> None:
+    """A proxy may hand on whatever it was sent; a zone is no part of an address."""
+    app = make_app(PROXY_HOPS="1")
+    told = {"X-Forwarded-For": sent}
+    assert knock(app, "127.0.0.1", **told) == 422
+    assert knock(app, "127.0.0.1", PASSWORD, **told) == 303
+    with app.extensions["site_engine"].connect() as db:
+        kept = db.exec_driver_sql("SELECT origin FROM login").scalars().all()
+        kept += db.exec_driver_sql("SELECT origin FROM origin_failure").scalars().all()
+    assert set(kept) <= {"unknown", "fe80::1", "fe80::/64"}
+
+
 @pytest.mark.usefixtures("app")
 def test_the_limit_is_a_setting(make_app: Any) -> None:
     """LOGIN_FAILURES_PER_ORIGIN."""
