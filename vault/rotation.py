@@ -29,6 +29,7 @@ from .faults import instant
 from .open_vault import OpenVault, card_page
 from .reseal import Batch, Resealer
 from .schema import CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
+from .scrub import one_line, scrub
 from .vault import next_id
 
 READ_BACK_PAGE = 1000
@@ -313,7 +314,7 @@ def _begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Rotation
         "id": next_id(db, ROTATION),
         "state": "running",
         "actor": by.name,
-        "reason": reason,
+        "reason": scrub(one_line(reason)),
         "generation": generation,
         "data_key_id": vault.mint_key(db, generation, by, seals=0).id,
         "started_at": vault.clock(),

@@ -15,6 +15,7 @@ from vault import Actor, Expiry, Pan, Token, Vault, errors
 from vault.census import take_census
 from vault.rotation import Rotation, take_up
 from vault.schema import CARD, DATA_KEY, QUARANTINE, ROTATION
+from vault.scrub import CUT
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -162,6 +163,15 @@ def test_a_live_process_goes_over_at_its_next_seal(
     with place.engine.connect() as db:
         keys = db.execute(select(DATA_KEY.c.generation, DATA_KEY.c.state)).all()
     assert [tuple(key) for key in keys] == [(1, "retired"), (2, "live"), (2, "live")]
+
+
+def test_a_number_in_a_reason_is_not_kept(
+    place: VaultPlace, register: Register
+) -> None:
+    """The record is printed for assessors and kept for years (PAN-01)."""
+    register()
+    kept = take_up(place.open_vault(), OPS, f"for the card {VISA}\n").row["reason"]
+    assert kept == f"for the card {CUT}\ufffd"
 
 
 def test_a_stopped_rotation_is_taken_up_where_it_stood(
