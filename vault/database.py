@@ -92,7 +92,8 @@ def checkpoint(engine: Engine) -> bool:
     """Empty SQLite's write-ahead log, so that deleted bytes leave the files.
 
     secure_delete zeroes the page; the log still holds older copies of it (PCI
-    DSS 3.2.1).  False when a reader is in the way; the next call does it then.
+    DSS 3.2.1).  False when a reader or a full disk is in the way; the next call
+    does it then.
     """
     if engine.dialect.name != "sqlite":
         return True
@@ -102,6 +103,8 @@ def checkpoint(engine: Engine) -> bool:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         answer = cursor.fetchone()
         return answer is not None and answer[0] == 0
+    except sqlite3.OperationalError:
+        return False
     finally:
         connection.close()
 

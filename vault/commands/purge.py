@@ -87,7 +87,7 @@ def _shown(row: Row[Any]) -> dict[str, str]:
 
 def _empty_log(engine: Engine) -> bool:
     """Take what was deleted out of the files (PCI DSS 3.2.1); False when readers
-    were in the way all the time."""
+    or a full disk were in the way all the time."""
     give_up = time.monotonic() + CHECKPOINT_SECONDS
     while not checkpoint(engine):
         if time.monotonic() > give_up:
@@ -112,7 +112,7 @@ def _say_result(run: Purge, finished: bool, emptied: bool, as_json: bool) -> Non
         _warn("stopped", "go on with the same command")
     if not emptied:
         _warn(
-            "a reader of the database kept what was deleted in its log",
+            "a reader of the database or a full disk kept what was deleted in its log",
             "run the same command again when the backup or the report is done",
         )
 

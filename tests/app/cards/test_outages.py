@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +22,23 @@ def locked(path: Path) -> Iterator[None]:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
+
+
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """Let this process write no further than ``size`` bytes into any file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def empty_log(path: Path) -> None:
+    """Take everything over from a SQLite file's log."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @pytest.mark.parametrize("which", ["site", "vault"])
@@ -59,3 +77,20 @@ def test_without_its_entry_in_the_trail_no_act_happens(
     with closing(sqlite3.connect(place.folder / "vault.db")) as db:
         db.execute("ALTER TABLE gone RENAME TO audit_entry")
     assert (desk.customers(), desk.cards()) == ([], 0)
+
+
+def test_a_deletion_that_is_done_says_so_on_a_full_disk(
+    desk: Desk, environ: dict[str, str], place: VaultPlace
+) -> None:
+    """SQLite's log can't be emptied into a file that can't grow; the next deletion
+    does it."""
+    customers = [desk.register() for _ in range(20)]
+    file, log = place.folder / "vault.db", place.folder / "vault.db-wal"
+    empty_log(file)
+    while not log.stat().st_size:
+        empty_log(site_path(environ))
+        with no_file_longer_than(file.stat().st_size):
+            assert desk.delete(customers.pop()).status_code == 303
+    assert desk.delete(customers.pop()).status_code == 303
+    assert log.stat().st_size == 0
+    assert desk.cards() == len(customers)
