@@ -6,9 +6,11 @@ import email
 import email.policy
 import queue
 import re
+import urllib.error
 import urllib.parse
 import urllib.request
 from http.cookiejar import CookieJar
+from typing import NamedTuple
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -21,6 +23,17 @@ CARD = {
     "exp_year": "2030",
     "confirmed": "y",
 }
+
+
+PATIENCE_SECONDS = 10
+
+
+class Answer(NamedTuple):
+    """How a request ended, and where it led."""
+
+    status: int
+    url: str
+    text: str
 
 
 class Mails:
@@ -52,20 +65,36 @@ class Desk:
 
     def get(self, path: str) -> str:
         """A page."""
-        with self.opener.open(self.place.url + path, timeout=10) as answer:
-            return str(answer.read().decode())
+        return self.send(path).text
+
+    def filled(self, page: str, **fields: str) -> dict[str, str]:
+        """What the form of a page sends with ``fields`` filled in."""
+        html = self.get(page)
+        fields |= {"csrf_token": csrf(html)}
+        for name in ("ticket", "rev"):
+            hidden = re.search(rf'name="{name}"[^>]*value="([^"]+)"', html)
+            if hidden:
+                fields[name] = hidden[1]
+        return fields
 
     def post(self, page: str, path: str, **fields: str) -> str:
         """Send the form of a page; returns the address it led to."""
-        html = self.get(page)
-        ticket = re.search(r'name="ticket" value="([^"]+)"', html)
-        fields |= {"csrf_token": csrf(html)}
-        if ticket:
-            fields["ticket"] = ticket[1]
-        data = urllib.parse.urlencode(fields).encode()
-        with self.opener.open(self.place.url + path, data, timeout=10) as answer:
-            answer.read()
-            return str(answer.url)
+        return self.send(path, self.filled(page, **fields)).url
+
+    def send(self, path: str, fields: dict[str, str] | None = None) -> Answer:
+        """Ask for a page, or send ``fields``; raises HTTPError when refused."""
+        data = urllib.parse.urlencode(fields).encode() if fields else None
+        url = self.place.url + path
+        with self.opener.open(url, data, timeout=PATIENCE_SECONDS) as answer:
+            return Answer(answer.status, answer.url, answer.read().decode())
+
+    def ask(self, path: str, fields: dict[str, str] | None = None) -> Answer:
+        """The same, whatever the answer is."""
+        try:
+            return self.send(path, fields)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return Answer(refused.code, refused.url, refused.read().decode())
 
     def login(self, login_id: str, mails: Mails) -> None:
         """Go all the steps."""

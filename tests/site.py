@@ -141,6 +141,12 @@ def kill_group(site: subprocess.Popen[bytes]) -> None:
     site.wait()
 
 
+def processes(master: int) -> list[int]:
+    """gunicorn's master and its workers."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text()
+    return [master, *map(int, children.split())]
+
+
 def csrf(page: str) -> str:
     """The CSRF token of a page."""
     found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)

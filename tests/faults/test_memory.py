@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.desk import CARD, Desk, Mails
-from tests.site import Place
+from tests.site import Place, processes
 from vault import WebKey
 from vault.errors import IntegrityFault
 from vault.sealing import KEY_BYTES, Cipher
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.faults
 ALIGNMENT = 16
 # Of 32 random bytes about 30 differ; text, pointers and code stay far below.
 LEAST_DISTINCT = 20
-
-
-def processes(master: int) -> list[int]:
-    """gunicorn's master and its workers."""
-    children = Path(f"/proc/{master}/task/{master}/children").read_text()
-    return [master, *map(int, children.split())]
 
 
 def secrets_in(process: int) -> set[bytes]:

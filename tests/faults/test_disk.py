@@ -1,0 +1,120 @@
+"""A disk that is full, or takes no more writing, under the running site."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.desk import Mails
+from tests.faults.outage import Witness
+from tests.site import Place, processes
+
+pytestmark = pytest.mark.faults
+
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+IMAGE_BYTES = 32 * 1024**2
+EXT4 = ("mkfs.ext4", "-q", "-F")
+
+
+def mounted(folder: Path, *words: str) -> bool:
+    """Mount on ``folder``; False when this account may not."""
+    done = subprocess.run(["mount", *words, folder], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def ways() -> list[str]:
+    """Every way to have it; where nothing can be mounted, the first alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not mounted(Path(folder), "-t", "tmpfs", "none"):
+            return ["no byte"]
+        subprocess.run(["umount", folder], check=True)
+    return ["no byte", "no space", "read-only"]
+
+
+@contextmanager
+def disk(way: str, folder: Path) -> Iterator[Path]:
+    """A place for the site: a folder, a small disk of memory, or one of a file."""
+    if way == "no byte":
+        yield folder
+        return
+    disk = folder / "disk"
+    disk.mkdir()
+    if way == "no space":
+        assert mounted(disk, "-t", "tmpfs", "-o", "size=4m", "none")
+    else:
+        mount_image(folder)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def mount_image(folder: Path) -> None:
+    """Mount a file with a file system of its own, made when there is none."""
+    image = folder / "image"
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(IMAGE_BYTES)
+        subprocess.run([*EXT4, image], check=True)
+    assert mounted(folder / "disk", "-o", "loop", str(image))
+
+
+@contextmanager
+def refusing(way: str, place: Place, master: int) -> Iterator[None]:
+    """Nothing can be written until the end; a disk gone read-only stays so."""
+    if way == "read-only":
+        # What the kernel does by itself when the disk fails under it.
+        assert mounted(place.folder, "-o", "remount,abort")
+        yield
+    elif way == "no space":
+        fill(place.folder / "filled")
+        yield
+        (place.folder / "filled").unlink()
+    else:
+        limit_files(master, (0, resource.RLIM_INFINITY))
+        yield
+        limit_files(master, UNLIMITED)
+
+
+def fill(path: Path) -> None:
+    """Write until there is no space left."""
+    with pytest.raises(OSError, match="No space left"):
+        shutil.copyfile("/dev/zero", path)
+
+
+def limit_files(master: int, limits: tuple[int, int]) -> None:
+    """How far every process of the site may write into a file."""
+    for process in processes(master):
+        resource.prlimit(process, resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("way", ways())
+def test_a_disk_that_takes_nothing_is_503_and_passes(
+    tmp_path: Path,
+    mails: tuple[Mails, int],
+    open_at: Callable[[Path], Place],
+    way: str,
+) -> None:
+    """Nothing is half-written, and the next request is taken (REL-04); a disk gone
+    read-only has to be mounted anew, as that needs the site stopped."""
+    with disk(way, tmp_path) as folder, ExitStack() as served:
+        place = open_at(folder)
+        # Only the copy: what the site writes has to be durable by itself.
+        subprocess.run(["sync", "-f", folder], check=True)
+        site = served.enter_context(place.serving())
+        witness = Witness(place, mails[0])
+        with refusing(way, place, site.pid):
+            witness.is_told()
+        if way == "read-only":
+            served.close()
+            subprocess.run(["umount", folder], check=True)
+            mount_image(tmp_path)
+            served.enter_context(place.serving())
+        witness.goes_on()
