@@ -18,6 +18,10 @@ from sqlalchemy.exc import OperationalError
 LOCK_WAIT_SECONDS = 1.5
 LOCK_LOOK_SECONDS = 0.0005
 
+# A PostgreSQL host that is gone, and not just its server, answers nothing: without
+# a limit a page would wait for it for minutes, and so would the next host's turn.
+CONNECT_SECONDS = "2"
+
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -34,10 +38,13 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
     transaction begins IMMEDIATE unless its connection says ``writes=False``, and
     waits for the lock as long as ``lock_wait`` (seconds) says there.
+    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
+        query = {"connect_timeout": CONNECT_SECONDS, **parsed.query}
+        parsed = parsed.set(query=query)
         return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
     if read_only:
         place = Path(parsed.database or "").absolute().as_uri()

@@ -1,0 +1,128 @@
+"""A PostgreSQL server of a test's own, on a port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from tests.site import free_port
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+SETTINGS = "fsync=on listen_addresses=127.0.0.1 unix_socket_directories="
+DRIVER = "postgresql+psycopg"
+ROLE = "cardsite"
+PATIENCE_SECONDS = 30
+
+
+def account() -> str | None:
+    """The server refuses to run as root: Debian's own account then."""
+    return "postgres" if os.getuid() == 0 else None
+
+
+def new_folder() -> Path:
+    """An empty folder that is the server's account's."""
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    user = account()
+    if user is not None:
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    return folder
+
+
+@dataclass
+class Cluster:
+    """Its files and its process."""
+
+    folder: Path = field(default_factory=new_folder)
+    port: int = field(default_factory=free_port)
+
+    @property
+    def data(self) -> Path:
+        """Where its files are."""
+        return self.folder / "data"
+
+    @property
+    def host(self) -> str:
+        """Address and port."""
+        return f"127.0.0.1:{self.port}"
+
+    def url(self, database: str) -> str:
+        """The URL of one of its databases."""
+        return f"{DRIVER}://{ROLE}@{self.host}/{database}"
+
+    def make(self) -> Cluster:
+        """Make the files of a server where only tests are let in, and start it."""
+        words = ("-A", "trust", "-U", ROLE, "-E", "UTF8", "--locale=C.UTF-8")
+        self.run("initdb", *words)
+        return self.start()
+
+    def standby(self) -> Cluster:
+        """A running copy that follows this server."""
+        other = Cluster()
+        source = f"host=127.0.0.1 port={self.port} user={ROLE}"
+        self.run("pg_basebackup", "-R", "-c", "fast", "-d", source, data=other.data)
+        return other.start()
+
+    def start(self) -> Cluster:
+        """Start it and wait until it answers."""
+        options = " ".join(f"-c {setting}" for setting in SETTINGS.split())
+        log = str(self.folder / "log")
+        self.run("pg_ctl", "-w", "-l", log, "-o", f"-p {self.port} {options}", "start")
+        return self
+
+    def stop(self) -> None:
+        """Stop it as a crash would."""
+        self.run("pg_ctl", "-m", "immediate", "stop")
+
+    def kill(self) -> None:
+        """SIGKILL: nobody is told anything, as when its host is gone."""
+        master = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        for process in (master, *map(int, children)):
+            os.kill(process, signal.SIGKILL)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while any(Path(f"/proc/{process}/exe").exists() for process in children):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self.run("pg_ctl", "-w", "promote")
+
+    def remove(self) -> None:
+        """Stop it, if it runs, and delete its files."""
+        if (self.data / "postmaster.pid").exists():
+            with suppress(subprocess.CalledProcessError):  # killed earlier
+                self.stop()
+        shutil.rmtree(self.folder)
+
+    def run(self, name: str, *words: str, data: Path | None = None) -> None:
+        """Run one of PostgreSQL's programs on ``data``, its own unless said."""
+        subprocess.run(
+            [str(PROGRAMS[-1] / name), "-D", str(data or self.data), *words],
+            user=account(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
+
+    def say(self, *statements: str) -> list[tuple[object, ...]]:
+        """Execute statements, each by itself; the last one's rows."""
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        rows: list[tuple[object, ...]] = []
+        with engine.connect() as db:
+            for statement in statements:
+                done = db.execute(text(statement))
+                rows = [tuple(row) for row in done] if done.returns_rows else []
+        engine.dispose()
+        return rows
