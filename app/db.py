@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from flask import Flask, current_app, g
 from sqlalchemy import Connection, Engine, MetaData, text
@@ -73,9 +74,12 @@ class Work:
         """Let go of every lock with nothing written, before slow work such as
         a password hash."""
         self.site.rollback()
+        self._let_go_of_vault()
+
+    def _let_go_of_vault(self) -> None:
         if self._vault_db is not None:
-            self._vault_db.close()
-            self._vault_db = None
+            begun, self._vault_db = self._vault_db, None
+            begun.close()
 
     def commit(self) -> None:
         """Commit both databases in the request's order, then what follows."""
@@ -100,9 +104,11 @@ class Work:
             self._vault_db = None
 
     def close(self) -> None:
-        """Roll back whatever was not committed."""
-        self.release()
-        self.site.close()
+        """Roll back whatever was not committed.  A connection that broke has nothing
+        to roll back, and the answer, which says so, is made by now."""
+        for step in (self._let_go_of_vault, self.site.rollback, self.site.close):
+            with suppress(SQLAlchemyError):
+                step()
 
 
 def work() -> Work:
