@@ -94,6 +94,10 @@ class Cluster:
             assert time.monotonic() < until
             time.sleep(0.01)
 
+    def lose_sight(self) -> None:
+        """Cut a standby off from its primary."""
+        self.say("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+
     def promote(self) -> None:
         """Make a standby the primary."""
         self.run("pg_ctl", "-w", "promote")

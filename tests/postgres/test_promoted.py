@@ -1,0 +1,168 @@
+"""The primary is killed during a rotation and traffic, and its standby promoted."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.desk import CARD, Desk, Mails
+from tests.site import BIN, ROOT, Place
+from vault import Actor, Expiry, Pan, Vault, WebKey
+from vault.clock import system_clock
+from vault.database import connect
+
+from .cluster import PROGRAMS, Cluster
+from .conftest import NAMES
+
+pytestmark = [pytest.mark.postgres, pytest.mark.faults]
+
+CARDS = 2000
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+PATIENCE_SECONDS = 60
+EXIT_INTERRUPTED = 3
+# What a primary that waits for nobody answers meanwhile is lost with it.
+CUT_OFF_SECONDS = 1
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Cluster, Cluster]]:
+    """A primary with two empty databases, and the standby each commit waits for,
+    set as the runbook says."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    primary = Cluster().make()
+    primary.say(*(f"CREATE DATABASE {name}" for name in NAMES))
+    standby = primary.standby()
+    settings = re.findall(r"^(synchronous_\w+ = .+)$", RUNBOOK, re.M)
+    assert len(settings) == 2
+    primary.say(*(f"ALTER SYSTEM SET {setting}" for setting in settings))
+    primary.say("SELECT pg_reload_conf()")
+    waiting = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+    until = time.monotonic() + PATIENCE_SECONDS
+    while primary.say(waiting) != [(1,)]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    yield primary, standby
+    for cluster in (primary, standby):
+        cluster.remove()
+
+
+def urls(pair: tuple[Cluster, Cluster]) -> dict[str, str]:
+    """The databases' URLs in the runbook's form, on these two hosts."""
+    more = {}
+    for name in ("DATABASE_URL", "VAULT_DATABASE_URL"):
+        (url,) = re.findall(rf"^{name}='(.+)'$", RUNBOOK, re.M)
+        url = re.sub(r"//\w+@", "//cardsite@", url)
+        for host, cluster in zip(("db1:5432", "db2:5432"), pair, strict=True):
+            assert host in url
+            url = url.replace(host, cluster.host)
+        more[name] = url
+    return more
+
+
+def fill(place: Place) -> None:
+    """Seal many cards at once."""
+    url = place.environ()["VAULT_DATABASE_URL"]
+    vault = Vault(WebKey.read(place.folder / "web.key"), connect(url), system_clock)
+    card = (Pan.parse("4810000000020000"), Expiry(2030, 1))
+    with vault.engine.begin() as db:
+        vault.tokenize_many(db, [card] * CARDS, Actor("taro", "192.0.2.1"))
+    vault.engine.dispose()
+
+
+class Clerk(threading.Thread):
+    """A window of an operator's browser: registers customers until told to stop; a
+    form that was not taken is sent again as it is, until it is."""
+
+    def __init__(self, desk: Desk, initial: str, stop: threading.Event) -> None:
+        super().__init__()
+        self.desk, self.initial, self.stop = desk, initial, stop
+        self.answered: list[str] = []
+        self.seen: set[int] = set()
+
+    def run(self) -> None:
+        """Work."""
+        while not self.stop.is_set():
+            name = f"{self.initial}{len(self.answered)}"
+            try:
+                form = self.desk.filled("/cards", customer_name=name, **CARD)
+            except urllib.error.HTTPError as refused:
+                self.seen.add(refused.code)
+                refused.close()
+            else:
+                self.send(name, form)
+
+    def send(self, name: str, form: dict[str, str]) -> None:
+        """One form, until it is answered."""
+        while True:
+            answer = self.desk.ask("/cards", form)
+            self.seen.add(answer.status)
+            if answer.url.endswith("/registered"):
+                self.answered.append(name)
+                return
+
+
+def rotating(place: Place) -> subprocess.Popen[bytes]:
+    """A rotation in small steps."""
+    return subprocess.Popen(
+        [BIN / "cardvault", "rotate", "--batch", "50", "--max-rate", "300"],
+        env=place.environ(VAULT_ROOT_KEY=f"{place.folder}/root.key"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_until(clerks: list[Clerk], more: int) -> None:
+    """Wait until every clerk has registered so many more."""
+    goals = [(clerk, len(clerk.answered) + more) for clerk in clerks]
+    until = time.monotonic() + PATIENCE_SECONDS
+    while any(len(clerk.answered) < goal for clerk, goal in goals):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_promoted_standby_has_all_that_was_answered(
+    tmp_path: Path, pair: tuple[Cluster, Cluster], mails: tuple[Mails, int]
+) -> None:
+    """Every registration answered is there and opens, once; nobody is logged out;
+    the site goes on by itself and the rotation when typed again (REL-07)."""
+    primary, standby = pair
+    place = Place(tmp_path, mail_port=mails[1], more=urls(pair)).make()
+    fill(place)
+    stop = threading.Event()
+    place.add_operator("taro")
+    with place.serving():
+        desk = Desk(place)
+        desk.login("taro", mails[0])
+        clerks = [Clerk(desk, initial, stop) for initial in "甲乙"]
+        for clerk in clerks:
+            clerk.start()
+        rotation = rotating(place)
+        wait_until(clerks, 5)
+        assert rotation.poll() is None
+        standby.lose_sight()
+        time.sleep(CUT_OFF_SECONDS)
+        primary.kill()
+        standby.promote()
+        assert rotation.wait(PATIENCE_SECONDS) == EXIT_INTERRUPTED
+        wait_until(clerks, 3)
+        stop.set()
+        for clerk in clerks:
+            clerk.join()
+        done = place.ops("rotate")
+        assert done.returncode == 0, done.stderr
+        page = desk.get("/cards.csv")
+    assert set().union(*(clerk.seen for clerk in clerks)) <= {200, 503}
+    names = [line.partition(",")[0] for line in page.splitlines()[1:]]
+    assert sorted(names) == sorted(n for clerk in clerks for n in clerk.answered)
+    verified = place.ops("verify")
+    assert verified.returncode == 0, verified.stdout
+    reconciled = place.run("flask", "--app", "wsgi", "cards", "reconcile")
+    assert reconciled.returncode == 0, reconciled.stdout
