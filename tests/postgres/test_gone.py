@@ -60,6 +60,10 @@ def test_postgresql_gone_and_back_is_503_and_passes(
         witness.goes_on()
         assert witness.health() == 200
         assert stranger.ask("/login", door).url.endswith("/login/email")
+        # Started anew between two requests, nobody notices.
+        server.stop()
+        server.start()
+        assert witness.desk.ask("/cards").status == 200
 
 
 def test_a_host_that_never_answers_is_passed_over(server: Cluster) -> None:
