@@ -60,7 +60,8 @@ class Desk:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        cookies = urllib.request.HTTPCookieProcessor(CookieJar())
+        self.jar = CookieJar()
+        cookies = urllib.request.HTTPCookieProcessor(self.jar)
         self.opener = urllib.request.build_opener(cookies)
 
     def get(self, path: str) -> str:
