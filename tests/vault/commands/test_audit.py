@@ -6,8 +6,11 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+
+from vault import Actor, Expiry, Pan
 
 from .shell import Shell
 
@@ -96,3 +99,40 @@ def test_who_looked_at_a_card_is_in_the_trail(shell: Shell) -> None:
     shell("audit", "list", "--token", token)
     shown = shell("audit", "list", "--token", token).out
     assert shown.count("audit.viewed") == 2
+
+
+def test_no_verb_removes_or_rewrites_an_entry(shell: Shell) -> None:
+    """Triggers that refuse it stand in nobody's way, and the trail only grows: with
+    twelve months or twelve years of it, nothing makes it shorter (AUD-04)."""
+    shell.seal(3)
+    for act in ("DELETE", "UPDATE"):
+        refuse = "BEGIN SELECT RAISE(ABORT, 'kept'); END"
+        shell.edit(f"CREATE TRIGGER no_{act} BEFORE {act} ON audit_entry {refuse}")
+    vault = shell.vault()
+    with vault.engine.begin() as db:
+        old = (Pan.parse("4810000000020000"), Expiry(2020, 1))
+        vault.tokenize_many(db, [old], Actor("t", "x"))
+    vault.engine.dispose()
+    lengths = [entries(shell)]
+    for words in (
+        ("purge", "--expired-for", "90"),
+        ("rotate",),
+        ("root", "rotate"),
+        ("root", "rotate", "--finalize"),
+    ):
+        assert shell(*words).code == 0, words
+        lengths.append(entries(shell))
+    for name in ("web.key", "root.key"):
+        Path(f"instance/{name}.new").rename(f"instance/{name}")
+    assert shell("web-key", "rotate").code == 0
+    Path("instance/web.key.new").rename("instance/web.key")
+    assert shell("audit", "verify").code == 0
+    lengths.append(entries(shell))
+    assert lengths == sorted(set(lengths))
+
+
+def entries(shell: Shell) -> int:
+    """How many entries the trail has."""
+    with closing(sqlite3.connect(shell.folder / "instance" / "vault.db")) as db:
+        count: int = db.execute("SELECT count(*) FROM audit_entry").fetchone()[0]
+    return count
