@@ -32,6 +32,8 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
 OPERATORS = 20
 CARDS = 1000
 LAST_FEW = 5
+# A name of many digits is refused: it might be a card number.
+NO_DIGITS = str.maketrans("0123456789", "甲乙丙丁戊己庚辛壬癸")
 KEPT = {name: CARD[name] for name in ("phone", "exp_month", "exp_year", "confirmed")}
 # What a worker may grow by after its first third: far less than a leak of a page
 # an act would take.
@@ -80,7 +82,8 @@ class Clerk(threading.Thread):
 
     def __init__(self, desk: PatientDesk, number: int, stop: threading.Event) -> None:
         super().__init__()
-        self.desk, self.number, self.stop = desk, number, stop
+        self.desk, self.stop = desk, stop
+        self.family = f"客{number}の".translate(NO_DIGITS)
         self.draw = random.Random(number)
         self.customers: list[str] = []
         self.done: Counter[str] = Counter()
@@ -95,7 +98,7 @@ class Clerk(threading.Thread):
 
     def next_name(self) -> str:
         """A customer's name, none like another."""
-        return f"客{self.number}の{self.done.total()}"
+        return f"{self.family}{self.done.total()}".translate(NO_DIGITS)
 
     def register(self) -> None:
         """A new customer."""
@@ -114,7 +117,7 @@ class Clerk(threading.Thread):
 
     def search(self) -> None:
         """The list, searched."""
-        asked = urllib.parse.quote(f"客{self.number}の")
+        asked = urllib.parse.quote(self.family)
         assert "客" in self.desk.get(f"/cards?q={asked}")
 
 
