@@ -88,12 +88,17 @@ def reconcile(context: click.Context, applied: bool) -> None:
     """Hold customers and cards against each other.
 
     Cards that no customer refers to, left by a crash, are removed with --apply
-    once they are an hour old. Customers whose card is missing are named.
+    once they are an hour old. Customers with another expiry than their card's,
+    left by a crash too, are given the card's. Customers whose card is missing
+    are named.
 
     Exit code 1: something was found.
     """
     vault, found = _vault(), False
     for line in reconciling.unreferred(work(), vault, _now(), account(), applied):
+        found = True
+        click.echo(line)
+    for line in reconciling.unlike(work(), vault, _now(), account(), applied):
         found = True
         click.echo(line)
     for line in reconciling.without_card(work(), vault):

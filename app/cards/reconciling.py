@@ -3,17 +3,20 @@
 A crash between the two databases leaves at worst a card that no customer refers
 to.  Such a card is removed when it is an hour old: by then nobody is still about
 to refer to it, since tokens come fresh from a seal and are never taken up later.
+Or a customer with the old expiry of a card whose new one was written first; the
+card's is right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor, Token, Vault
+from vault.errors import IntegrityFault, UnknownToken
 
 from .models import Customer
 
@@ -60,6 +63,52 @@ def without_card(work: Work, vault: Vault) -> Iterator[str]:
             if row.token in missing:
                 yield f"{row.public_id}\t{row.token}\t{missing[row.token]}"
         work.release()
+
+
+def unlike(
+    work: Work, vault: Vault, now: int, by: Actor, applied: bool
+) -> Iterator[str]:
+    """Name the customers who are shown another expiry than their card has; with
+    ``applied`` each is given the card's."""
+    after = 0
+    while True:
+        query = select(Customer).where(Customer.id > after)
+        # The site's lock comes first: no change is half done while it is held.
+        vault_db = work.vault_db
+        page = list(work.site.scalars(query.order_by(Customer.id).limit(PAGE)))
+        if not page:
+            work.release()
+            return
+        after = page[-1].id
+        held = vault.expiries(vault_db, [customer.token for customer in page])
+        for customer in page:
+            if held.get(customer.token, customer.expiry) != customer.expiry:
+                yield from _mend(vault, vault_db, customer, now, by, applied)
+        work.commit()
+
+
+def _mend(
+    vault: Vault,
+    vault_db: Connection,
+    customer: Customer,
+    now: int,
+    by: Actor,
+    applied: bool,
+) -> Iterator[str]:
+    try:
+        expiry = vault.describe(vault_db, Token(customer.token)).expiry
+    except (IntegrityFault, UnknownToken):
+        return  # for verify to name, or deleted just now
+    line = f"{customer.public_id}\t{customer.token}\texpiry {customer.expires}"
+    line += f", its card's is {expiry}"
+    if applied:
+        detail = {"before": str(customer.expires), "after": str(expiry)}
+        vault.record(
+            vault_db, "customer.mended", by, subject=customer.token, detail=detail
+        )
+        customer.expiry, customer.updated_at = expiry.key, now
+        customer.rev += 1
+    yield line + (", mended" if applied else "")
 
 
 def _referred(site: Session, tokens: set[str]) -> set[str]:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from tests.app.conftest import site_path
 from tests.conftest import VaultPlace
@@ -94,3 +95,42 @@ def test_a_deletion_that_is_done_says_so_on_a_full_disk(
     assert desk.delete(customers.pop()).status_code == 303
     assert log.stat().st_size == 0
     assert desk.cards() == len(customers)
+
+
+def test_a_change_cut_off_between_the_databases_is_mended(
+    desk: Desk, environ: dict[str, str], place: VaultPlace
+) -> None:
+    """The card's expiry is written first; reconcile names the customer and gives him
+    his card's, and a form opened before is told (REL-01)."""
+    public_id = desk.register()
+    empty_log(place.folder / "vault.db")
+    log = site_path(environ).with_name("site.db-wal")
+    desk.open(f"/cards/{public_id}/edit")
+    form = desk.filled("更新", confirmed="y", exp_month="12", exp_year="2030")
+    with no_file_longer_than(log.stat().st_size):
+        assert desk.send(f"/cards/{public_id}/edit", form).status_code == 503
+    (customer,) = desk.customers()
+    line = f"{public_id}\t{customer.token}\texpiry 01/2030, its card's is 12/2030"
+    found = reconcile(desk)
+    assert (found.exit_code, line in found.stdout) == (1, True)
+    assert [shown.expiry for shown in desk.customers()] == [203001]
+    mended = reconcile(desk, "--apply")
+    assert (mended.exit_code, f"{line}, mended" in mended.stdout) == (1, True)
+    assert [shown.expiry for shown in desk.customers()] == [203012]
+    assert reconcile(desk).exit_code == 0
+    assert desk.send(f"/cards/{public_id}/edit", form).status_code == 409
+    assert place.findings() == {}
+
+
+def test_reconcile_believes_no_edited_card(desk: Desk, place: VaultPlace) -> None:
+    """An expiry that fails its MAC is for verify to name, and gives nobody his."""
+    desk.register()
+    with closing(sqlite3.connect(place.folder / "vault.db")) as db, db:
+        db.execute("UPDATE card SET expiry = 209912")
+    assert reconcile(desk, "--apply").exit_code == 0
+    assert [shown.expiry for shown in desk.customers()] == [203001]
+
+
+def reconcile(desk: Desk, *flags: str) -> Result:
+    """Run ``flask cards reconcile``."""
+    return desk.app.test_cli_runner().invoke(args=["cards", "reconcile", *flags])
