@@ -57,6 +57,7 @@ def test_the_mask_has_one_star_a_digit(
         ("4810", "0000", "0002", "0000"),
         (VISA, "", "", ""),
         ("", "", VISA, ""),
+        (VISA, VISA),
         (VISA, VISA, VISA, VISA),
         ("４８１０", "００００", "０００２", "００００"),
         ("4810-0000-0002-0000", "", "", ""),
@@ -89,8 +90,14 @@ def test_a_bad_number_is_refused_for_its_first_fault(typed: str, reason: str) ->
     """Checked in order: digits, brand, length, check digit; nothing of it is told."""
     with pytest.raises(errors.InputError) as refused:
         Pan.parse(typed)
-    assert refused.value.reason == reason
+    assert (refused.value.field, refused.value.reason) == ("card_number", reason)
     assert typed.strip("- ") == "" or typed not in str(refused.value)
+
+
+def test_four_boxes_alike_are_no_number_each() -> None:
+    """Four times the same four digits are read as sixteen, not as four."""
+    with pytest.raises(errors.InputError, match="check_digit"):
+        Pan.parse("4810", "4810", "4810", "4810")
 
 
 def test_a_brand_may_be_let_off_its_check_digit() -> None:
@@ -106,11 +113,19 @@ def test_a_number_never_shows_itself() -> None:
     pan = Pan.parse(VISA)
     shown = [repr(pan), str(pan), f"{pan}", f"{pan:>30}", f"{[pan]}", "%s" % pan]
     assert not [text for text in shown if VISA in text or "00000002" in text]
+    assert f"{pan:>30}" == pan.masked.rjust(30)
     for act in (pickle.dumps, copy.copy, copy.deepcopy, hash, json.dumps):
         with pytest.raises(TypeError) as refused:
             act(pan)
         assert VISA not in "".join(traceback.format_exception(refused.value))
     assert not hasattr(pan, "__dict__")
+
+
+def test_its_digits_come_out_whole_when_they_are_asked_for() -> None:
+    """As ASCII, however they were typed, with what may be shown beside them."""
+    pan = Pan.parse("４８１０", "００００", "０００２", "００００")
+    assert pan.expose_digits() == VISA.encode()
+    assert (pan.prefix, pan.last4, pan.length) == ("48", "0000", 16)
 
 
 def test_numbers_compare_by_value_only_with_numbers() -> None:

@@ -30,6 +30,9 @@ WIDE = VISA.translate({48 + n: 0xFF10 + n for n in range(10)})
         "/cards/４８１０%E3%80%80００００%e3%80%80０００２%e3%80%80００００/edit",
         f"/cards/{quote(WIDE)}/edit",
         f"/cards/{quote(WIDE).lower()}/edit",
+        # Of no brand; nothing shorter in them checks out than all 18, and all 19.
+        "999983856651253949",
+        "9999181862442676266",
     ],
 )
 def test_a_number_is_cut_however_it_is_written(text: str) -> None:
@@ -49,16 +52,24 @@ def test_a_number_is_cut_however_it_is_written(text: str) -> None:
         "/cards?q=%E5%B1%B1%E7%94%B0+4810%200000",
         "4810%200000%200002",
         "100 %",
+        "090-0000-0000 12",
+        "2026-11-01 2001-1",
+        # Its last 12 digits check out, and all 20 of the next.
+        "2026110000002",
+        "99996684799291612266",
     ],
 )
 def test_what_is_no_number_stays(text: str) -> None:
-    """Phones, times and numbers with a wrong check digit are left alone."""
+    """Phones, times and numbers too short, too long or with a wrong check digit
+    are left alone."""
     assert scrub(text) == text
     assert not holds_card_number(text)
 
 
 def test_a_text_can_forge_no_line() -> None:
-    """Line breaks, escapes and bidi marks become a visible replacement."""
+    """Line breaks, escapes, bidi marks and half a character become a visible
+    replacement."""
     assert (
         one_line("a\r\nb\x1b[0m\u202ec\u2028") == "a\ufffd\ufffdb\ufffd[0m\ufffdc\ufffd"
     )
+    assert one_line("a\u2029b\ud800") == "a\ufffdb\ufffd"
