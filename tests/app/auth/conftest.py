@@ -1,0 +1,40 @@
+"""Rows to try the rules of logging in on, behind the pages' backs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from app.auth import service
+from app.auth.models import Operator
+from tests.app.conftest import LOGIN_ID
+from tests.conftest import NOON
+
+
+@pytest.fixture
+def site(app: Flask, operator: Operator) -> Iterator[Session]:
+    """A session on the site's database, with its operator."""
+    assert operator.login_id == LOGIN_ID
+    with Session(app.extensions["site_engine"]) as site:
+        yield site
+
+
+@pytest.fixture
+def taro(site: Session) -> Operator:
+    """The operator, read in that session."""
+    found = service.by_login_id(site, LOGIN_ID)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def hanako(site: Session) -> Operator:
+    """Another operator."""
+    made = service.add_operator(
+        site, "hanako", "花子", ["h@example.jp"], "hash", must_change=False, now=NOON
+    )
+    site.flush()
+    return made

@@ -1,0 +1,170 @@
+"""The guard before every page: who is let by, and where all others are led."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, request
+
+from app.auth import guard
+from app.db import work
+from tests.app.conftest import Auth
+from tests.conftest import FakeClock
+
+from .authenticator import enrol_app
+from .records import change, scalar
+
+EXPIRED = (
+    "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"
+)
+
+
+def lead(auth: Auth, path: str) -> tuple[int, str | None]:
+    """How a page answers."""
+    answer = auth.get(path)
+    return answer.status_code, answer.location
+
+
+def test_a_view_at_a_step_is_for_that_step_alone(auth: Auth, app: Flask) -> None:
+    """It gets its arguments; everybody else is led where he belongs."""
+
+    @guard.at_step("code")
+    def word(word: str) -> str:
+        """Say it."""
+        return word
+
+    app.add_url_rule("/say/<word>", "say", word)
+    assert word.__name__ == "word"
+    assert lead(auth, "/say/a") == (303, "/login")
+    auth.password()
+    assert lead(auth, "/say/a") == (303, "/login/email")
+    auth.address()
+    assert auth.get("/say/a").text == "a"
+    auth.code(auth.mailbox.code())
+    assert lead(auth, "/say/a") == (303, "/cards")
+
+
+def test_strangers_see_what_was_said_to_be_public(auth: Auth, app: Flask) -> None:
+    """And nothing else."""
+
+    def page() -> str:
+        """Anything."""
+        return "page"
+
+    app.add_url_rule("/closed", "closed", page)
+    assert lead(auth, "/closed") == (303, "/login")
+    assert guard.public(page) is page
+    assert auth.get("/closed").text == "page"
+
+
+def test_a_stranger_is_told_nothing_of_an_end(auth: Auth) -> None:
+    """Only who had a login reads that it is over, once."""
+    assert lead(auth, "/cards") == (303, "/login")
+    assert EXPIRED not in auth.get("/login").text
+
+
+def test_an_ended_login_is_told_wherever_it_is_noticed(auth: Auth, app: Flask) -> None:
+    """The cookie names nothing any more, and is empty after that."""
+    auth.login()
+    change(app, "DELETE FROM login")
+    assert lead(auth, "/cards") == (303, "/login")
+    with auth.client.session_transaction() as session:
+        assert "login" not in session
+    assert EXPIRED in auth.get("/login").text
+    assert EXPIRED not in auth.get("/login").text
+
+
+def test_a_login_that_ends_under_its_request_is_led_out(auth: Auth, app: Flask) -> None:
+    """By 303, so that a form is not sent again."""
+
+    @guard.public
+    def asking() -> str:
+        """Somebody's login, which a stranger has none of."""
+        return guard.current_login().person
+
+    app.add_url_rule("/who", "who", asking, methods=["GET", "POST"])
+    assert lead(auth, "/who") == (303, "/login")
+    auth.login()
+    assert auth.get("/who").text == "taro"
+
+
+def test_a_page_that_took_long_looks_again(auth: Auth, app: Flask) -> None:
+    """What ended meanwhile is over, whatever was read before, or if nothing was."""
+
+    def slow() -> str:
+        """Another request ends the login while this one works."""
+        assert guard.current_login() is guard.current_login()
+        work().release()
+        if request.args:
+            change(app, "DELETE FROM login")
+        return guard.look_again().person
+
+    app.add_url_rule("/slow", "slow", slow)
+    app.add_url_rule("/first", "first", guard.public(lambda: guard.look_again().person))
+    auth.login()
+    assert auth.get("/slow").text == "taro"
+    assert lead(auth, "/slow?end=1") == (303, "/login")
+    assert lead(auth, "/first") == (303, "/login")
+
+
+def test_where_a_login_belongs(auth: Auth, app: Flask, clock: FakeClock) -> None:
+    """By its step; who has enrolled something better is asked for no address."""
+    auth.login()
+    with app.test_request_context():
+        assert guard.place_of(None) == "/login"
+    enrol_app(auth)
+    assert lead(auth, "/") == (303, "/cards")
+    auth.logout()
+    clock.advance(60)
+    auth.password()
+    assert lead(auth, "/cards") == (303, "/login/code")
+    change(app, "UPDATE login SET step = 'code'")
+    assert lead(auth, "/cards") == (303, "/login/code")
+
+
+def test_duties_come_first(auth: Auth, app: Flask, make_app: Any) -> None:
+    """A first password, then the factor the setting requires; the pages of that
+    duty are shown, all others lead there."""
+    strict = make_app(LOGIN_FACTOR="totp")
+    desk = Auth(strict, strict.test_client(), auth.mailbox)
+    desk.login()
+    change(app, "UPDATE operator SET must_change = true")
+    for path in ("/cards", "/factors", "/factors/totp"):
+        assert lead(desk, path) == (303, "/password")
+    assert desk.get("/password").status_code == 200
+    change(app, "UPDATE operator SET must_change = false")
+    for path in ("/cards", "/password"):
+        assert lead(desk, path) == (303, "/factors")
+    assert desk.get("/factors").status_code == 200
+    enrol_app(desk)
+    assert desk.get("/cards").status_code == 200
+    change(app, "UPDATE operator SET must_change = true")
+    assert lead(desk, "/factors/totp") == (303, "/password")
+
+
+def test_who_acts_and_from_where(auth: Auth, app: Flask) -> None:
+    """The login's person and the request's own address, for the trail."""
+
+    def who() -> list[str]:
+        """The actor of this request."""
+        actor = guard.acting()
+        return [actor.name, actor.origin, str(guard.now() == app.extensions["clock"]())]
+
+    app.add_url_rule("/who", "who", who)
+    auth.login()
+    assert auth.get("/who").json == ["taro", "127.0.0.1", "True"]
+    unknown = auth.client.get("/who", environ_overrides={"REMOTE_ADDR": ""})
+    assert unknown.json == ["taro", "unknown", "True"]
+
+
+def test_an_expired_login_ends_at_its_next_look(
+    auth: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """Its row is gone; one that goes on was seen now."""
+    auth.login()
+    clock.advance(60)
+    auth.get("/cards")
+    assert scalar(app, "SELECT seen_at FROM login") == clock()
+    clock.advance(901)
+    assert lead(auth, "/cards") == (303, "/login")
+    assert scalar(app, "SELECT count(*) FROM login") == 0

@@ -1,0 +1,326 @@
+"""The rules of logging in, on rows: locks, failures, addresses, passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.auth import codes, logins, service
+from app.auth.models import Code, Login, Operator
+from app.auth.service import Trace
+from app.auth.sharing import Sharing
+from tests.app.conftest import ADDRESS, LOGIN_ID
+from tests.conftest import NOON
+
+DAY = 24 * 3600
+ORIGIN = "192.0.2.7"
+KEY = b"k" * 32
+
+
+@pytest.fixture
+def trace(app: Flask) -> Iterator[Trace]:
+    """Where the entries go: a transaction of its own."""
+    vault = app.extensions["vault"]
+    with vault.engine.begin() as db:
+        yield Trace(vault, db, ORIGIN, NOON)
+
+
+def entries(trace: Trace) -> list[tuple[Any, ...]]:
+    """(event, outcome, actor, origin, subject, detail) of all but the first."""
+    query = (
+        "SELECT event, outcome, actor, origin, subject, detail FROM audit_entry"
+        " WHERE origin = ? ORDER BY seq"
+    )
+    return [tuple(row) for row in trace.db.exec_driver_sql(query, (ORIGIN,))]
+
+
+def begin(site: Session, of: Operator, address: str = ADDRESS) -> Login:
+    """A login of ``of`` to whom a code is to be sent."""
+    login = logins.named(site, logins.begin(site, of, ORIGIN, NOON))
+    assert login is not None
+    login.step, login.address = "code", address
+    site.flush()
+    return login
+
+
+# --- The trail.
+
+
+def test_an_entry_says_what_who_and_whence(trace: Trace) -> None:
+    """The person is the subject unless another is named; details go along."""
+    trace.record("login.password", "taro", "failure")
+    trace.record("login.code", "desk", person="h@example.jp", detail={"a": "b"})
+    assert entries(trace) == [
+        ("login.password", "failure", "taro", ORIGIN, "taro", "{}"),
+        ("login.code", "success", "h@example.jp", ORIGIN, "desk", '{"a": "b"}'),
+    ]
+
+
+def test_what_a_person_did_is_entered_as_his(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """Behind a shared ID that is the confirmed address."""
+    login = begin(site, taro)
+    trace.record_of("login.one", login)
+    taro.shared_until, login.step = NOON + DAY, "in"
+    trace.record_of("login.two", login, {"a": "b"})
+    assert entries(trace) == [
+        ("login.one", "success", LOGIN_ID, ORIGIN, LOGIN_ID, "{}"),
+        ("login.two", "success", ADDRESS, ORIGIN, LOGIN_ID, '{"a": "b"}'),
+    ]
+
+
+# --- Failures and locks.
+
+
+def test_a_failure_is_his_alone(
+    site: Session, taro: Operator, hanako: Operator, trace: Trace
+) -> None:
+    """The fifth locks for half an hour and is told; those meanwhile are counted for
+    his next login alone, and the first after it is a first one."""
+    told = [service.password_failed(site, taro, trace) for _ in range(5)]
+    assert told == [False] * 4 + [True]
+    site.refresh(hanako)
+    assert (hanako.failures, hanako.failures_since, hanako.locked_until) == (0, 0, 0)
+    assert (taro.failures, taro.failures_since) == (0, 5)
+    assert taro.locked_until == NOON + 1800
+    assert service.password_failed(site, taro, trace) is False
+    site.refresh(taro)
+    assert (taro.failures, taro.failures_since) == (0, 6)
+    assert service.password_failed(site, taro, replace(trace, now=NOON + 1800)) is False
+    site.refresh(taro)
+    assert (taro.failures, taro.failures_since) == (1, 7)
+    failed = ("login.password", "failure", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
+    locked = ("login.locked", "success", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
+    assert entries(trace) == [failed] * 5 + [locked, failed, failed]
+
+
+def test_an_id_that_is_none_locks_nobody(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """Its failures are the unknown's and the origin's."""
+    told = [service.password_failed(site, None, trace) for _ in range(6)]
+    assert not any(told)
+    site.refresh(taro)
+    assert (taro.failures, taro.failures_since) == (0, 0)
+    assert {entry[2:5] for entry in entries(trace)} == {
+        (service.NOBODY, ORIGIN, service.NOBODY)
+    }
+
+
+@pytest.mark.parametrize(("apart", "stays"), [(DAY - 1, True), (DAY, False)])
+def test_the_third_lock_inside_a_day_stays(
+    taro: Operator, apart: int, stays: bool
+) -> None:
+    """The day is counted from the lock before the last."""
+    for at in (NOON, NOON + 10, NOON + apart):
+        service.lock(taro, at)
+    until = service.UNTIL_UNLOCKED if stays else NOON + apart + 1800
+    assert taro.locked_until == until
+    assert (taro.first_lock_at, taro.second_lock_at) == (NOON + 10, NOON + apart)
+    service.unlock(taro)
+    assert (taro.failures, taro.locked_until) == (0, 0)
+    assert (taro.first_lock_at, taro.second_lock_at) == (0, 0)
+
+
+def test_the_second_lock_does_not_stay(taro: Operator) -> None:
+    """However soon after the first."""
+    taro.failures = 5
+    for at in (NOON, NOON + 1):
+        service.lock(taro, at)
+    assert (taro.locked_until, taro.failures) == (NOON + 1801, 0)
+
+
+@pytest.mark.parametrize(
+    ("column", "ago", "may"),
+    [
+        ("disabled_at", NOON - 1, False),
+        ("shared_until", 0, False),
+        ("shared_until", -1, True),
+        ("locked_until", 0, True),
+        ("locked_until", -1, False),
+        ("used_at", 90 * DAY, True),
+        ("used_at", 90 * DAY + 1, False),
+        ("first_password_until", 0, True),
+        ("first_password_until", 1, False),
+    ],
+)
+def test_who_may_log_in(taro: Operator, column: str, ago: int, may: bool) -> None:
+    """Each bound to its second."""
+    taro.must_change = column == "first_password_until"
+    setattr(taro, column, NOON - ago)
+    assert service.may_log_in(taro, NOON) is may
+
+
+@pytest.mark.parametrize(
+    ("left", "failures", "ends"), [(1, 0, False), (1, 4, True), (0, 0, True)]
+)
+def test_a_wrong_code_ends_the_login_when_none_is_left(
+    site: Session, taro: Operator, trace: Trace, left: int, failures: int, ends: bool
+) -> None:
+    """Or when it was the fifth failure; then the ID is locked, once."""
+    taro.failures = failures
+    login = begin(site, taro)
+    assert service.code_failed(site, login, left, trace) is ends
+    site.refresh(taro)
+    assert taro.locked_until == (NOON + 1800 if ends else 0)
+    assert taro.failures_since == 1
+    assert bool(site.scalars(select(Login)).all()) is not ends
+    code = ("login.code", "failure", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
+    locked = ("login.locked", "success", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
+    assert entries(trace) == ([code, locked] if ends else [code])
+
+
+# --- Codes.
+
+
+@pytest.mark.parametrize(
+    ("typed", "bound"),
+    [(ADDRESS.upper(), True), ("straße@example.jp", True), ("x@example.jp", False)],
+)
+def test_a_code_goes_to_the_stored_address(
+    site: Session, taro: Operator, trace: Trace, typed: str, bound: bool
+) -> None:
+    """Or nowhere, with a row that no code can match."""
+    stored = ADDRESS if "@example.co.jp" in typed.lower() else "STRASSE@example.jp"
+    taro.addresses[0].address = stored
+    login = begin(site, taro, typed)
+    sent = service.send_code(site, login, KEY, trace)
+    row = site.scalars(select(Code)).one()
+    assert (row.operator_id, row.login_id) == (taro.id, login.id)
+    assert (row.tries, row.sent_at, row.used_at) == (0, NOON, 0)
+    event = "login.code_sent" if bound else "login.code_refused"
+    assert entries(trace) == [(event, "success", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")]
+    if sent is None:
+        assert (bound, row.digest) == (False, "")
+    else:
+        assert (bound, sent[0]) == (True, stored)
+        assert row.digest == codes.digest(KEY, login, sent[1])
+
+
+# --- In.
+
+
+def test_a_login_to_the_end(site: Session, taro: Operator, trace: Trace) -> None:
+    """It takes along what the one before it was, begins the operator's count anew
+    and ends his others, each of which is told."""
+    taro.last_login_at, taro.last_login_origin = NOON - DAY, "198.51.100.1"
+    taro.failures, taro.failures_since = 3, 7
+    older = begin(site, taro)
+    older.step, older.origin = "in", "198.51.100.9"
+    cookie = service.log_in(site, begin(site, taro, "typed"), trace, "login.code")
+    login = site.scalars(select(Login)).one()
+    assert logins.named(site, cookie) is login
+    assert (login.step, login.address) == ("in", "typed")
+    assert (login.previous_at, login.previous_origin) == (NOON - DAY, "198.51.100.1")
+    assert login.failures_before == 7
+    assert (taro.last_login_at, taro.used_at) == (NOON, NOON)
+    assert (taro.last_login_origin, taro.failures, taro.failures_since) == (
+        ORIGIN,
+        0,
+        0,
+    )
+    assert [(entry[0], entry[5]) for entry in entries(trace)] == [
+        ("login.code", "{}"),
+        ("login.logged_in", "{}"),
+        ("login.replaced", '{"origin_of_older": "198.51.100.9"}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "person"), [(ADDRESS.upper(), ADDRESS), ("x@example.jp", "")]
+)
+def test_behind_a_shared_id_the_stored_address_is_kept(
+    site: Session, taro: Operator, trace: Trace, typed: str, person: str
+) -> None:
+    """Whatever was typed; one that is bound no more is nobody's."""
+    taro.shared_until = NOON + DAY
+    service.log_in(site, begin(site, taro, typed), trace, "login.code")
+    assert site.scalars(select(Login)).one().address == person
+
+
+@pytest.mark.parametrize("better", ["better", None])
+def test_a_right_password_begins_a_login(
+    site: Session, taro: Operator, trace: Trace, better: str | None
+) -> None:
+    """From where it was given; a stronger hash takes the old one's place."""
+    before = taro.password_hash
+    cookie = service.password_right(site, taro, better, trace)
+    login = logins.named(site, cookie)
+    assert login is not None
+    assert (login.origin, login.created_at) == (ORIGIN, NOON)
+    assert taro.password_hash == (better or before)
+    assert entries(trace) == [
+        ("login.password", "success", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
+    ]
+
+
+def test_a_logout_is_told_and_ends_that_login(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """The operator's other login goes on."""
+    login, other = begin(site, taro), begin(site, taro)
+    kept = other.id
+    service.log_out(site, login, trace)
+    assert site.scalars(select(Login.id)).all() == [kept]
+    assert [entry[:3] for entry in entries(trace)] == [
+        ("login.logged_out", "success", LOGIN_ID)
+    ]
+
+
+# --- Passwords and operators.
+
+
+def test_the_last_four_passwords_are_kept_in_mind(
+    site: Session, taro: Operator, hanako: Operator
+) -> None:
+    """The current one first, then the three before it, newest first; nobody
+    else's (PCI DSS 8.3.7)."""
+    service.set_password(site, hanako, "hers too", NOON)
+    taro.password_hash, taro.must_change = "h0", True
+    for number in range(1, 6):
+        service.set_password(site, taro, f"h{number}", NOON + number)
+        site.flush()
+    assert service.past_hashes(site, taro) == ["h5", "h4", "h3", "h2"]
+    assert service.past_hashes(site, hanako) == ["hers too", "hash"]
+    assert (taro.password_epoch, taro.must_change) == (6, False)
+    assert taro.used_at == NOON + 5
+
+
+@pytest.mark.parametrize("must_change", [False, True])
+@pytest.mark.parametrize("sharing", [None, Sharing("a counter", "部長", NOON + DAY)])
+def test_a_new_operator(
+    site: Session, must_change: bool, sharing: Sharing | None
+) -> None:
+    """One person's unless said otherwise; a first password is good for a day."""
+    made = service.add_operator(
+        site,
+        "jiro",
+        "次郎",
+        ["j@example.jp", "k@example.jp"],
+        "hash",
+        must_change=must_change,
+        now=NOON,
+        sharing=sharing,
+    )
+    site.commit()
+    assert service.by_login_id(site, "jiro") is made
+    assert service.by_login_id(site, "Jiro") is None
+    assert (made.name, made.password_hash, made.password_epoch) == ("次郎", "hash", 1)
+    assert [bound.address for bound in made.addresses] == [
+        "j@example.jp",
+        "k@example.jp",
+    ]
+    assert made.must_change is must_change
+    assert made.first_password_until == (NOON + DAY if must_change else 0)
+    assert (made.used_at, made.created_at, made.disabled_at) == (NOON, NOON, 0)
+    assert (made.failures, made.locked_until) == (0, 0)
+    assert (made.shared_until, made.shared_reason, made.shared_approver) == (
+        (sharing.until, sharing.reason, sharing.approver) if sharing else (0, "", "")
+    )
