@@ -66,7 +66,7 @@ lock: COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --gener
 lock: $(VENV)/test.stamp
 	@$(BIN)/pip install --quiet pip-tools
 	@$(COMPILE) --extra postgres --extra demo -o requirements.txt setup.cfg
-	@$(COMPILE) --extra postgres --extra demo --extra test --extra bench --extra lint -o requirements-dev.txt setup.cfg
+	@$(COMPILE) --extra postgres --extra demo --extra test --extra bench --extra lint --extra mutation -o requirements-dev.txt setup.cfg
 	@printf 'bandit\nsemgrep\n' | $(COMPILE) -o requirements-lint.txt -
 
 $(VENV)/bin/python:
