@@ -91,6 +91,17 @@ def test_the_address_is_what_apps_read() -> None:
         "secret": ["GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"],
         "issuer": ["オフィス24"],
     }
+    assert totp.address(RFC_SEED, "card site", "ta/ro x") == (
+        "otpauth://totp/ta%2Fro%20x"
+        "?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=card%20site"
+    )
+
+
+def test_a_seed_is_twenty_bytes_typed_in_groups_of_four() -> None:
+    """Random, in base32."""
+    assert {len(totp.new_seed()) for _ in range(3)} == {20}
+    assert totp.new_seed() != totp.new_seed()
+    assert totp.spelled(RFC_SEED) == "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ"
 
 
 # --- Logging in with it.
