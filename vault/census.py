@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from . import lease
+from . import lease, ranges
 from .schema import AUDIT_HEAD, CARD, DATA_KEY, QUARANTINE, ROTATION
 from .vault import Vault
 
@@ -32,7 +32,7 @@ class KeyCount:
 @dataclass(frozen=True)
 class Census:
     """The vault's counts at one moment.  ``rotation`` is the unfinished one: its
-    id, how many cards are re-encrypted, and which process holds it, if any."""
+    id, which process holds it, if any, and ``ranges.standing``."""
 
     vault_id: str
     root_id: str
@@ -121,4 +121,5 @@ def _unfinished(vault: Vault, db: Connection) -> dict[str, Any] | None:
         return None
     over = lease.is_over(row.lease, row.lease_at, vault.clock())
     holder = "" if over else lease.describe(row.lease)
-    return {"id": row.id, "reencrypted": row.reencrypted, "lease": holder}
+    at_work = ranges.standing(db, row, vault.clock())
+    return {"id": row.id, "lease": holder, **at_work}

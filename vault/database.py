@@ -95,6 +95,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def takes_several(engine: Engine) -> bool:
+    """Say whether several can write at once; SQLite lets one after the other."""
+    return engine.dialect.name != "sqlite"
+
+
 def checkpoint(engine: Engine) -> bool:
     """Empty SQLite's write-ahead log, so that deleted bytes leave the files.
 

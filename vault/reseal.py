@@ -2,18 +2,18 @@
 
 On SQLite one UPDATE does it all, calling a Python function on each row; there is
 no moment between reading a row and writing it for an operator's edit to fall
-into, and it runs faster than reading and writing in turn.  Elsewhere the rows
-are locked, read and written back by id, rev and data key.
+into, and it runs faster than reading and writing in turn.  On PostgreSQL the rows
+are locked, read and written back by id, rev and data key in one statement.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Row, select, text
 
 from .errors import IntegrityFault
 from .open_vault import OpenVault
@@ -34,8 +34,9 @@ _COLUMNS = tuple(column.name for column in CARD.columns)
 
 _KEYS = select(DATA_KEY.c.id, DATA_KEY.c.generation)
 _RANGE = text("""
-    SELECT max(id), count(*)
-    FROM (SELECT id FROM card WHERE id > :after ORDER BY id LIMIT :size) AS page
+    SELECT max(id), count(*) FROM (
+        SELECT id FROM card WHERE id > :after AND id <= :last ORDER BY id LIMIT :size
+    ) AS page
 """)
 # The names put in are the schema's own.
 _UPDATE = f"""
@@ -43,11 +44,19 @@ _UPDATE = f"""
         data_key_id = :key, rev = rev + 1
     WHERE id > :after AND id <= :last AND reseal({", ".join(_COLUMNS)})
 """  # noqa: S608
-_UPDATE_ROW = """
-    UPDATE card SET envelope = :envelope, mac = :mac, data_key_id = :key,
-        rev = rev + 1
-    WHERE id = :id AND rev = :rev AND data_key_id = :old_key
+_PAGE = select(CARD).order_by(CARD.c.id).with_for_update(key_share=True)
+# %b is psycopg's binary form: bytes go as they are and not in hexadecimal. With the
+# bounds the planner reads the page's rows alone, whatever it thinks of the arrays.
+_UPDATE_PAGE = """
+    UPDATE card SET envelope = new.envelope, mac = new.mac, data_key_id = %b,
+        rev = card.rev + 1
+    FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[], %b::bytea[])
+        AS new (id, rev, key, envelope, mac)
+    WHERE card.id = new.id AND card.rev = new.rev AND card.data_key_id = new.key
+        AND card.id > %b AND card.id <= %b
 """
+END = 2**63 - 1
+"""A card number no card reaches."""
 
 
 Reseal = Callable[..., bool]
@@ -66,6 +75,11 @@ class Batch:
     newer: int = 0
     bad: dict[tuple[int, str], str] = field(default_factory=dict)
 
+    @property
+    def seen(self) -> int:
+        """How many cards the batch had."""
+        return len(self.revs) + self.newer + len(self.bad)
+
 
 class Resealer:
     """Re-encrypts the cards of generations before ``generation`` under one data
@@ -83,20 +97,12 @@ class Resealer:
         self._ciphers: dict[int, tuple[Cipher, bytes] | None] = {}
         self._lost: dict[int, str] = {}
 
-    def run(self, db: Connection, after: int, size: int) -> Batch:
-        """Re-encrypt up to ``size`` cards with ids above ``after`` in ``db``."""
-        last, count = db.execute(_RANGE, {"after": after, "size": size}).one()
-        batch = Batch(last)
-        if last is None:
-            return batch
-        self._load_keys(db)
-        reseal = self._reseal(batch, count)
+    def run(self, db: Connection, after: int, size: int, last: int = END) -> Batch:
+        """Re-encrypt up to ``size`` cards with ids above ``after``, up to ``last``,
+        in ``db``."""
         if db.dialect.name == "sqlite":
-            self._update_in_place(db, after, batch, reseal)
-        else:
-            self._update_by_rows(db, after, batch, reseal)
-        batch.newer = count - len(batch.revs) - len(batch.bad)
-        return batch
+            return self._in_place(db, after, size, last)
+        return self._by_page(db, after, size, last)
 
     def _load_keys(self, db: Connection) -> None:
         """Know every data key; web processes mint while we run."""
@@ -112,35 +118,54 @@ class Resealer:
     def _cipher_of(self, db: Connection, key_id: int) -> tuple[Cipher, bytes]:
         return self._vault.cipher(db, key_id), aad_ending(key_id)
 
-    def _update_in_place(
-        self, db: Connection, after: int, batch: Batch, reseal: Reseal
-    ) -> None:
+    def _in_place(self, db: Connection, after: int, size: int, last: int) -> Batch:
+        bounds = {"after": after, "last": last, "size": size}
+        highest, count = db.execute(_RANGE, bounds).one()
+        batch = Batch(highest)
+        if highest is None:
+            return batch
+        self._load_keys(db)
         raw = cast(sqlite3.Connection, db.connection.dbapi_connection)
         new = batch.new
-        raw.create_function("reseal", len(_COLUMNS), reseal)
+        raw.create_function("reseal", len(_COLUMNS), self._reseal(batch, count))
         raw.create_function("new_envelope", 1, lambda card_id: new[card_id][0])
         raw.create_function("new_mac", 1, lambda card_id: new[card_id][1])
-        raw.execute(_UPDATE, {"key": self._key_id, "after": after, "last": batch.last})
+        raw.execute(_UPDATE, {"key": self._key_id, "after": after, "last": highest})
+        batch.newer = count - len(batch.revs) - len(batch.bad)
+        return batch
 
-    def _update_by_rows(
-        self, db: Connection, after: int, batch: Batch, reseal: Reseal
+    def _by_page(self, db: Connection, after: int, size: int, last: int) -> Batch:
+        query = _PAGE.where(CARD.c.id > after, CARD.c.id <= last).limit(size)
+        rows = db.execute(query).all()
+        batch = Batch(rows[-1].id if rows else None)
+        # After the cards: one may have come meanwhile, under a key of its own.
+        self._load_keys(db)
+        reseal = self._reseal(batch, len(rows))
+        changed = [row for row in rows if reseal(*row)]
+        batch.newer = len(rows) - len(changed) - len(batch.bad)
+        if changed:
+            self._write_page(db, after, batch, changed)
+        return batch
+
+    def _write_page(
+        self, db: Connection, after: int, batch: Batch, changed: Sequence[Row[Any]]
     ) -> None:
-        query = select(CARD).where(CARD.c.id > after, CARD.c.id <= batch.last)
-        rows = db.execute(query.with_for_update()).all()
-        changes = [
-            {
-                "envelope": batch.new[row.id][0],
-                "mac": batch.new[row.id][1],
-                "key": self._key_id,
-                "id": row.id,
-                "rev": row.rev,
-                "old_key": row.data_key_id,
-            }
-            for row in rows
-            if reseal(*row)
-        ]
-        if changes:
-            db.execute(text(_UPDATE_ROW), changes)
+        """Write the new envelopes of ``changed`` rows, every one or none."""
+        fresh = [batch.new[row.id] for row in changed]
+        columns = (
+            [row.id for row in changed],
+            [row.rev for row in changed],
+            [row.data_key_id for row in changed],
+            [envelope for envelope, _ in fresh],
+            [mac for _, mac in fresh],
+        )
+        bounds = (after, batch.last)
+        done = db.exec_driver_sql(_UPDATE_PAGE, (self._key_id, *columns, *bounds))
+        if done.rowcount != len(changed):
+            raise IntegrityFault(
+                f"cards {after + 1} to {batch.last}",
+                f"{done.rowcount} of {len(changed)} were written, and so none is",
+            )
 
     def _reseal(self, batch: Batch, count: int) -> Reseal:
         """The function that makes one card's new envelope and MAC; it says False

@@ -12,11 +12,19 @@ from .faults import instant
 from .keys import WebKey
 from .open_vault import OpenVault
 from .rows import RowSigner
-from .schema import AUDIT_HEAD, CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
+from .schema import (
+    AUDIT_HEAD,
+    CARD,
+    DATA_KEY,
+    QUARANTINE,
+    ROTATION,
+    ROTATION_RANGE,
+    VAULT,
+)
 from .vault import Vault
 
 PAGE = 1000
-TABLES = (VAULT, DATA_KEY, ROTATION, QUARANTINE, CARD)
+TABLES = (VAULT, DATA_KEY, ROTATION, ROTATION_RANGE, QUARANTINE, CARD)
 
 
 def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:

@@ -12,31 +12,37 @@ transaction:
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select
 
-from . import lease
+from . import ending, lease, quarantine, ranges
 from .audit import Actor
+from .batches import Batches
+from .beginning import begin, census_text
 from .census import take_census
+from .crew import LOOK_SECONDS, Crew, at_work
 from .database import checkpoint, reading
-from .errors import IntegrityFault, LeaseHeld
+from .errors import LeaseHeld
 from .faults import instant
+from .held import Held
 from .open_vault import OpenVault, card_page
-from .reseal import Batch, Resealer
-from .schema import CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
-from .scrub import one_line, scrub
-from .vault import next_id
+from .pace import Pace
+from .reseal import Batch
+from .schema import CARD, QUARANTINE, ROTATION
+from .worker import Tally, Worker
 
 READ_BACK_PAGE = 1000
 # Between two batches: a writer that waits looks for the lock every half
 # millisecond, and where several do, each needs its turn.
 PAUSE_SECONDS = 0.001
 CROWDED_PAUSE_SECONDS = 0.02
+# A holder is given up after 60 seconds of silence.
+BEAT_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -49,43 +55,94 @@ class Step:
     total: int
 
 
-class Rotation:
-    """One rotation, new or taken up again.  ``row`` is its row as last written."""
+class Rotation(Held):
+    """One rotation, new or taken up again, held by this process."""
+
+    _vault: OpenVault
 
     def __init__(self, vault: OpenVault, row: Row[Any]) -> None:
-        self._vault = vault
-        self._lease = row.lease
+        super().__init__(vault, ROTATION, row)
         self._pause = PAUSE_SECONDS
-        self.row: dict[str, Any] = dict(row._mapping)
+        self._by = Actor(row.actor, "command")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The row, with what its ranges have counted so far."""
+        with reading(self._vault.engine) as db:
+            return ranges.with_counts(self._vault, db, self.row)
 
     @property
     def left(self) -> int:
         """Cards of an older generation that are left, quarantined ones too."""
         with reading(self._vault.engine) as db:
-            return older_cards(db, self.row["generation"])
+            return ending.older_cards(db, self.row["generation"])
 
-    @property
-    def id(self) -> int:
-        """The rotation's number, as ``report rotation`` takes it."""
-        number: int = self.row["id"]
-        return number
+    def reencrypt(
+        self, size: int, pace: Pace | None = None, crew: Crew | None = None
+    ) -> Generator[Step]:
+        """Re-encrypt ``size`` cards a batch; stop between two steps and nothing is
+        lost.
 
-    def reencrypt(self, batch_size: int) -> Iterator[Step]:
-        """Re-encrypt batch by batch; stop between two steps and nothing is lost.
-
-        Raises LeaseHeld when another process has taken the rotation over.
+        First the ranges, by the ``crew`` or, without one, by this process, waiting
+        for those of others; then what is in no range.  Raises LeaseHeld when another
+        process has taken the rotation over.
         """
-        resealer = self._resealer()
+        pace = pace or Pace()
+        worker = self.worker(pace, Tally())
         with reading(self._vault.engine) as db:
             total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
-        done = self.row["reencrypted"] + self.row["newer"] + self.row["quarantined"]
+        with closing(self._through_ranges(worker, size, crew)) as through:
+            for done in through:
+                yield Step("re-encrypt", done, max(total, done))
+        batches = Batches(self._vault, self.row, self._by)
+        done = self.row["reencrypted"] + self.row["newer"]
         while True:
-            batch = self._batch(resealer, batch_size)
+            batch = self._batch(batches, size)
             if batch.last is None:
                 return
-            done += len(batch.revs) + batch.newer + len(batch.bad)
+            done += batch.seen
             time.sleep(self._pause)
+            pace.keep(batch.seen)
             yield Step("re-encrypt", done, max(total, done))
+
+    def worker(self, pace: Pace, tally: Tally) -> Worker:
+        """A worker on its ranges."""
+        return Worker(self._vault, self.row, self._by, pace, tally)
+
+    def _through_ranges(
+        self, worker: Worker, size: int, crew: Crew | None
+    ) -> Generator[int]:
+        """Wait until every range is done, working too when no crew does; how many
+        cards are done."""
+        while self._has_ranges():
+            with closing(at_work(worker, size, crew)) as working:
+                for _ in working:
+                    self._beat()
+                    yield self._done()
+            if self._has_ranges():
+                # They are in the hands of others, or of one who just died.
+                time.sleep(LOOK_SECONDS)
+                self._beat()
+                yield self._done()
+        with self._vault.engine.begin() as db:
+            counted = ranges.with_counts(self._vault, db, self.row)
+            ranges.forget(db, self.id)
+            self._write(db, **{name: counted[name] for name in ranges.COUNTED})
+        instant("ranges-done")
+
+    def _has_ranges(self) -> bool:
+        with reading(self._vault.engine) as db:
+            return bool(ranges.ranges_of(self._vault, db, self.id, left=True))
+
+    def _done(self) -> int:
+        with reading(self._vault.engine) as db:
+            return ranges.done_so_far(db, self.id)
+
+    def _beat(self) -> None:
+        """Show that this process lives, while others do the writing."""
+        if self._vault.clock() - self.row["lease_at"] >= BEAT_SECONDS:
+            with self._vault.engine.begin() as db:
+                self._write(db)
 
     def read_back(self) -> Iterator[Step]:
         """Open every card on a fresh connection; what fails is quarantined."""
@@ -94,9 +151,9 @@ class Rotation:
             with reading(self._vault.engine) as db:
                 total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
                 rows = card_page(db, after, READ_BACK_PAGE)
-                bad = self._unreadable(db, rows)
+                bad = quarantine.unreadable(self._vault, db, rows)
             with self._vault.engine.begin() as db:
-                self._quarantine(db, bad)
+                quarantine.put_in(self._vault, db, self.id, bad)
                 self._write(db, read_back=read + len(rows) - len(bad))
             instant("read-back")
             if not rows:
@@ -107,19 +164,26 @@ class Rotation:
     def finish(self, by: Actor) -> None:
         """Destroy the older keys when every card opened, and close the record."""
         with self._vault.engine.begin() as db:
-            self._forget_mended(db)
-            left = older_cards(db, self.row["generation"])
+            quarantine.forget_mended(self._vault, db)
+            # The trail comes before the keys, as in a web process.
+            self._vault.trail.lock(db)
+            generation = self.row["generation"]
+            left = ending.older_cards(db, generation)
             bad = db.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
-            destroyed = 0 if left or bad else self._destroy_keys(db, by)
+            destroyed = (
+                0
+                if left or bad
+                else ending.destroy_keys(self._vault, db, generation, by)
+            )
             instant("destroy")
-            self._retire_key(db, by)
+            ending.retire_key(self._vault, db, self.row["data_key_id"], by)
             census = take_census(self._vault, db)
             changes = {
                 "state": "finished",
                 "finished_at": self._vault.clock(),
                 "quarantined": bad,
                 "keys_destroyed": destroyed,
-                "census_after": _json(census.generations),
+                "census_after": census_text(census.generations),
                 "audit_seq": census.audit_seq + 1,
                 "lease": "",
             }
@@ -136,32 +200,12 @@ class Rotation:
         instant("finished")
         checkpoint(self._vault.engine)
 
-    def hold(self, db: Connection) -> None:
-        """Take the lease over for this process."""
-        self._write(db, lease=lease.own_name(), lease_at=self._vault.clock())
-        self._lease = self.row["lease"]
-
-    def release(self) -> None:
-        """Give the lease back, so that the same command goes on at once."""
-        with self._vault.engine.begin() as db:
-            self._write(db, lease="")
-
-    def _resealer(self) -> Resealer:
-        key_id = self.row["data_key_id"]
-        with reading(self._vault.engine) as db:
-            cipher = self._vault.cipher(db, key_id)
-        return Resealer(self._vault, self.row["generation"], key_id, cipher)
-
-    def _batch(self, resealer: Resealer, size: int) -> Batch:
+    def _batch(self, batches: Batches, size: int) -> Batch:
         asked = time.monotonic()
         with self._vault.engine.begin() as db:
             crowded = time.monotonic() - asked > PAUSE_SECONDS
             self._pause = CROWDED_PAUSE_SECONDS if crowded else PAUSE_SECONDS
-            batch = resealer.run(db, self.row["card_cursor"], size)
-            instant("batch-written")
-            if batch.last is not None:
-                self._quarantine(db, batch.bad)
-                self._record(db, batch)
+            batch = batches.run(db, self.row["card_cursor"], size)
             self._write(
                 db,
                 card_cursor=batch.last or self.row["card_cursor"],
@@ -172,102 +216,11 @@ class Rotation:
         instant("batch-committed")
         return batch
 
-    def _record(self, db: Connection, batch: Batch) -> None:
-        """Count the seals and enter every token and rev in the trail."""
-        if not batch.revs:
-            return
-        key = db.execute(
-            select(DATA_KEY).where(DATA_KEY.c.id == self.row["data_key_id"])
-        ).one()
-        self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")
-        self._vault.set_key(db, key, seals=key.seals + len(batch.revs))
-        self._vault.record(
-            db,
-            "card.re-encrypted",
-            Actor(self.row["actor"], "command"),
-            subject=f"rotation {self.id}",
-            detail={"cards": batch.revs},
-        )
-
-    def _quarantine(self, db: Connection, bad: dict[tuple[int, str], str]) -> None:
-        for (card_id, token), problem in bad.items():
-            db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
-            row = {
-                "card_id": card_id,
-                "token": token,
-                "rotation_id": self.id,
-                "problem": problem,
-                "found_at": self._vault.clock(),
-            }
-            db.execute(insert(QUARANTINE), self._vault.signer.signed(QUARANTINE, row))
-
-    def _unreadable(
-        self, db: Connection, rows: Sequence[Row[Any]]
-    ) -> dict[tuple[int, str], str]:
-        bad = {}
-        for row in rows:
-            try:
-                self._vault.digits(db, row)
-            except IntegrityFault as fault:
-                bad[row.id, str(row.token)] = fault.problem
-        return bad
-
-    def _forget_mended(self, db: Connection) -> None:
-        """Take out of quarantine what is gone or opens again."""
-        quarantined = select(QUARANTINE.c.card_id)
-        rows = db.execute(select(CARD).where(CARD.c.id.in_(quarantined))).all()
-        still = {card_id for card_id, _ in self._unreadable(db, rows)}
-        for card_id in db.execute(quarantined).scalars().all():
-            if card_id not in still:
-                db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
-
-    def _destroy_keys(self, db: Connection, by: Actor) -> int:
-        query = select(DATA_KEY).where(
-            DATA_KEY.c.generation < self.row["generation"],
-            DATA_KEY.c.state != "destroyed",
-        )
-        keys = db.execute(query).all()
-        whole = [key for key in keys if self._vault.is_whole(key)]
-        for key in whole:
-            self._vault.destroy_key(db, key, by)
-        return len(whole)
-
-    def _retire_key(self, db: Connection, by: Actor) -> None:
-        """The rotation's own key seals no more once the rotation is over."""
-        query = select(DATA_KEY).where(DATA_KEY.c.id == self.row["data_key_id"])
-        key = db.execute(query).one()
-        if key.state == "live" and self._vault.is_whole(key):
-            self._vault.retire_key(db, key, by)
-
-    def _write(self, db: Connection, **changes: Any) -> None:
-        """Write the rotation's row anew, if this process still holds it."""
-        after = {**self.row, **changes}
-        if "lease" not in changes:
-            after["lease_at"] = self._vault.clock()
-        after.pop("mac")
-        signed = self._vault.signer.signed(ROTATION, after)
-        mine = (ROTATION.c.id == self.id) & (ROTATION.c.lease == self._lease)
-        written = db.execute(update(ROTATION).where(mine), signed)
-        if written.rowcount != 1:
-            raise LeaseHeld(
-                f"rotation {self.id} was taken over by another process",
-                hint="nothing is lost; see it with: cardvault status",
-            )
-        self.row = signed
-
-
-def older_cards(db: Connection, generation: int) -> int:
-    """How many cards belong to a generation before ``generation``."""
-    older = select(DATA_KEY.c.id).where(DATA_KEY.c.generation < generation)
-    query = select(func.count()).select_from(CARD).where(CARD.c.data_key_id.in_(older))
-    count: int = db.execute(query).scalar_one()
-    return count
-
 
 def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
     """The rotation that was begun and not finished, checked; or None."""
     query = select(ROTATION).where(ROTATION.c.state == "running")
-    row = db.execute(query.with_for_update()).first()
+    row = db.execute(query).first()
     if row is not None:
         vault.signer.check(ROTATION, row, f"rotation {row.id}")
     return row
@@ -281,7 +234,7 @@ def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
     with vault.engine.begin() as db:
         vault.trail.lock(db)
         row = unfinished(vault, db)
-        rotation = Rotation(vault, row) if row else _begin(vault, db, by, reason)
+        rotation = Rotation(vault, row or begin(vault, db, by, reason))
         if row is not None:
             _take_over(vault, db, rotation, row)
         instant("begin")
@@ -295,53 +248,7 @@ def _take_over(
     if not lease.is_over(row.lease, row.lease_at, vault.clock()):
         raise LeaseHeld(
             f"rotation {row.id} is being run by {lease.describe(row.lease)}",
-            hint="wait for it, or watch it with: cardvault status",
+            hint="wait for it, watch it with: cardvault status, "
+            "or help it with: cardvault rotate --join",
         )
     rotation.hold(db)
-
-
-def _begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Rotation:
-    before = take_census(vault, db)
-    state = vault.state(db)
-    generation = state.generation + 1
-    values = {k: v for k, v in state._mapping.items() if k != "mac"}
-    raised = vault.signer.signed(VAULT, {**values, "generation": generation})
-    db.execute(update(VAULT), raised)
-    for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.state == "live")).all():
-        if vault.is_whole(key):
-            vault.retire_key(db, key, by)
-    row = {
-        "id": next_id(db, ROTATION),
-        "state": "running",
-        "actor": by.name,
-        "reason": scrub(one_line(reason)),
-        "generation": generation,
-        "data_key_id": vault.mint_key(db, generation, by, seals=0).id,
-        "started_at": vault.clock(),
-        "finished_at": None,
-        "card_cursor": 0,
-        "reencrypted": 0,
-        "newer": 0,
-        "quarantined": 0,
-        "read_back": 0,
-        "keys_destroyed": 0,
-        "census_before": _json(before.generations),
-        "census_after": None,
-        "audit_seq": None,
-        "lease": lease.own_name(),
-        "lease_at": vault.clock(),
-    }
-    vault.record(
-        db,
-        "rotation.started",
-        by,
-        subject=f"rotation {row['id']}",
-        detail={"generation": generation, "reason": reason},
-    )
-    db.execute(insert(ROTATION), vault.signer.signed(ROTATION, row))
-    written = db.execute(select(ROTATION).where(ROTATION.c.id == row["id"])).one()
-    return Rotation(vault, written)
-
-
-def _json(census: dict[int, int]) -> str:
-    return json.dumps({str(number): cards for number, cards in census.items()})

@@ -116,6 +116,24 @@ ROTATION = Table(
     CheckConstraint("state IN ('running', 'finished')", name="state"),
 )
 
+# On PostgreSQL a rotation's cards up to the last one there was at its beginning, in
+# ranges of card numbers, each worked through by one process at a time: from after
+# ``card_cursor`` to ``last_card``.  They go when all are done; the rotation's own
+# cursor takes over from there.
+ROTATION_RANGE = Table(
+    "rotation_range",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=False),
+    Column("rotation_id", ROW_ID, ForeignKey("rotation.id"), nullable=False),
+    Column("last_card", BigInteger, nullable=False),
+    Column("card_cursor", BigInteger, nullable=False),
+    Column("reencrypted", BigInteger, nullable=False),
+    Column("newer", BigInteger, nullable=False),
+    Column("lease", Text, nullable=False),
+    Column("lease_at", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+
 # Cards that could not be opened when they were to be re-encrypted.
 QUARANTINE = Table(
     "quarantine",

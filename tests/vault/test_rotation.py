@@ -99,20 +99,6 @@ def test_every_card_is_reencrypted_and_counted(
     assert place.findings() == {}
 
 
-def test_the_portable_way_does_the_same(
-    place: VaultPlace, register: Register, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Reading and writing rows, as elsewhere than on SQLite, ends alike."""
-    monkeypatch.setattr(
-        "vault.reseal.Resealer._update_in_place",
-        lambda self, *batch: self._update_by_rows(*batch),
-    )
-    tokens = [register() for _ in range(5)]
-    assert rotate(place, 2).row["reencrypted"] == 5
-    assert set(numbers(place)) == set(tokens)
-    assert place.findings() == {}
-
-
 def test_a_vault_without_cards_rotates(place: VaultPlace) -> None:
     """An empty vault still gets its new generation, and says nothing was there."""
     row = rotate(place).row

@@ -35,6 +35,7 @@ from . import (
     verify,
     web_key,
 )
+from .place import HintedUsage
 
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT, EXIT_HELD = 1, 2, 3, 5, 6
 
@@ -110,6 +111,8 @@ def main() -> None:
 
 
 def _usage_hint(error: click.ClickException) -> str:
+    if isinstance(error, HintedUsage):
+        return error.hint
     context = getattr(error, "ctx", None)
     return f"{context.command_path} --help" if context else "cardvault --help"
 

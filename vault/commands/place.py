@@ -22,6 +22,15 @@ from ..open_vault import OpenVault
 from ..settings import VaultSettings
 from ..vault import Vault
 
+
+class HintedUsage(click.UsageError):
+    """A usage error that knows the next step better than the verb's help."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 EXAMPLE = "\b\nExample:\n  "
 
 

@@ -39,6 +39,10 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def is_asked(self) -> bool:
+        """Say whether one of them came."""
+        return self.asked
+
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
 

@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 import click
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 
+from .. import lease, ranges
 from ..database import reading
 from ..expiry import JAPAN_OFFSET
 from ..schema import ROTATION
+from ..vault import Vault
 from .place import EXAMPLE, closed_vault
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -43,6 +45,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "bad": "finished; quarantined cards keep the older data keys",
         "none": "none given",
         "of": "generation {number}: {count:,}",
+        "at_work": "At work now",
         "sign": "Name, date and signature",
     },
     "ja": {
@@ -73,6 +76,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "bad": "完了（隔離されたカードがあるため、旧データ鍵を保持しています）",
         "none": "記載なし",
         "of": "第{number}世代 {count:,}件",
+        "at_work": "実行中のプロセス",
         "sign": "氏名・日付・署名",
     },
 }
@@ -118,18 +122,33 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
         query = query.where(ROTATION.c.id == number)
     with reading(vault.engine) as db:
         row = db.execute(query).first()
-    if row is None:
-        raise click.UsageError(
-            f"there is no rotation {number}" if number else "no card was ever rotated"
-        )
-    vault.signer.check(ROTATION, row, f"rotation {row.id}")
-    facts = {"vault": vault.web_key.vault_id, **_facts(row)}
+        if row is None:
+            raise click.UsageError(
+                f"there is no rotation {number}"
+                if number
+                else "no card was ever rotated"
+            )
+        vault.signer.check(ROTATION, row, f"rotation {row.id}")
+        values = ranges.with_counts(vault, db, dict(row._mapping))
+        at_work = _at_work(vault, db, row)
+    facts = {"vault": vault.web_key.vault_id, **_facts(values), **at_work}
     click.echo(json.dumps(facts) if as_json else page(facts, lang))
 
 
-def _facts(row: Row[Any]) -> dict[str, Any]:
+def _at_work(vault: Vault, db: Connection, row: Row[Any]) -> dict[str, Any]:
+    """While it runs: who runs it, and who else is at work on it."""
+    if row.state != "running":
+        return {}
+    now = vault.clock()
+    over = lease.is_over(row.lease, row.lease_at, now)
+    holder = [] if over else [lease.describe(row.lease)]
+    workers = ranges.standing(db, row, now)["workers"]
+    return {"at_work": list(dict.fromkeys([*holder, *workers]))}
+
+
+def _facts(row: dict[str, Any]) -> dict[str, Any]:
     hidden = ("mac", "lease", "lease_at", "card_cursor")
-    values = {k: v for k, v in row._mapping.items() if k not in hidden}
+    values = {k: v for k, v in row.items() if k not in hidden}
     for name in ("census_before", "census_after"):
         values[name] = json.loads(values[name] or "null")
     return values
@@ -151,6 +170,8 @@ def page(facts: dict[str, Any], lang: str) -> str:
     }
     lines = [words["title"], "=" * 64, ""]
     lines += [f"{words[name]}: {_number(shown[name])}" for name in _ORDER]
+    if "at_work" in facts:
+        lines.append(f"{words['at_work']}: {', '.join(facts['at_work']) or '-'}")
     return "\n".join([*lines, "", "", f"{words['sign']}: {'_' * 40}"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
@@ -70,11 +71,7 @@ def show(census: Census) -> None:
     for number, count in sorted(census.generations.items()):
         console.print(f"            {count:,} of generation {number}")
     if census.rotation is not None:
-        done, by = census.rotation["reencrypted"], census.rotation["lease"]
-        console.print(
-            f"rotation    {census.rotation['id']} is unfinished: {done:,} cards "
-            f"re-encrypted, {'held by ' + by if by else 'nobody is at it'}"
-        )
+        _show_rotation(console, census.rotation)
     if census.quarantined:
         console.print(f"quarantine  {census.quarantined:,} cards can't be opened")
     console.print(f"trail       {counted(census.audit_seq, 'entry')}")
@@ -84,6 +81,20 @@ def show(census: Census) -> None:
     for line in census.warnings():
         console.print(f"warning     {line}")
     console.print(f"next        {next_step(census)}")
+
+
+def _show_rotation(console: Console, rotation: dict[str, Any]) -> None:
+    done, by = rotation["reencrypted"], rotation["lease"]
+    console.print(
+        f"rotation    {rotation['id']} is unfinished: {done:,} cards "
+        f"re-encrypted, {'held by ' + by if by else 'nobody is at it'}"
+    )
+    if rotation["ranges"]:
+        at_work = ", ".join(rotation["workers"]) or "nobody"
+        console.print(
+            f"            {rotation['ranges_done']} of "
+            f"{counted(rotation['ranges'], 'range')} done, at work: {at_work}"
+        )
 
 
 def _key_table(in_use: list[KeyCount]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -138,3 +139,36 @@ def test_a_stop_asked_for_ends_at_a_batch(
     assert "1 card re-encrypted so far" in ran.err
     assert json.loads(ran.out)["left"] == 2
     assert shell("rotate").code == 0
+
+
+@pytest.mark.parametrize("words", [("--workers", "2"), ("--join",)])
+def test_sqlite_takes_one_writer(shell: Shell, words: tuple[str, ...]) -> None:
+    """Several are a usage error that says what to do, and nothing is begun."""
+    shell.seal(2)
+    before = shell.files()
+    for more in ((), ("--dry-run",)):
+        ran = shell("rotate", *words, *more)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == (
+            f"cardvault: error: {words[0]}: SQLite takes one writer at a time\n"
+            "cardvault: hint: leave it out; several processes need a vault on "
+            "PostgreSQL\n"
+        )
+    assert shell.files() == before
+    assert shell("rotate", "--workers", "0").code == 2
+    assert shell("rotate", "--workers", "1").code == 0
+
+
+def test_a_running_rotations_record_names_who_is_at_it(shell: Shell) -> None:
+    """Until it is finished; then there is nobody to name."""
+    shell.seal(2)
+    rotation = take_up(shell.open_vault(), Actor("ops", "command"), "")
+    told = json.loads(shell("report", "rotation", "--json").out)
+    assert [name.partition(" ")[2] for name in told["at_work"]] == [
+        f"process {os.getpid()}"
+    ]
+    assert "実行中のプロセス" in shell("report", "rotation").out
+    rotation.release()
+    assert "At work now: -" in shell("report", "rotation", "--lang", "en").out
+    shell("rotate")
+    assert "At work now" not in shell("report", "rotation", "--lang", "en").out

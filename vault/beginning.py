@@ -1,0 +1,73 @@
+"""A rotation's beginning: the generation is raised, its data key minted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from . import lease, ranges
+from .audit import Actor
+from .census import take_census
+from .open_vault import OpenVault
+from .schema import DATA_KEY, ROTATION, VAULT
+from .scrub import one_line, scrub
+from .vault import next_id
+
+
+def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
+    """Write a new rotation's row, held by this process; the caller holds the
+    trail's lock."""
+    before = census_text(take_census(vault, db).generations)
+    generation = _raise_generation(vault, db, by)
+    number, divided = next_id(db, ROTATION), ranges.highest_divided(db)
+    row = {
+        "id": number,
+        "state": "running",
+        "actor": by.name,
+        "reason": scrub(one_line(reason)),
+        "generation": generation,
+        "data_key_id": vault.mint_key(db, generation, by, seals=0).id,
+        "started_at": vault.clock(),
+        "finished_at": None,
+        "card_cursor": divided,
+        "reencrypted": 0,
+        "newer": 0,
+        "quarantined": 0,
+        "read_back": 0,
+        "keys_destroyed": 0,
+        "census_before": before,
+        "census_after": None,
+        "audit_seq": None,
+        "lease": lease.own_name(),
+        "lease_at": vault.clock(),
+    }
+    vault.record(
+        db,
+        "rotation.started",
+        by,
+        subject=f"rotation {number}",
+        detail={"generation": generation, "reason": reason},
+    )
+    db.execute(insert(ROTATION), vault.signer.signed(ROTATION, row))
+    ranges.divide(vault, db, number, divided)
+    return db.execute(select(ROTATION).where(ROTATION.c.id == number)).one()
+
+
+def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
+    """The new generation; every live key of the older ones seals no more."""
+    state = vault.state(db)
+    generation: int = state.generation + 1
+    values = {k: v for k, v in state._mapping.items() if k != "mac"}
+    raised = vault.signer.signed(VAULT, {**values, "generation": generation})
+    db.execute(update(VAULT), raised)
+    for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.state == "live")).all():
+        if vault.is_whole(key):
+            vault.retire_key(db, key, by)
+    return generation
+
+
+def census_text(census: dict[int, int]) -> str:
+    """A census as its column holds it."""
+    return json.dumps({str(number): cards for number, cards in census.items()})

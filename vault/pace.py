@@ -1,0 +1,33 @@
+"""No faster than somebody asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+NAP_SECONDS = 0.1
+
+
+class Pace:
+    """Holds a run back to ``rate`` cards a second; None lets it run.  ``stop`` says
+    that it was asked to end, so that nobody waits for a sleeping one."""
+
+    def __init__(
+        self, rate: float | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.stop = stop
+        self._rate = rate
+        self._began = 0.0
+        self._done: int | None = None
+
+    def keep(self, cards: int) -> None:
+        """Wait until ``cards`` more are due; the first batch is for nothing."""
+        if self._rate is None:
+            return
+        if self._done is None:
+            self._began, self._done = time.monotonic(), 0
+            return
+        self._done += cards
+        due = self._began + self._done / self._rate
+        while not self.stop() and (wait := due - time.monotonic()) > 0:
+            time.sleep(min(wait, NAP_SECONDS))
