@@ -24,7 +24,7 @@ from .vault import Vault, next_id
 # Enough that several workers end at nearly the same time, few enough to be looked
 # through between two batches.
 MOST_RANGES = 64
-CARDS_A_RANGE = 5000
+CARDS_A_RANGE = 2000
 
 COUNTED = ("reencrypted", "newer")
 

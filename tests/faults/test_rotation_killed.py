@@ -42,7 +42,8 @@ WEB_KEY_STEPS = ["web-key-ready", "web-key-committed"]
 def fill(place: Place, count: int) -> None:
     """Seal one card as the site does, and ``count`` alike in bulk."""
     web_key = WebKey.read(place.folder / "web.key")
-    vault = Vault(web_key, connect(f"sqlite:///{place.folder}/vault.db"), system_clock)
+    url = place.environ()["VAULT_DATABASE_URL"]
+    vault = Vault(web_key, connect(url), system_clock)
     pan, by = Pan.parse("4810000000020000"), Actor("taro", "192.0.2.1")
     with vault.engine.begin() as db:
         vault.tokenize(db, pan, Expiry(2030, 1), by)

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,6 +120,13 @@ class Cluster:
             stderr=subprocess.DEVNULL,
             cwd="/",
         )
+
+    @contextmanager
+    def database(self, name: str, template: str = "template1") -> Iterator[str]:
+        """A database, empty or a copy of another, while it is needed; its URL."""
+        self.say(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield self.url(name)
+        self.say(f"DROP DATABASE {name} WITH (FORCE)")
 
     def say(self, *statements: str) -> list[tuple[object, ...]]:
         """Execute statements, each by itself; the last one's rows."""

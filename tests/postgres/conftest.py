@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from .cluster import PROGRAMS, Cluster
+from tests.site import Place
 
-NAMES = ("site", "vault")
+from .cluster import PROGRAMS, Cluster
+from .many import Many, connected, make
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +27,22 @@ def server() -> Iterator[Cluster]:
 @pytest.fixture
 def databases(server: Cluster) -> Iterator[tuple[str, str]]:
     """Two empty databases: the site's URL and the vault's."""
-    server.say(*(f"CREATE DATABASE {name}" for name in NAMES))
-    yield server.url("site"), server.url("vault")
-    server.say(*(f"DROP DATABASE {name} WITH (FORCE)" for name in NAMES))
+    with server.database("site") as site, server.database("vault") as vault:
+        yield site, vault
+
+
+@pytest.fixture(scope="session")
+def filled(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place with 6,000 cards, to be copied."""
+    with server.database("filled") as url:
+        yield make(tmp_path_factory.mktemp("filled"), url)
+
+
+@pytest.fixture
+def many(server: Cluster, filled: Place, tmp_path: Path) -> Iterator[Many]:
+    """A copy of it of a test's own."""
+    shutil.copytree(filled.folder, tmp_path, dirs_exist_ok=True)
+    with server.database("many", "filled") as url:
+        copy = connected(Place(tmp_path, more={"VAULT_DATABASE_URL": url}))
+        yield copy
+        copy.end()
