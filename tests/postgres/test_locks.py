@@ -1,0 +1,143 @@
+"""Who waits for whom on PostgreSQL: never one for the other in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select, text
+
+from tests.conftest import FakeClock, VaultPlace
+from tests.postgres.conftest import database
+from tests.postgres.many import until
+from vault import Actor, Expiry, Pan, RootKey, Token, Vault, WebKey
+from vault.batches import Batches
+from vault.database import connect
+from vault.founding import found
+from vault.ranges import take
+from vault.rotation import Rotation, take_up
+from vault.schema import CARD
+from vault.vault import DATA_KEY_SECONDS
+
+pytestmark = pytest.mark.postgres
+
+OPS, TARO = Actor("ops", "command"), Actor("taro", "192.0.2.1")
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@pytest.fixture
+def place(
+    server: str, tmp_path: Path, keys: tuple[WebKey, RootKey], clock: FakeClock
+) -> Iterator[VaultPlace]:
+    """A vault just founded."""
+    with database(server, "locks") as url:
+        # A test that fails ends, and leaves nobody waiting.
+        engine = connect(f"{url}?options=-c%20lock_timeout%3D20s")
+        found(keys[0], engine, clock, OPS)
+        yield VaultPlace(tmp_path, url, *keys, engine, clock)
+        engine.dispose()
+
+
+@contextmanager
+def beside(place: VaultPlace, *acts: Callable[[], object]) -> Iterator[None]:
+    """Each act in a thread of its own; all of them wait for a lock when the block
+    begins and have to succeed when it is over."""
+    with ThreadPoolExecutor(len(acts)) as threads:
+        running = [threads.submit(act) for act in acts]
+        until(lambda: waiting(place) == len(acts))
+        yield
+    for act in running:
+        act.result()
+
+
+def waiting(place: VaultPlace) -> int:
+    """How many wait for a lock."""
+    with place.engine.connect() as db:
+        return int(db.execute(text(WAITING)).scalar_one())
+
+
+def register(vault: Vault, db: Connection) -> Token:
+    """A card as the site seals it."""
+    return vault.tokenize(db, Pan.parse("4810000000020000"), Expiry(2030, 1), TARO)
+
+
+def begun(place: VaultPlace, cards: int) -> tuple[Vault, Rotation]:
+    """A web process that sealed ``cards``, and a rotation of them."""
+    web = place.vault()
+    for _ in range(cards):
+        with place.engine.begin() as db:
+            register(web, db)
+    return web, take_up(place.open_vault(), OPS, "")
+
+
+def test_a_registration_while_the_old_keys_go(place: VaultPlace) -> None:
+    """A process that sealed before the rotation registers while its key is to be
+    destroyed: neither needs what the other has."""
+    web, rotation = begun(place, 1)
+    for _ in (*rotation.reencrypt(10), *rotation.read_back()):
+        pass
+    with place.engine.connect() as db:
+        web.trail.lock(db)
+        with beside(place, lambda: rotation.finish(OPS)):
+            register(web, db)
+            db.commit()
+    assert rotation.row["keys_destroyed"] == 1
+    assert place.findings() == {}
+
+
+def test_a_registration_while_a_days_old_rotation_seals(place: VaultPlace) -> None:
+    """The rotation's key is a day old and is retired by whoever registers, while a
+    batch was written under it and waits for the trail."""
+    web, rotation = begun(place, 4)
+    place.clock.advance(DATA_KEY_SECONDS + 1)
+    with place.engine.connect() as db:
+        web.trail.lock(db)
+        with beside(place, lambda: next(rotation.reencrypt(2))):
+            register(web, db)
+            db.commit()
+    for _ in (*rotation.reencrypt(10), *rotation.read_back()):
+        pass
+    rotation.finish(OPS)
+    assert place.findings() == {}
+
+
+def test_workers_wait_only_for_the_trail(place: VaultPlace) -> None:
+    """Two have re-encrypted their cards while somebody holds it; then they go on one
+    after the other."""
+    _, rotation = begun(place, 6)
+    ops = place.open_vault()
+    batches = Batches(ops, rotation.row, OPS)
+
+    def write(after: int) -> None:
+        with place.engine.begin() as db:
+            batches.run(db, after, 2)
+
+    with place.engine.connect() as db:
+        ops.trail.lock(db)
+        with beside(place, lambda: write(0), lambda: write(2)):
+            free = select(CARD.c.id).with_for_update(skip_locked=True)
+            assert sorted(db.execute(free).scalars()) == [5, 6]
+            db.commit()
+    assert place.findings() == {}
+
+
+def test_one_range_is_one_workers(place: VaultPlace) -> None:
+    """Whoever reads it as free at the same moment is too late."""
+    _, rotation = begun(place, 2)
+    ops = place.open_vault()
+    taken = take(ops, rotation.id)
+    assert taken is not None
+    assert taken.row["last_card"] == 2
+    taken.release()
+    with place.engine.connect() as db:
+        taken.hold(db)
+        late: list[object] = []
+        with beside(place, lambda: late.append(take(ops, rotation.id))):
+            db.commit()
+    assert late == [None]
