@@ -33,7 +33,7 @@ def unreferred(
     while True:
         # The site's lock comes first: no customer is written while it is held.
         vault_db = work.vault_db
-        page = vault.page_of_cards(vault_db, after, PAGE)
+        page = vault.page_of_cards(vault_db, after, PAGE, keep=applied)
         if not page:
             work.release()
             return

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, select, text
 from tests.conftest import FakeClock, VaultPlace
 from tests.postgres.conftest import database
 from tests.postgres.many import until
+from tests.site import Place
 from vault import Actor, Expiry, Pan, RootKey, Token, Vault, WebKey
 from vault.batches import Batches
+from vault.clock import system_clock
 from vault.database import connect
 from vault.founding import found
 from vault.ranges import take
@@ -45,12 +47,14 @@ def place(
 
 
 @contextmanager
-def beside(place: VaultPlace, *acts: Callable[[], object]) -> Iterator[None]:
+def beside(
+    place: VaultPlace, *acts: Callable[[], object], already: int = 0
+) -> Iterator[None]:
     """Each act in a thread of its own; all of them wait for a lock when the block
-    begins and have to succeed when it is over."""
+    begins, as ``already`` others do, and have to succeed when it is over."""
     with ThreadPoolExecutor(len(acts)) as threads:
         running = [threads.submit(act) for act in acts]
-        until(lambda: waiting(place) == len(acts))
+        until(lambda: waiting(place) == len(acts) + already)
         yield
     for act in running:
         act.result()
@@ -125,6 +129,38 @@ def test_workers_wait_only_for_the_trail(place: VaultPlace) -> None:
             assert sorted(db.execute(free).scalars()) == [5, 6]
             db.commit()
     assert place.findings() == {}
+
+
+def test_reconcile_beside_a_rotation(
+    tmp_path: Path, databases: tuple[str, str]
+) -> None:
+    """It removes several cards in one transaction: it waits for the batch that has
+    one of them, and the batch doesn't wait for it."""
+    more = {"DATABASE_URL": databases[0], "VAULT_DATABASE_URL": databases[1]}
+    here = Place(tmp_path, more=more).make()
+    engine, web_key = connect(databases[1]), WebKey.read(tmp_path / "web.key")
+    root_key = RootKey.parse((tmp_path / "root.key").read_text(), "", None)
+    ago = FakeClock(system_clock() - 2 * 3600)
+    place = VaultPlace(tmp_path, databases[1], web_key, root_key, engine, ago)
+    _, rotation = begun(place, 2)
+    with engine.connect() as db:
+        last = select(CARD.c.id).order_by(CARD.c.token.desc()).limit(1)
+        last_id = db.execute(last.with_for_update()).scalar_one()
+        batches = Batches(place.open_vault(), rotation.row, OPS)
+
+        def write() -> None:
+            with engine.begin() as db:
+                batches.run(db, last_id - 1, 1)
+
+        def reconcile() -> None:
+            words = ("flask", "--app", "wsgi", "cards", "reconcile", "--apply")
+            done = here.run(*words)
+            assert done.stdout.count("removed") == 2, done.stderr
+
+        with beside(place, write), beside(place, reconcile, already=1):
+            db.commit()
+    assert place.findings() == {}
+    engine.dispose()
 
 
 def test_one_range_is_one_workers(place: VaultPlace) -> None:
