@@ -12,7 +12,7 @@ from tests.app.conftest import Auth
 from tests.conftest import FakeClock
 
 from .authenticator import enrol_app
-from .records import change, scalar
+from .records import change, scalar, trail
 
 EXPIRED = (
     "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"
@@ -57,6 +57,20 @@ def test_strangers_see_what_was_said_to_be_public(auth: Auth, app: Flask) -> Non
     assert auth.get("/closed").text == "page"
 
 
+def test_what_is_no_page_is_guarded_by_nobody(auth: Auth) -> None:
+    """It is not found; the health page is there for all."""
+    assert lead(auth, "/nowhere") == (404, None)
+    assert lead(auth, "/healthz") == (200, None)
+
+
+def test_forgetting_a_stranger_is_nothing(app: Flask) -> None:
+    """Whether anybody looked for his login or not."""
+    with app.test_request_context():
+        guard.forget()
+        assert guard.login_or_none() is None
+        guard.forget()
+
+
 def test_a_stranger_is_told_nothing_of_an_end(auth: Auth) -> None:
     """Only who had a login reads that it is over, once."""
     assert lead(auth, "/cards") == (303, "/login")
@@ -93,10 +107,11 @@ def test_a_page_that_took_long_looks_again(auth: Auth, app: Flask) -> None:
 
     def slow() -> str:
         """Another request ends the login while this one works."""
-        assert guard.current_login() is guard.current_login()
+        read = guard.current_login()
         work().release()
         if request.args:
             change(app, "DELETE FROM login")
+        assert guard.login_or_none() is read
         return guard.look_again().person
 
     app.add_url_rule("/slow", "slow", slow)
@@ -160,7 +175,7 @@ def test_who_acts_and_from_where(auth: Auth, app: Flask) -> None:
 def test_an_expired_login_ends_at_its_next_look(
     auth: Auth, app: Flask, clock: FakeClock
 ) -> None:
-    """Its row is gone; one that goes on was seen now."""
+    """Its row is gone and the trail says so; one that goes on was seen now."""
     auth.login()
     clock.advance(60)
     auth.get("/cards")
@@ -168,3 +183,4 @@ def test_an_expired_login_ends_at_its_next_look(
     clock.advance(901)
     assert lead(auth, "/cards") == (303, "/login")
     assert scalar(app, "SELECT count(*) FROM login") == 0
+    assert trail(app)[-1] == ("login.expired", "success", "taro")
