@@ -102,7 +102,7 @@ def test_nothing_removes_or_rewrites_an_entry_of_the_trail() -> None:
 def test_every_named_instant_is_one_a_test_kills_at() -> None:
     """A step of a command that can be killed there is in a list of steps (REL-02)."""
     code = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    tests = ROOT.glob("tests/faults/*.py")
+    tests = ROOT.glob("tests/**/*.py")
     killed = "".join(path.read_text(encoding="utf-8") for path in tests)
     names = re.findall(r'\binstant\(f?"([\w-]+)', code)
     assert len(names) > 20

@@ -25,6 +25,7 @@ WRITERS = 4
 KILLS = 6
 STEPS = [
     "range-held",
+    "range-taken",
     "batch-written",
     "batch-ready",
     "batch-committed",
