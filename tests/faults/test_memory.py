@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,12 +79,11 @@ def everything(place: Place, master: int) -> set[bytes]:
 
 
 def test_a_restarted_site_holds_nothing_that_opens_an_older_card(
-    tmp_path: Path, mails: tuple[Mails, int]
+    tmp_path: Path, mails: tuple[Mails, int], open_at: Callable[[Path], Place]
 ) -> None:
     """Memory, environment, key file and databases open what this process sealed and
     nothing that was sealed before the restart (PAN-07)."""
-    place = Place(tmp_path, mail_port=mails[1]).make()
-    place.add_operator("taro")
+    place = open_at(tmp_path)
     desk = Desk(place)
     with place.serving("--workers", "1"):
         desk.login("taro", mails[0])
@@ -94,9 +94,11 @@ def test_a_restarted_site_holds_nothing_that_opens_an_older_card(
         assert opened_by(everything(place, site.pid), place) == {"今日の客"}
 
 
-def test_no_process_of_the_site_leaves_a_core(tmp_path: Path) -> None:
+def test_no_process_of_the_site_leaves_a_core(
+    tmp_path: Path, open_at: Callable[[Path], Place]
+) -> None:
     """A core file would hold what an operator just typed (PAN-05)."""
-    place = Place(tmp_path).make()
+    place = open_at(tmp_path)
     with place.serving("--workers", "1") as site:
         for process in processes(site.pid):
             limits = Path(f"/proc/{process}/limits").read_text()

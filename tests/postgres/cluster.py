@@ -128,9 +128,11 @@ class Cluster:
         yield self.url(name)
         self.say(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def say(self, *statements: str) -> list[tuple[object, ...]]:
+    def say(
+        self, *statements: str, database: str = "postgres"
+    ) -> list[tuple[object, ...]]:
         """Execute statements, each by itself; the last one's rows."""
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        engine = create_engine(self.url(database), isolation_level="AUTOCOMMIT")
         rows: list[tuple[object, ...]] = []
         with engine.connect() as db:
             for statement in statements:
