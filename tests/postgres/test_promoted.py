@@ -19,11 +19,11 @@ from vault.clock import system_clock
 from vault.database import connect
 
 from .cluster import PROGRAMS, Cluster
-from .conftest import NAMES
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
 CARDS = 2000
+NAMES = ("site", "vault")
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 PATIENCE_SECONDS = 60
 EXIT_INTERRUPTED = 3
