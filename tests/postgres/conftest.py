@@ -32,7 +32,9 @@ def databases(server: Cluster) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def filled(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def filled(
+    server: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
     """A place with 6,000 cards, to be copied."""
     with server.database("filled") as url:
         yield make(tmp_path_factory.mktemp("filled"), url)
