@@ -40,9 +40,9 @@ class Held:
         after = {**self.row, "lease_at": self._vault.clock(), **changes}
         known = after.pop("mac")
         signed = self._vault.signer.signed(self._table, after)
-        columns = self._table.c
-        as_known = (columns.id == self.id) & (columns.mac == known)
-        written = db.execute(update(self._table).where(as_known), signed)
+        mine = self._table.c.id == self.id
+        query = update(self._table).where(mine, self._table.c.mac == known)
+        written = db.execute(query, signed)
         if written.rowcount != 1:
             raise LeaseHeld(
                 f"{name_of(self._table, self.id)} was taken over, or signed anew, "

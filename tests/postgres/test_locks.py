@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, select, text
 
 from tests.conftest import FakeClock, VaultPlace
-from tests.postgres.conftest import database
+from tests.postgres.cluster import Cluster
 from tests.postgres.many import until
 from tests.site import Place
 from vault import Actor, Expiry, Pan, RootKey, Token, Vault, WebKey
@@ -35,10 +35,10 @@ WAITING = """
 
 @pytest.fixture
 def place(
-    server: str, tmp_path: Path, keys: tuple[WebKey, RootKey], clock: FakeClock
+    server: Cluster, tmp_path: Path, keys: tuple[WebKey, RootKey], clock: FakeClock
 ) -> Iterator[VaultPlace]:
     """A vault just founded."""
-    with database(server, "locks") as url:
+    with server.database("locks") as url:
         # A test that fails ends, and leaves nobody waiting.
         engine = connect(f"{url}?options=-c%20lock_timeout%3D20s")
         found(keys[0], engine, clock, OPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select, text, update
 
 from tests.conftest import VISA, VaultPlace
-from vault import Actor, Expiry, Pan, Token, Vault, errors
+from vault import Actor, Expiry, Pan, Token, Vault, errors, sealing
 from vault.census import take_census
+from vault.resigning import resign
 from vault.rotation import Rotation, take_up
 from vault.schema import CARD, DATA_KEY, QUARANTINE, ROTATION
 from vault.scrub import CUT
@@ -329,6 +331,27 @@ def test_a_holder_who_lost_his_lease_writes_nothing_more(
     with pytest.raises(errors.LeaseHeld, match="taken over"):
         next(steps)
     assert generations(place) == {1: 2, 2: 2}
+
+
+def test_a_new_sealing_key_meanwhile_stops_it_and_nothing_is_lost(
+    place: VaultPlace, register: Register
+) -> None:
+    """Under the old one every row looks edited: the batch is undone, no card is
+    quarantined, and the next run, under the new one, goes on."""
+    for _ in range(4):
+        register()
+    steps = take_up(place.open_vault(), OPS, "").reencrypt(2)
+    next(steps)
+    new = dataclasses.replace(place.web_key, sealing_key=sealing.new_key())
+    resign(place.open_vault(), new, OPS)
+    with pytest.raises(errors.LeaseHeld, match="signed anew"):
+        next(steps)
+    after = dataclasses.replace(place, web_key=new)
+    with place.engine.connect() as db:
+        row = db.execute(select(ROTATION)).one()
+    Rotation(after.open_vault(), row).release()
+    assert rotate(after).row["quarantined"] == 0
+    assert after.findings() == {}
 
 
 def test_an_edited_rotation_row_is_refused(
