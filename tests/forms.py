@@ -5,6 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from tests.site import PASSWORD
+
+# What the site's forms send when nothing in them is wrong but who it is.
+RIGHT = {
+    "login_id": "nobody",
+    "password": PASSWORD,
+    "email": "nobody@example.co.jp",
+    "code": "22222222",
+    "current_password": "wrong password 1",
+    "new_password": "another battery 7",
+    "new_password_again": "another battery 7",
+    "customer_name": "山田",
+    "phone": "090-0000-0000",
+    "card_number_1": "4810000000020000",
+    "exp_month": "1",
+    "exp_year": "2030",
+    "confirmed": "y",
+}
+
 
 @dataclass
 class Form:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.forms import Form, forms_of
+from tests.forms import RIGHT, Form, forms_of
 from tests.site import PASSWORD
 
 from .conftest import Target
@@ -48,17 +48,6 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-# What a form sends when nothing in it is broken.
-RIGHT = {
-    **CARD,
-    "login_id": "nobody",
-    "password": PASSWORD,
-    "email": "nobody@example.co.jp",
-    "code": "22222222",
-    "current_password": "wrong password 1",
-    "new_password": "another battery 7",
-    "new_password_again": "another battery 7",
-}
 # The pages with forms at each step of a login.
 PAGES: dict[str, tuple[str, ...]] = {
     "stranger": ("/login",),
