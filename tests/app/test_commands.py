@@ -15,9 +15,10 @@ from sqlalchemy import inspect
 from app import commands
 from app.auth import commands as auth_commands
 from app.migrations import HISTORY
+from app.start import safe_config
+from config import ConfigError
 from tests.conftest import FakeClock, VaultPlace
 from vault.database import connect
-from vault.errors import SchemaError
 from vault.migrations import HISTORY as VAULT_HISTORY
 
 from .auth.records import trail
@@ -276,19 +277,21 @@ def test_other_commands_say_what_is_missing(unmigrated: Flask) -> None:
 
 
 def test_a_site_behind_its_code_does_not_start(
-    app: Flask, make_app: Any, environ: dict[str, str]
+    app: Flask, environ: dict[str, str]
 ) -> None:
     """Only the flask command may run on it (WEB-04)."""
     assert app.name
     HISTORY.downgrade(connect(environ["DATABASE_URL"]), "0001")
-    with pytest.raises(SchemaError, match="0001"):
-        make_app()
+    with pytest.raises(ConfigError, match="0001"):
+        safe_config(environ)
+    assert safe_config({**environ, "FLASK_RUN_FROM_CLI": "true"})
 
 
 def test_every_fault_is_in_one_message(
-    place: VaultPlace, make_app: Any, tmp_path: Path
+    place: VaultPlace, environ: dict[str, str], tmp_path: Path
 ) -> None:
     """Both databases behind: both are named (WEB-04)."""
     VAULT_HISTORY.downgrade(place.engine, "0001")
-    with pytest.raises(SchemaError, match="site.*vault"):
-        make_app(DATABASE_URL=f"sqlite:///{tmp_path / 'empty.db'}")
+    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+    with pytest.raises(ConfigError, match=r"(?s)site database.*vault database"):
+        safe_config({**environ, "DATABASE_URL": empty})
