@@ -9,6 +9,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import defaultdict
 from http.cookiejar import CookieJar
 from typing import NamedTuple
 
@@ -37,10 +38,11 @@ class Answer(NamedTuple):
 
 
 class Mails:
-    """Hands out the codes that were mailed."""
+    """Hands out the codes that were mailed, all of them or those to one address."""
 
     def __init__(self) -> None:
         self.codes: queue.Queue[str] = queue.Queue()
+        self.to: defaultdict[str, queue.Queue[str]] = defaultdict(queue.Queue)
 
     async def handle_DATA(
         self, _server: SMTP, _session: Session, envelope: Envelope
@@ -51,7 +53,10 @@ class Mails:
             envelope.content, policy=email.policy.default
         )
         found = re.search(r"^[2-9a-z]{8}$", message.get_content(), re.MULTILINE)
-        self.codes.put(found[0] if found else "")
+        code = found[0] if found else ""
+        self.codes.put(code)
+        for address in envelope.rcpt_tos:
+            self.to[address].put(code)
         return "250 OK"
 
 

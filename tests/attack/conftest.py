@@ -46,8 +46,9 @@ class Target:
         assert self.mails is not None
         visitor = self.stranger()
         visitor.post("/login", {"login_id": login_id, "password": PASSWORD})
-        visitor.post("/login/email", {"email": f"{login_id}@example.co.jp"})
-        return visitor, self.mails.codes.get(timeout=15)
+        address = f"{login_id}@example.co.jp"
+        visitor.post("/login/email", {"email": address})
+        return visitor, self.mails.to[address].get(timeout=15)
 
     def logged_in(self, login_id: str | None = None) -> Visitor:
         """An operator at the list."""
