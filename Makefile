@@ -36,7 +36,7 @@ attack: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/attack
 
 # Is what the tests hold held? setup.cfg says which files are changed, and by which
-# tests that must be noticed. Half an hour on two cores with nothing else to do.
+# tests that must be noticed. It takes the better part of an hour.
 mutation: $(VENV)/test.stamp
 	@rm -rf mutants
 	@$(BIN)/mutmut run
