@@ -67,6 +67,7 @@ class Many:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         self.runs.append(run)
         return run
@@ -74,8 +75,8 @@ class Many:
     def end(self) -> None:
         """Let nothing that was started outlive its test."""
         for run in self.runs:
-            if run.poll() is None:
-                run.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
             run.communicate()
         self.engine.dispose()
 

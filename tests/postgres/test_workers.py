@@ -132,6 +132,18 @@ def test_killed_at_random_instants_the_same_command_finishes(many: Many) -> None
     many.require_whole()
 
 
+def test_workers_end_when_the_first_process_is_gone(many: Many) -> None:
+    """At a batch's end, their ranges free: nothing goes on behind anybody's back."""
+    run = many.start("--workers", "2", "--batch", "20", "--max-rate", "40")
+    until(lambda: len(many.holders()) == 2)
+    workers = many.holders()
+    many.kill(run.pid)
+    run.wait()
+    until(lambda: not [pid for pid in workers if Path(f"/proc/{pid}/exe").exists()])
+    assert set(many.leases()) == {""}
+    assert many.done() < CARDS
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_dead_workers_range_is_taken_by_who_is_left(many: Many, count: int) -> None:
     """By the other one, or by the first process when no worker is left."""
