@@ -14,7 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from . import growing, moving, rotating, waiting
+from tests.postgres.cluster import PROGRAMS
+
+from . import growing, moving, rotating, sharing, waiting
 
 CARDS = int(os.environ.get("CARDS", "100000"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -30,15 +32,29 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         _rotating(Path(folder) / "rotating")
+        _sharing(Path(folder) / "sharing")
         _waiting(Path(folder) / "waiting")
         _growing(Path(folder) / "growing")
         _moving(Path(folder) / "moving")
 
 
 def _rotating(folder: Path) -> None:
-    rates = rotating.measure(folder, CARDS, ROUNDS)
-    print(f"\nre-encrypting {CARDS:,} cards, {ROUNDS} rounds, median (and range)")
-    base = rates["raw sqlite3 + AESGCM"]
+    _ratios("SQLite", rotating.measure(folder, CARDS, ROUNDS))
+
+
+def _sharing(folder: Path) -> None:
+    if PROGRAMS:
+        _ratios("PostgreSQL", sharing.measure(folder, CARDS, ROUNDS))
+    else:
+        print("\nPostgreSQL is not installed")
+
+
+def _ratios(where: str, rates: dict[str, list[float]]) -> None:
+    """Every contender beside the first."""
+    print(
+        f"\nre-encrypting {CARDS:,} cards on {where}, {ROUNDS} rounds, median (range)"
+    )
+    base = next(iter(rates.values()))
     for name, measured in rates.items():
         ratios = [rate / raw for rate, raw in zip(measured, base, strict=True)]
         print(

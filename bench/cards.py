@@ -30,14 +30,14 @@ def numbers(count: int) -> Iterator[str]:
         yield next(f"{start}{end}" for end in "0123456789" if luhn_ok(f"{start}{end}"))
 
 
-def filled(folder: Path, count: int) -> OpenVault:
-    """The ops role on a new vault of ``count`` cards on SQLite; its key files lie
-    beside it."""
+def filled(folder: Path, count: int, url: str | None = None) -> OpenVault:
+    """The ops role on a new vault of ``count`` cards, at ``url`` or on SQLite beside
+    its key files."""
     folder.mkdir(parents=True)
     web_key, root_key = new_keys()
     web_key.write(folder / "web.key")
     root_key.write(folder / "root.key", None)
-    engine = connect(f"sqlite:///{folder}/vault.db")
+    engine = connect(url or f"sqlite:///{folder}/vault.db")
     found(web_key, engine, system_clock, BY)
     vault = Vault(web_key, engine, system_clock)
     drawn = numbers(count)
