@@ -12,15 +12,14 @@ from .clock import Clock
 from .errors import KeyFileError
 from .keys import RootKey, WebKey
 from .migrations import HISTORY
-from .open_vault import new_genesis
+from .open_vault import OpenVault, genesis_info
 from .schema import VAULT
-from .vault import Vault
 
 
 def new_keys() -> tuple[WebKey, RootKey]:
     """The two keys of a vault that does not exist yet."""
     seed = sealing.new_key()
-    web_key = WebKey.new(sealing.RootSecret(seed).public)
+    web_key = WebKey.new(sealing.RootSecret(seed))
     return web_key, RootKey(web_key.vault_id, seed)
 
 
@@ -33,23 +32,26 @@ def require_empty(engine: Engine, place: str) -> None:
         )
 
 
-def found(web_key: WebKey, engine: Engine, clock: Clock, by: Actor) -> None:
+def found(
+    web_key: WebKey, root_key: RootKey, engine: Engine, clock: Clock, by: Actor
+) -> None:
     """Make the tables and write the vault's own row and the trail's head."""
     HISTORY.upgrade(engine)
-    vault = Vault(web_key, engine, clock)
+    vault = OpenVault(web_key, root_key, engine, clock)
     with engine.begin() as db:
         _write(vault, db, by)
 
 
-def _write(vault: Vault, db: Connection, by: Actor) -> None:
-    genesis, sealed = new_genesis(vault.web_key)
+def _write(vault: OpenVault, db: Connection, by: Actor) -> None:
+    genesis = sealing.new_key()
+    info = genesis_info(vault.web_key.vault_id)
     row = {
         "id": 1,
         "vault_id": vault.web_key.vault_id,
         "generation": 1,
         "root_id": vault.web_key.root.id,
         "suite": sealing.SUITE,
-        "sealed_genesis": sealed,
+        "sealed_genesis": vault.ops.seal_genesis(genesis, info),
         "next_root_id": None,
         "next_genesis": None,
         "created_at": vault.clock(),

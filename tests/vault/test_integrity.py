@@ -13,6 +13,7 @@ from vault import Actor, Expiry, Pan, RootKey, Token, Vault, WebKey, errors, sea
 from vault.open_vault import OpenVault
 from vault.rows import canonical
 from vault.schema import CARD, DATA_KEY, VAULT
+from vault.verify import verify
 
 Register = Callable[..., Token]
 
@@ -82,7 +83,7 @@ def test_any_bit_of_a_key_row_turned_names_the_key(
     blob = column == "next_wrapped"
     for value in [b"x"] if blob else flips(good._mapping[column]):
         write_row(loose, DATA_KEY, good, **{column: value})
-        found = {f.subject for f in place.open_vault().verify(loose)}
+        found = {f.subject for f in verify(place.open_vault(), loose)}
         assert {"data key 1", token} <= found
         write_row(loose, DATA_KEY, good, **good._mapping)
     loose.rollback()
@@ -103,7 +104,7 @@ def test_rows_cannot_be_swapped(
     write_row(loose, CARD, two, **{name: one._mapping[name] for name in columns})
     given = {name: two._mapping[name] for name in columns}
     write_row(loose, CARD, one, **({"token": one.token} | given))
-    assert tokens <= {f.subject for f in place.open_vault().verify(loose)}
+    assert tokens <= {f.subject for f in verify(place.open_vault(), loose)}
     loose.rollback()
     loose.close()
 

@@ -45,7 +45,7 @@ def init(no_passphrase: bool, count: int | None, threshold: int | None) -> None:
     else:
         root_key.write(root_path, None if no_passphrase else new_passphrase(place))
     web_key.write(place.web_key)
-    founding.found(web_key, engine, system_clock, actor())
+    founding.found(web_key, root_key, engine, system_clock, actor())
     click.echo(f"web key   {place.web_key}   seals cards; the web server needs it")
     if not count:
         click.echo(f"root key  {root_path}   opens cards; keep it off the web server")

@@ -147,7 +147,7 @@ def _at_work(vault: Vault, db: Connection, row: Row[Any]) -> dict[str, Any]:
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:
-    hidden = ("mac", "lease", "lease_at", "card_cursor")
+    hidden = ("mac", "ops_mac", "lease", "lease_at", "card_cursor")
     values = {k: v for k, v in row.items() if k not in hidden}
     for name in ("census_before", "census_after"):
         values[name] = json.loads(values[name] or "null")
