@@ -84,7 +84,7 @@ def test_a_file_others_can_read_is_refused(
         lambda text: "",
         lambda text: text[:-20],
         lambda text: "[]",
-        lambda text: text.replace("web key 1", "web key 9"),
+        lambda text: text.replace("web key 2", "web key 9"),
         lambda text: text.replace("AES-256-GCM", "ROT13"),
         lambda text: text.replace('"vault_id"', '"x"'),
         lambda text: json.dumps({**json.loads(text), "root_public": "AAAA"}),
