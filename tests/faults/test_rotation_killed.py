@@ -59,7 +59,7 @@ def fill(place: Place, count: int) -> None:
             rows.append(vault.signer.signed(CARD, row))
         db.execute(insert(CARD), rows)
         born = {row["token"]: 1 for row in rows}
-        vault.record(db, "cards.imported", by, detail={"cards": born})
+        vault.record(db, "card.imported", by, detail={"cards": born})
     vault.engine.dispose()
 
 
