@@ -10,10 +10,12 @@ from sqlalchemy import Connection, select
 from . import quarantine
 from .audit import Actor
 from .database import reading
+from .errors import NotMadeByRoot
 from .faults import instant
 from .open_vault import OpenVault
 from .reseal import END, Batch, Resealer
 from .schema import DATA_KEY
+from .sealing import OPS_SUITE
 
 
 class Batches:
@@ -56,6 +58,9 @@ class Batches:
         query = select(DATA_KEY).where(DATA_KEY.c.id == self._key_id)
         key = db.execute(query.with_for_update(key_share=True)).one()
         self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")
+        if key.suite != OPS_SUITE:
+            # Another key was put in its place: ours would be lost with this process.
+            raise NotMadeByRoot(f"data key {key.id}")
         self._vault.set_key(db, key, seals=key.seals + len(batch.revs))
         self._vault.record(
             db,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from . import lease, ranges
 from .audit import Actor
@@ -66,16 +66,29 @@ def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
     a generation to come, made ready, would else keep cards out of the rotation.
     """
     state = vault.state(db)
-    highest = select(func.coalesce(func.max(DATA_KEY.c.generation), 0))
-    generation: int = max(state.generation, db.execute(highest).scalar_one()) + 1
-    if generation > MAX_GENERATION:
-        raise IntegrityFault("vault row", f"can't be at generation {generation}")
+    generation: int = max(state.generation, _highest_of_keys(db)) + 1
     raised = vault.signer.signed(VAULT, {**state._mapping, "generation": generation})
     db.execute(update(VAULT), raised)
     for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.state == "live")).all():
         if vault.is_whole(key):
             vault.retire_key(db, key, by)
     return generation
+
+
+def _highest_of_keys(db: Connection) -> int:
+    """The highest generation of a data key; raises IntegrityFault naming one above
+    which there is none: whoever has the web key can make it."""
+    key = db.execute(
+        select(DATA_KEY.c.id, DATA_KEY.c.generation)
+        .order_by(DATA_KEY.c.generation.desc())
+        .limit(1)
+    ).first()
+    if key is not None and key.generation >= MAX_GENERATION:
+        raise IntegrityFault(
+            f"data key {key.id}",
+            f"is of generation {key.generation}, and there is none above it",
+        )
+    return key.generation if key is not None else 0
 
 
 def census_text(census: dict[int, int]) -> str:

@@ -25,12 +25,14 @@ class Ledger:
 
     A card's rev goes up by one with each change.  An entry that goes on from another
     rev is of a row that was put back to an older version, or back at all, and changed
-    then: the card stays named, though its row and its last entry agree again.
+    then: the card stays named, though its row and its last entry agree again.  So
+    does one that is registered again after its end: no token is given out twice.
     """
 
     def __init__(self) -> None:
         self._revs: dict[str, int] = {}
         self._broken: dict[str, str] = {}
+        self._ended: set[str] = set()
         self._met: set[str] = set()
         self._keys: dict[str, str] = {}
         self._by_ops: set[str] = set()
@@ -50,8 +52,7 @@ class Ledger:
         if cards is not None:
             self._read_cards(event, cards)
         elif event in _DEATHS:
-            self._revs.pop(subject, None)
-            self._broken.pop(subject, None)
+            self._end(subject)
         elif event in _BIRTHS or "rev" in detail:
             self._read_rev(event, subject, detail["rev"])
         elif event in _KEY_STATES:
@@ -65,8 +66,7 @@ class Ledger:
     def _read_cards(self, event: str, cards: Mapping[str, int]) -> None:
         if event == _PURGE:
             for token in cards:
-                self._revs.pop(token, None)
-                self._broken.pop(token, None)
+                self._end(token)
                 self._purged.add(token)
             return
         # A rotation has one card after the other here: nothing is looked up twice.
@@ -75,13 +75,28 @@ class Ledger:
             before = revs.get(token)
             if (before is None) is not first or (before or 0) + 1 != rev:
                 self._break(token, before, rev)
+            elif first:
+                self._require_new(token)
             revs[token] = rev
 
     def _read_rev(self, event: str, token: str, rev: int) -> None:
         before = self._revs.get(token)
         if (before is None) is not (event in _BIRTHS) or (before or 0) + 1 != rev:
             self._break(token, before, rev)
+        elif before is None:
+            self._require_new(token)
         self._revs[token] = rev
+
+    def _end(self, token: str) -> None:
+        self._revs.pop(token, None)
+        self._broken.pop(token, None)
+        self._ended.add(token)
+
+    def _require_new(self, token: str) -> None:
+        if token in self._ended:
+            self._broken.setdefault(
+                token, "was deleted before and then registered again"
+            )
 
     def _break(self, token: str, before: int | None, rev: int) -> None:
         was = f"at rev {before}" if before is not None else "in no entry, or deleted,"
@@ -114,6 +129,11 @@ class Ledger:
         if self.fault is not None:
             return
         subject = f"data key {key.id}"
+        if not isinstance(key.generation, int) or key.generation > self._generation:
+            raise IntegrityFault(
+                subject,
+                f"is of generation {key.generation}, the trail at {self._generation}",
+            )
         last = self._keys.get(subject)
         if last != key.state:
             raise IntegrityFault(

@@ -64,6 +64,11 @@ def _require_new(db: Connection, state: Row[Any], root_id: str) -> None:
             hint="finish it with: cardvault root rotate --finalize, or give it up "
             "with: cardvault root rotate --abandon",
         )
+    _require_kept(db, root_id)
+
+
+def _require_kept(db: Connection, root_id: str) -> None:
+    """The vault's row from before a root was given up, put back, bears our mark."""
     given_up = select(AUDIT_ENTRY.c.seq).where(
         AUDIT_ENTRY.c.subject == f"root {root_id}", AUDIT_ENTRY.c.event == ABANDONED
     )
@@ -90,6 +95,7 @@ def finalize(vault: OpenVault, new: RootSecret, by: Actor) -> bool:
             raise KeyFileError(
                 f"root {root_id} is not prepared", hint="cardvault root rotate"
             )
+        _require_kept(db, root_id)
         _wrap_keys(vault, db, new)
         genesis = vault.genesis(db)
         _require_genesis(vault, state, new, genesis)

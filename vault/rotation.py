@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Table, func, select
 
 from . import ending, lease, quarantine, ranges
 from .audit import Actor
@@ -41,6 +41,7 @@ from .schema import (
     ROTATION,
     ROTATION_RANGE,
 )
+from .triggers import require_no_triggers
 from .verify import TrailReading, name_of
 from .worker import Tally, Worker
 
@@ -244,14 +245,15 @@ class Rotation(Held):
 def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
     """The rotation that was begun and not finished, checked; or None.
 
-    Raises NotMadeByRoot when the root didn't begin it, IntegrityFault when it is the
-    row of a rotation that was finished.
+    Raises NotMadeByRoot when the root didn't begin it or didn't mint its key,
+    IntegrityFault when it is the row of a rotation that was finished.
     """
     query = select(ROTATION).where(ROTATION.c.state == "running")
     row = db.execute(query.order_by(ROTATION.c.id)).first()
     if row is not None:
         vault.signer.check(ROTATION, row, f"rotation {row.id}")
         _require_unfinished(db, row)
+        vault.rotation_cipher(db, row.data_key_id, row.generation)
     return row
 
 
@@ -265,14 +267,16 @@ def _require_unfinished(db: Connection, row: Row[Any]) -> None:
         raise IntegrityFault(subject, "is running, the trail says it was finished")
 
 
-def require_made_by_root(vault: OpenVault, db: Connection) -> None:
-    """Raise NotMadeByRoot naming the first row that a rotation would act upon and
-    that only the root can have made, but did not.
+def require_made_by_root(vault: OpenVault, db: Connection, *more: Table) -> None:
+    """Raise NotMadeByRoot naming the first row that a rotation would act upon, or
+    that is of the tables ``more``, and that only the root can have made, but did not;
+    or a trigger in the database.
 
     A key whose row was merely edited is for the rotation to step over.
     """
+    require_no_triggers(db)
     vault.state(db)
-    for table in (ROTATION, ROTATION_RANGE, QUARANTINE):
+    for table in (ROTATION, ROTATION_RANGE, QUARANTINE, *more):
         for row in db.execute(select(table)).all():
             vault.signer.check(table, row, name_of(table, row))
     for row in db.execute(select(DATA_KEY)).all():

@@ -282,7 +282,8 @@ class Vault:
         at = self.purged_at(db, token)
         if at is not None:
             for entry in audit.read_entries(db, subject=purge_subject(at)):
-                if token in entry.detail["cards"]:
+                cards = entry.detail.get("cards")
+                if isinstance(cards, dict) and token in cards:
                     yield entry
 
     def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:

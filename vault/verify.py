@@ -25,6 +25,7 @@ from .schema import (
 )
 from .sealing import Cipher
 from .token import Token
+from .triggers import triggers
 
 PAGE = 1000
 
@@ -105,6 +106,8 @@ class _Verification:
             self._vault.require_own_web_key()
         except IntegrityFault as fault:
             yield Finding(fault.subject, fault.problem)
+        for name in triggers(self._db):
+            yield Finding(name, "is not of this program's making")
         for bad in self._trail.read_on(self._db):
             yield Finding(bad.subject, bad.problem)
         for table, check in self._checks().items():

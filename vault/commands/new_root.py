@@ -19,8 +19,9 @@ from ..errors import IntegrityFault, KeyFileError, WrongRootKey
 from ..keys import RootKey, WebKey, read_root_text
 from ..migrations import HISTORY
 from ..open_vault import OpenVault
+from ..rotation import require_made_by_root
 from ..rows import RowSigner
-from ..schema import VAULT
+from ..schema import PURGED, VAULT
 from .init import show_shares
 from .place import (
     actor,
@@ -42,6 +43,8 @@ def prepare() -> None:
     place, vault = settings(), open_vault()
     web_path = beside(place.web_key)
     with reading(vault.engine) as db:
+        # Before a file is written, and not only when the rows are.
+        require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     left = _left_web_key(vault, web_path)
     if left is not None or coming is not None:

@@ -12,6 +12,8 @@ from ..errors import KeyFileError
 from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
+from ..rotation import require_made_by_root
+from ..schema import PURGED
 from .place import EXAMPLE, actor, beside, open_parts, settings
 from .words import counted
 
@@ -72,6 +74,8 @@ def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:
 def _new_key(path: Path, vault: OpenVault) -> WebKey:
     own = vault.web_key
     with reading(vault.engine) as db:
+        # Before a file is written, and not only when the rows are.
+        require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     if coming is not None:
         raise KeyFileError(
