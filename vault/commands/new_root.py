@@ -22,12 +22,14 @@ from ..open_vault import OpenVault
 from ..rotation import require_made_by_root
 from ..rows import RowSigner
 from ..schema import PURGED, VAULT
+from ..sealing import OpsKeys
 from .init import show_shares
 from .place import (
     actor,
     beside,
     open_vault,
     read_passphrase,
+    read_root_key,
     read_shares,
     settings,
 )
@@ -104,7 +106,7 @@ def _make_root(vault: OpenVault) -> RootKey:
         return new
     path = beside(place.root_key)
     if path.exists():
-        return _read_new_root(vault, path)
+        return _read_new_root(vault.ops, path)
     is_sealed = RootKey.is_sealed(read_root_text(place.root_key))
     new = RootKey(vault_id, sealing.new_key())
     new.write(path, read_passphrase(place) if is_sealed else None, vault.ops)
@@ -134,7 +136,7 @@ def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
                 f"{path}, the new root {root_id}, is not there",
                 hint=f"put it back, or give the new root up with: {ABANDON}",
             )
-        new = _read_new_root(vault, path)
+        new = _read_new_root(vault.ops, path)
     if new.secret().public.id != root_id:
         raise WrongRootKey(
             f"that is not the new root, {root_id}", hint="nothing was changed"
@@ -152,9 +154,9 @@ def _new_shares(root_id: str) -> list[str]:
         ) from None
 
 
-def _read_new_root(vault: OpenVault, path: Path) -> RootKey:
+def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
     text = read_root_text(path)
-    RootKey.require_made_by(text, vault.ops, path)
+    RootKey.require_made_by(text, ops, path)
     passphrase = read_passphrase(settings()) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, path, passphrase)
 
@@ -164,7 +166,7 @@ def finalize() -> None:
     place = settings()
     web_path = beside(place.web_key)
     newest = WebKey.read(web_path if web_path.exists() else place.web_key)
-    state = _state(newest)
+    state, at_hand = _state(newest), None
     if state.next_root_id is None and state.root_id == newest.root.id:
         click.echo(f"root {state.root_id} is the only root; nothing is left to do")
     elif state.next_root_id is None:
@@ -173,12 +175,13 @@ def finalize() -> None:
             hint="go on with: cardvault root rotate",
         )
     else:
-        _finalize(newest, state.next_root_id)
+        at_hand = _finalize(newest, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
-    _say_next(web_path)
+    _say_next(newest, at_hand)
 
 
-def _finalize(newest: WebKey, coming: str) -> None:
+def _finalize(newest: WebKey, coming: str) -> RootKey:
+    """Make it the only one; the old root key, which was at hand."""
     vault = open_vault()
     newest.require_made_by(vault.ops)
     if newest.root.id != coming:
@@ -192,6 +195,7 @@ def _finalize(newest: WebKey, coming: str) -> None:
             f"that is not the new root, {coming}", hint="nothing was changed"
         )
     roots.finalize(vault, new, actor())
+    return vault.root_key
 
 
 def _state(newest: WebKey) -> Row[Any]:
@@ -209,13 +213,28 @@ def _state(newest: WebKey) -> Row[Any]:
     return row
 
 
-def _say_next(web_path: Path) -> None:
+def _say_next(web_key: WebKey, known: RootKey | None) -> None:
+    """Where the new files go that are still there.
+
+    Each was made by the root at hand, ``known`` or read now, and is of the root that
+    ``web_key`` names: else whoever laid it there, or a run that was cut off, would
+    have the only good key overwritten.  Raises NotMadeByRoot.
+    """
     place = settings()
-    if web_path.exists():
-        click.echo(f"next  mv {web_path} {place.web_key}, then restart the site")
-    if place.root_key is not None and beside(place.root_key).exists():
-        click.echo(f"      mv {beside(place.root_key)} {place.root_key} once the old")
-        click.echo("      root is filed with the backups that only it opens")
+    files = [beside(path) for path in (place.web_key, place.root_key) if path]
+    if not any(path.exists() for path in files):
+        return
+    at_hand = (known or read_root_key(place, web_key.vault_id)).secret()
+    if files[0].exists():
+        web_key.require_made_by(at_hand.ops)
+        click.echo(f"next  mv {files[0]} {place.web_key}, then restart the site")
+    if at_hand.public.id == web_key.root.id or not files[-1].exists():
+        return
+    if place.root_key is not None:
+        new = _read_new_root(at_hand.ops, files[-1])
+        if new.secret().public.id == web_key.root.id:
+            click.echo(f"      mv {files[-1]} {place.root_key} once the old")
+            click.echo("      root is filed with the backups that only it opens")
 
 
 def abandon() -> None:
@@ -249,5 +268,5 @@ def _new_files(vault: OpenVault) -> dict[Path, str]:
             files[web_path] = left.root.id
     if place.root_key is not None and beside(place.root_key).exists():
         path = beside(place.root_key)
-        files[path] = _read_new_root(vault, path).secret().public.id
+        files[path] = _read_new_root(vault.ops, path).secret().public.id
     return files

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyrage
+from sqlalchemy import select, text
+
+from vault.schema import METADATA
 
 from .house import House, Ran
 from .thief import Thief
@@ -145,14 +148,25 @@ def _name(step: Step) -> str:
 
 def _standing(house: House) -> dict[str, str]:
     """Every table's rows but the trail's, and every file, as one digest each."""
-    place = house.folder / "instance/vault.db"
-    standing = _tables(place) if house.url.startswith("sqlite") else {}
+    if house.url.startswith("sqlite"):
+        standing = _tables(house.folder / "instance/vault.db")
+    else:
+        standing = _rows(house)
     for folder in ("instance", "safe", "elsewhere"):
         for path in sorted((house.folder / folder).glob("*")):
             if ".db" not in path.name and path.is_file():
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 standing[f"{folder}/{path.name}"] = digest
     return standing
+
+
+def _rows(house: House) -> dict[str, str]:
+    with house.engine() as engine, engine.connect() as db:
+        return {
+            table.name: repr(db.execute(select(table).order_by(text("1"))).all())
+            for table in METADATA.sorted_tables
+            if table.name not in GROWING
+        }
 
 
 def _tables(place: Path) -> dict[str, str]:

@@ -14,11 +14,22 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
-from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
+from vault import (
+    Actor,
+    Expiry,
+    OpenVault,
+    Pan,
+    RootKey,
+    Token,
+    Vault,
+    WebKey,
+    database,
+)
 from vault.clock import system_clock
 from vault.commands import main
 from vault.database import checkpoint, connect
@@ -73,6 +84,12 @@ class House:
     def run(self, *words: str, given: str = "", **environ: str) -> Ran:
         """Type ``cardvault WORDS`` with the root key at hand."""
         out, err = io.StringIO(), io.StringIO()
+        engines: list[Engine] = []
+
+        def made(*words: Any, **options: Any) -> Engine:
+            engines.append(create_engine(*words, **options))
+            return engines[-1]
+
         with (
             pytest.MonkeyPatch.context() as here,
             redirect_stdout(out),
@@ -85,11 +102,15 @@ class House:
             for name, value in given_names.items():
                 here.setenv(name, value)
             here.chdir(self.folder)
+            # A process lets go of its database when it ends; here it goes on.
+            here.setattr(database, "create_engine", made)
             here.setattr(resource, "setrlimit", lambda *_: None)
             here.setattr(sys, "argv", ["cardvault", *words])
             here.setattr(sys, "stdin", io.StringIO(given))
             with pytest.raises(SystemExit) as ended:
                 main()
+        for engine in engines:
+            engine.dispose()
         code = ended.value.code
         return Ran(
             words, code if isinstance(code, int) else 0, out.getvalue(), err.getvalue()
@@ -181,12 +202,7 @@ def build(folder: Path) -> House:
     Cards: ``kept`` and ``edited`` are there, the latter at rev 2; ``old`` is from
     before the rotation and at rev 3; ``deleted`` and ``purged`` are gone.
     """
-    house = House(folder)
-    for name in ("instance", "safe", "loot"):
-        (folder / name).mkdir()
-    with closing(sqlite3.connect(folder / "instance/site.db")) as db, db:
-        db.execute("CREATE TABLE customer (token TEXT)")
-    house.must("init", "--no-passphrase")
+    house = _found(House(folder))
     tokens = {"old": house.seal(VISA)}
     house.loot("first.db")
     _rotate(house, tokens["old"])
@@ -194,11 +210,32 @@ def build(folder: Path) -> House:
     house.put_in_place(house.must("web-key", "rotate").out)
     _give_a_root_up(house)
     tokens |= _use(house)
-    words = ("root", "split", "--shares", "3", "--threshold", "2")
-    (folder / "safe/shares").write_text(house.must(*words).out)
     house.must("backup", "safe/kept.backup")
-    (folder / "safe/anchor").write_text(house.must("audit", "anchor").out)
-    (folder / "loot/tokens.json").write_text(json.dumps(tokens))
+    return _leave(house, tokens)
+
+
+def build_on(url: str, folder: Path) -> House:
+    """A vault on the database ``url`` with three cards and no past."""
+    house = _found(House(folder, url))
+    names = ("old", "kept", "edited")
+    return _leave(house, dict(zip(names, map(house.seal, NUMBERS), strict=True)))
+
+
+def _found(house: House) -> House:
+    for name in ("instance", "safe", "loot"):
+        (house.folder / name).mkdir()
+    with closing(sqlite3.connect(house.folder / "instance/site.db")) as db, db:
+        db.execute("CREATE TABLE customer (token TEXT)")
+    house.must("init", "--no-passphrase")
+    return house
+
+
+def _leave(house: House, tokens: dict[str, Token]) -> House:
+    """Write down what ops keep and what the tests go by."""
+    words = ("root", "split", "--shares", "3", "--threshold", "2")
+    (house.folder / "safe/shares").write_text(house.must(*words).out)
+    (house.folder / "safe/anchor").write_text(house.must("audit", "anchor").out)
+    (house.folder / "loot/tokens.json").write_text(json.dumps(tokens))
     return house
 
 

@@ -19,6 +19,7 @@ from vault.sealing import OPS_SUITE, SUITE, OpsKeys
 from vault.vault import wrap_info
 
 from .case import MIDWAY, PREPARED, Case, all_of, refused, robbed
+from .day import NOT_MADE
 from .house import House
 from .test_rotation_rows import plant_a_rotation_row_alone
 from .thief import Thief
@@ -28,6 +29,7 @@ WEB, WEB_NEW, ROOT_NEW = (
     "instance/web.key.new",
     "safe/root.key.new",
 )
+OTHER = "is not the root of this vault"
 PREPARE, FINALIZE = "root rotate", "root rotate --finalize"
 ABANDON, WEB_ROTATE = "root rotate --abandon", "web-key rotate"
 
@@ -329,21 +331,18 @@ def test_a_key_file_laid_ready_is_refused(house: House, case: Case) -> None:
         lay_an_old_web_key_ready,
         {WEB_ROTATE: (2, "was not made to replace"), PREPARE: (2, "of this vault's")},
     ),
-    Case(
-        lay_a_copy_ready,
-        {WEB_ROTATE: (2, "was not made to replace"), PREPARE: (2, "of this vault's")},
-    ),
+    Case(lay_a_copy_ready, {PREPARE: (2, "of this vault's root already")}),
     Case(
         lay_an_abandoned_roots_web_key_ready,
         {
             WEB_ROTATE: (2, "belongs to a root rotation"),
-            PREPARE: (2, "was made to replace another web key"),
+            PREPARE: (2, "is not there"),
         },
     ),
     Case(
         prepare_the_abandoned_root_again,
         {
-            PREPARE: (2, "was made to replace another web key"),
+            PREPARE: (2, "was given up and is never taken again"),
             FINALIZE: (2, "was given up and is never taken again"),
         },
     ),
@@ -360,10 +359,11 @@ def test_a_genuine_file_of_another_time_is_not_taken_up(
 @all_of(
     Case(
         replace_the_web_key_with_one_of_their_root,
-        {"rotate": (2, "the web key is for root"), "status": (2, "is for root")},
+        {"rotate": (5, f"{WEB}: {NOT_MADE}"), "status": (2, "is for root")},
     ),
-    refused("vault row", "rotate", PREPARE, "audit verify")(
-        replace_web_key_and_vault_row
+    Case(
+        replace_web_key_and_vault_row,
+        {"rotate": (5, OTHER), PREPARE: (5, OTHER), "export": (5, OTHER)},
     ),
     refused(WEB, "rotate", PREPARE, WEB_ROTATE, "audit verify", "export")(
         replace_the_web_key_with_one_of_their_sealing_key
@@ -371,7 +371,7 @@ def test_a_genuine_file_of_another_time_is_not_taken_up(
     refused(WEB, "rotate", PREPARE, WEB_ROTATE, "audit verify", "export")(
         take_the_mark_off_the_web_key
     ),
-    Case(replace_the_root_key, {"rotate": (5, "is not the root of this vault")}),
+    Case(replace_the_root_key, {"rotate": (5, OTHER), WEB_ROTATE: (5, OTHER)}),
     refused("rotation 1", "rotate", PREPARE, WEB_ROTATE)(replace_every_key),
 )
 def test_a_key_that_was_exchanged_is_named(house: House, case: Case) -> None:
@@ -414,6 +414,27 @@ def test_code_in_the_database_is_named_before_it_runs(
     """A trigger or a view: the vault has none."""
     _, day = robbed(house, case)
     day.names("verify", 1, "is not of this program's making")
+
+
+def test_a_copy_of_the_web_key_is_no_new_one(house: House) -> None:
+    """A new sealing key is a new one."""
+    thief = Thief(house)
+    lay_a_copy_ready(thief)
+    ran = house.run("web-key", "rotate")
+    assert (ran.code, "was not made to replace" in ran.err) == (2, True)
+
+
+def test_finalize_names_no_file_that_is_not_the_vaults_roots(house: House) -> None:
+    """A root's file that a run left which was cut off before it prepared anything: to
+    put it in the root key's place would lose every card."""
+    house.must("root", "rotate")
+    house.must("root", "rotate", "--abandon")
+    with house.ops() as vault:
+        RootKey(vault.web_key.vault_id, sealing.new_key()).write(
+            house.folder / ROOT_NEW, None, vault.ops
+        )
+    said = house.must("root", "rotate", "--finalize").out
+    assert ROOT_NEW not in said
 
 
 def test_a_backup_of_their_making_is_no_way_in(house: House) -> None:

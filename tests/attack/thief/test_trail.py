@@ -67,13 +67,13 @@ def cut_the_end_off(thief: Thief) -> None:
 
 
 def go_on_from_an_older_head(thief: Thief) -> None:
-    """Everything since a copy they made: its head gave them the chain's key then."""
+    """The anchored entry itself: the head of a copy made earlier gave them its key."""
     (head,) = thief.earlier("recent.db", AUDIT_HEAD)
     with thief.at_work() as db:
         trail = thief.vault(db.engine).trail
         key = trail.open_chain_key(head.seq, head.sealed_chain_key)
-        made = AUDIT_ENTRY.c.event == "backup.made"
-        db.execute(update(AUDIT_ENTRY).where(made).values(actor="jiro"))
+        last = AUDIT_ENTRY.c.seq == thief.chain_key(db)[0]
+        db.execute(update(AUDIT_ENTRY).where(last).values(actor="jiro"))
         thief.rewrite_trail(db, key, after=head.seq)
 
 
