@@ -28,7 +28,7 @@ class Case:
 
 def refused(subject: str, *commands: str, moment: str = QUIET) -> Callable[..., Case]:
     """A case in which ``commands`` refuse ``subject`` as not made by the root."""
-    named = {words: (5, f"{subject}: {NOT_MADE}") for words in commands}
+    named = dict.fromkeys(commands, (5, f"{subject}: {NOT_MADE}"))
     return lambda attack: Case(attack, named, moment)
 
 

@@ -18,9 +18,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 
 @pytest.fixture
-def house(
-    built: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> House:
+def house(built: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """A copy of it of a test's own; passphrases cost little."""
     cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}
     monkeypatch.setattr(sealing, "PASSPHRASE_COST", cost)

@@ -134,8 +134,8 @@ class Day:
         """Require that a command ended with ``code`` and said ``texts``."""
         ran = self.ran[words]
         assert ran.code == code, ran
-        for text in texts:
-            assert text in ran.said, ran
+        for said in texts:
+            assert said in ran.said, ran
 
 
 def _name(step: Step) -> str:

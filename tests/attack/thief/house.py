@@ -174,11 +174,13 @@ class House:
 
     def loot(self, name: str) -> None:
         """Keep a copy of the database as it is now."""
-        copy = self.folder / "loot" / name
-        with closing(sqlite3.connect(self.folder / "instance/vault.db")) as db:
-            with closing(sqlite3.connect(copy)) as target:
-                db.backup(target)
-                target.execute("PRAGMA journal_mode = DELETE")
+        place, copy = self.folder / "instance/vault.db", self.folder / "loot" / name
+        with (
+            closing(sqlite3.connect(place)) as db,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            db.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
 
     def copy(self, folder: Path) -> House:
         """The same house somewhere else."""

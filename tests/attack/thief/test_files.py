@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text, update
@@ -13,12 +11,12 @@ from sqlalchemy import Connection, Table, select, text, update
 from vault import sealing
 from vault.keys import RootKey, WebKey
 from vault.open_vault import genesis_info
-from vault.rows import SIGNED_TABLES, RowSigner
+from vault.rows import SIGNED_TABLES, OpsSigner, RowSigner
 from vault.schema import DATA_KEY, VAULT
 from vault.sealing import OPS_SUITE, SUITE, OpsKeys
 from vault.vault import wrap_info
 
-from .case import MIDWAY, PREPARED, Case, all_of, refused, robbed
+from .case import PREPARED, Case, all_of, refused, robbed
 from .day import NOT_MADE
 from .house import House
 from .test_rotation_rows import plant_a_rotation_row_alone
@@ -167,16 +165,9 @@ def replace_every_key(thief: Thief) -> None:
             "root_id": thief.root.public.id,
             "sealed_genesis": thief.root.ops.seal_genesis(genesis, info),
         }
-        signer = sealing_signer(thief)
+        signer = OpsSigner(thief.web.vault_id, thief.web.sealing_key, thief.root.ops)
         db.execute(update(VAULT).values(**signer.signed(VAULT, without_macs(state))))
         thief.rewrite_trail(db, genesis)
-
-
-def sealing_signer(thief: Thief) -> Any:
-    """A signer with their root's mark."""
-    from vault.rows import OpsSigner  # noqa: PLC0415
-
-    return OpsSigner(thief.web.vault_id, thief.web.sealing_key, thief.root.ops)
 
 
 def without_macs(values: dict[str, Any]) -> dict[str, Any]:
@@ -393,9 +384,7 @@ def test_a_key_that_was_exchanged_is_named(house: House, case: Case) -> None:
     refused(WEB_NEW, FINALIZE, PREPARE, moment=PREPARED)(name_their_root),
     refused(ROOT_NEW, FINALIZE, PREPARE, moment=PREPARED)(lay_their_root_ready),
     refused(WEB_NEW, FINALIZE, moment=PREPARED)(name_their_root_with_its_file),
-    refused("vault row", FINALIZE, PREPARE, moment=PREPARED)(
-        name_another_root_to_come
-    ),
+    refused("vault row", FINALIZE, PREPARE, moment=PREPARED)(name_another_root_to_come),
 )
 def test_a_prepared_root_is_finalized_as_it_was_prepared(
     house: House, case: Case
@@ -408,9 +397,7 @@ def test_a_prepared_root_is_finalized_as_it_was_prepared(
     refused("trigger fresh", "rotate", PREPARE, WEB_ROTATE)(plant_a_trigger),
     refused("view quarantine", "rotate", PREPARE)(stand_a_view_in_a_tables_place),
 )
-def test_code_in_the_database_is_named_before_it_runs(
-    house: House, case: Case
-) -> None:
+def test_code_in_the_database_is_named_before_it_runs(house: House, case: Case) -> None:
     """A trigger or a view: the vault has none."""
     _, day = robbed(house, case)
     day.names("verify", 1, "is not of this program's making")

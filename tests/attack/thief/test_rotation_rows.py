@@ -170,7 +170,9 @@ def open_it_again_and_hide_its_end(thief: Thief) -> None:
     """The same, with the entry that tells of its end deleted."""
     open_a_finished_rotation_again(thief)
     with thief.at_work() as db:
-        db.execute(delete(AUDIT_ENTRY).where(AUDIT_ENTRY.c.event == "rotation.finished"))
+        db.execute(
+            delete(AUDIT_ENTRY).where(AUDIT_ENTRY.c.event == "rotation.finished")
+        )
 
 
 def mend_the_record(thief: Thief) -> None:
@@ -242,7 +244,9 @@ def raise_the_generation(thief: Thief) -> None:
 def revive_an_ops_key(thief: Thief) -> None:
     """The finished rotation's key is live again."""
     with thief.at_work() as db:
-        thief.write(db, DATA_KEY, key_of(db, ROTATIONS_KEY), state="live", retired_at=None)
+        thief.write(
+            db, DATA_KEY, key_of(db, ROTATIONS_KEY), state="live", retired_at=None
+        )
 
 
 def take_the_mark_off_an_ops_key(thief: Thief) -> None:
@@ -384,7 +388,9 @@ def test_a_key_that_was_touched_is_named(house: House, case: Case) -> None:
     robbed(house, case)
 
 
-@pytest.mark.parametrize("attack", [put_the_vaults_row_back, mint_for_the_next_generation])
+@pytest.mark.parametrize(
+    "attack", [put_the_vaults_row_back, mint_for_the_next_generation]
+)
 def test_no_older_row_keeps_cards_out_of_a_rotation(
     house: House, attack: Callable[[Thief], None]
 ) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from vault import sealing
 from vault.audit import entry_mac, next_chain_key
 from vault.clock import system_clock
 from vault.open_vault import genesis_info
@@ -23,7 +22,7 @@ WRITTEN = "is not as it was written"
 COMMANDS = ("audit verify", "rotate", "rotate --dry-run", "root rotate", "export")
 
 
-def forge_the_past(thief: Thief, db: Any) -> None:
+def forge_the_past(db: Connection) -> None:
     """Another person in an entry of long ago."""
     first = AUDIT_ENTRY.c.seq == 3
     db.execute(update(AUDIT_ENTRY).where(first).values(actor="jiro"))
@@ -36,21 +35,21 @@ def begin_the_trail_anew(thief: Thief) -> None:
         genesis = thief.new_secret()
         sealed = thief.web.root.wrap(genesis, genesis_info(thief.web.vault_id))
         thief.write(db, VAULT, db.execute(select(VAULT)).one(), sealed_genesis=sealed)
-        forge_the_past(thief, db)
+        forge_the_past(db)
         thief.rewrite_trail(db, genesis)
 
 
 def rewrite_it_from_another_first_key(thief: Thief) -> None:
     """The same with the vault's row as it is."""
     with thief.at_work() as db:
-        forge_the_past(thief, db)
+        forge_the_past(db)
         thief.rewrite_trail(db, thief.new_secret())
 
 
 def edit_an_entry(thief: Thief) -> None:
     """One entry's actor, nothing else."""
     with thief.at_work() as db:
-        forge_the_past(thief, db)
+        forge_the_past(db)
 
 
 def delete_an_entry(thief: Thief) -> None:

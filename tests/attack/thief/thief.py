@@ -81,7 +81,9 @@ class Thief:
         db.execute(delete(table).where(key == values[key.name]))
         db.execute(insert(table).values(**self.signed(table, values)))
 
-    def tell(self, db: Connection, event: str, subject: str = "", **detail: Any) -> None:
+    def tell(
+        self, db: Connection, event: str, subject: str = "", **detail: Any
+    ) -> None:
         """Append to the trail, as the web key allows."""
         vault = self.vault(db.engine)
         vault.record(db, event, OPS, subject=subject, detail=detail)
@@ -181,9 +183,13 @@ class Thief:
         elsewhere = self.house.folder / "elsewhere/vault.db"
         if elsewhere.exists():
             yield elsewhere
-        for number, backup in enumerate(sorted(self.house.folder.glob("safe/*.backup"))):
+        for number, backup in enumerate(
+            sorted(self.house.folder.glob("safe/*.backup"))
+        ):
             copy = self.house.folder / f"loot/{number}.backup.db"
-            with tarfile.open(fileobj=io.BytesIO(gzip.decompress(backup.read_bytes()))) as tar:
+            with tarfile.open(
+                fileobj=io.BytesIO(gzip.decompress(backup.read_bytes()))
+            ) as tar:
                 member = tar.extractfile("vault.db")
                 assert member is not None
                 copy.write_bytes(member.read())
@@ -223,4 +229,3 @@ def _plain(cipher: Cipher, envelope: bytes, aad: bytes) -> bytes:
 
 def _number(plain: bytes) -> str:
     return plain[1 : plain[0] + 1].decode("latin-1")
-
