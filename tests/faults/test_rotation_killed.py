@@ -34,9 +34,16 @@ ROTATE_STEPS = [
     "destroy",
     "finished",
 ]
-ROOT_STEPS = ["root-prepare", "root-prepared"]
+# While a new key file is written; the second that `root rotate` writes is the web key.
+PART_STEPS = ["part-opened", "part-synced", "part-named"]
+ROOT_STEPS = [
+    *PART_STEPS,
+    *(f"{step}:2" for step in PART_STEPS),
+    "root-prepare",
+    "root-prepared",
+]
 FINALIZE_STEPS = ["root-finalize", "root-finalized"]
-WEB_KEY_STEPS = ["web-key-ready", "web-key-committed"]
+WEB_KEY_STEPS = [*PART_STEPS, "web-key-ready", "web-key-committed"]
 
 
 def fill(place: Place, count: int) -> None:
