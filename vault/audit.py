@@ -158,7 +158,7 @@ def read_entries(
     """The entries after ``after`` in order, without checking the chain; ``views``
     also those that tell who looked."""
     for row in _rows(db, after, subject, views):
-        yield _entry(row)
+        yield _unchecked(row)
 
 
 def check_chain(
@@ -211,8 +211,23 @@ def _rows(
 
 
 def _entry(row: Row[Any]) -> AuditEntry:
-    values = {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
-    return AuditEntry(**{**values, "detail": json.loads(row.detail)})
+    return AuditEntry(**{**_values(row), "detail": json.loads(row.detail)})
+
+
+def _values(row: Row[Any]) -> dict[str, Any]:
+    return {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
+
+
+def _unchecked(row: Row[Any]) -> AuditEntry:
+    """An entry to be shown although nobody has checked it: a detail that is no JSON
+    object is left out and said to be unreadable."""
+    try:
+        entry = _entry(row)
+        if isinstance(entry.detail, dict):
+            return entry
+    except (RecursionError, TypeError, ValueError):
+        pass
+    return AuditEntry(**{**_values(row), "detail": {"unreadable": True}})
 
 
 def _clean(text: str) -> str:
