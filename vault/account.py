@@ -23,7 +23,7 @@ def account_name() -> str:
         name = _bounded(pwd.getpwuid(uid).pw_name)
     except KeyError:
         name = f"uid {uid}"
-    before = _bounded(os.environ.get("SUDO_USER", "")) if uid == 0 else ""
+    before = _bounded(os.environ.get("SUDO_USER") or "") if uid == 0 else ""
     return f"{name} (sudo: {before})" if before else name
 
 

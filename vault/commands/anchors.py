@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def _hand_over(command: str, text: str) -> str:
             shell=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=_environment(),
+            env=without_secrets(),
             text=True,
             start_new_session=True,
         )
@@ -123,11 +123,11 @@ def _hand_over(command: str, text: str) -> str:
     return f"ended with exit code {process.returncode}" if process.returncode else ""
 
 
-def _environment() -> dict[str, str]:
-    """Our environment without our settings and without any passphrase."""
+def without_secrets(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment without our settings and without any passphrase."""
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in environ.items()
         if not name.startswith(_OURS) and "PASSPHRASE" not in name
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit import Actor
@@ -19,7 +20,7 @@ from .place import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
 # SQLite waits no longer than this for another's lock either (database.py).
-_LOCK_WAIT = "1500ms"
+_LOCK_WAIT = text("SET LOCAL lock_timeout = '1500ms'")
 _WRITES_NOTHING = "cardvault: this command writes nothing"
 
 
@@ -111,7 +112,7 @@ def try_record(
     try:
         with vault.engine.begin() as db:
             if db.dialect.name == "postgresql":
-                db.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
+                db.execute(_LOCK_WAIT)
             vault.record(db, event, by, outcome=outcome, subject=subject, detail=detail)
     except VaultError as error:
         return one_line(str(error))
