@@ -41,8 +41,9 @@ def example(line: str) -> str:
 
 def fail(what: str, hint: str, code: int = EXIT_USAGE) -> NoReturn:
     """Say what is wrong and what to do, and end."""
-    click.echo(f"error: {what}", err=True)
-    click.echo(f"hint: {hint}", err=True)
+    # An error may name a row or a file whose name nobody has checked.
+    click.echo(f"error: {harmless(' '.join(what.splitlines()))}", err=True)
+    click.echo(f"hint: {harmless(' '.join(hint.splitlines()))}", err=True)
     sys.exit(code)
 
 

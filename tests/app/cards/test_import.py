@@ -404,3 +404,10 @@ def test_what_the_tables_hold_is_shown_harmless(
         lines = shown.splitlines()
         assert [ln for ln in lines if not ln.replace("\t", "").isprintable()] == []
         assert len(lines) == (3 if "--csv" in words else len(lines))
+
+
+def test_an_error_names_a_file_harmless(app: Flask, tmp_path: Path) -> None:
+    """Its name is whoever's who made it."""
+    ran = run(app, "import", str(tmp_path / "x\x1b[2K\r\nok.csv"))
+    assert (ran.exit_code, "x\ufffd[2K ok.csv" in ran.stderr) == (2, True)
+    assert all(line.isprintable() for line in ran.stderr.splitlines())
