@@ -28,6 +28,8 @@ _RUN = re.compile(f"[{_DIGIT}](?:{_GAP}[{_DIGIT}]){{{MIN_DIGITS - 1},}}")
 # As an address spells them: blanks and full-width digits are several bytes each.
 _CODED = re.compile(rf"(?:%[0-9A-Fa-f]{{2}}|[{_DIGIT}+.,_\-])+")
 _TO_ASCII = {ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")}
+# Letters and marks by their category, and yet nothing is seen of them.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 CUT = "[カード番号を消しました]"
 
 
@@ -105,9 +107,13 @@ def _holds_number(run: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """``text`` with control, line-breaking and bidi characters as U+FFFD, so that
-    nothing typed can forge a line of a log or of the trail."""
+    """``text`` with control, line-breaking, bidi and invisible characters as U+FFFD,
+    so that nothing typed can forge a line of a log or of the trail."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
-        "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        "\ufffd"
+        if c in _INVISIBLE or unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else c
         for c in text
     )

@@ -27,6 +27,7 @@ from app.terminal import (
     account,
     example,
     fail,
+    harmless,
 )
 from config import Config
 from vault import Vault
@@ -97,13 +98,13 @@ def reconcile(context: click.Context, applied: bool) -> None:
     vault, found = _vault(), False
     for line in reconciling.unreferred(work(), vault, _now(), account(), applied):
         found = True
-        click.echo(line)
+        click.echo(harmless(line))
     for line in reconciling.unlike(work(), vault, _now(), account(), applied):
         found = True
-        click.echo(line)
+        click.echo(harmless(line))
     for line in reconciling.without_card(work(), vault):
         found = True
-        click.echo(line)
+        click.echo(harmless(line))
     if applied:
         checkpoint(vault.engine)
     if not found:
@@ -120,7 +121,7 @@ def list_cards(as_csv: bool) -> None:
     lines = export.token_csv if as_csv else export.token_lines
     count = 0
     for line in lines(search.everyone(work().site)):
-        click.echo(line, nl=False)
+        click.echo(harmless(line), nl=False)
         count += 1
     _vault().record(
         work().vault_db, "customers.listed", account(), detail={"lines": str(count)}

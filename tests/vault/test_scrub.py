@@ -155,3 +155,10 @@ def test_a_text_can_forge_no_line() -> None:
         one_line("a\r\nb\x1b[0m\u202ec\u2028") == "a\ufffd\ufffdb\ufffd[0m\ufffdc\ufffd"
     )
     assert one_line("a\u2029b\ud800") == "a\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize("hidden", "\u200b\u200d\u2060\ufeff\xad\u3164\u115f\U000e0041")
+def test_a_text_can_hide_nothing(hidden: str) -> None:
+    """What has no width is shown; what Japanese names are written with stays."""
+    assert one_line(f"a{hidden}b") == "a\ufffdb"
+    assert one_line("葛\U000e0100城　太郎 O'Neil") == "葛\U000e0100城　太郎 O'Neil"

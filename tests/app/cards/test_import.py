@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from flask import Flask
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.cards import importing, texts
@@ -381,3 +381,33 @@ def test_the_digest_of_a_file_is_slow_and_salted(app: Flask, file: Path) -> None
     assert job.digest.startswith("$argon2id$v=19$m=19456,")
     with pytest.raises(SheetError):
         Sheet(file.with_name("none"))
+
+
+def test_what_the_tables_hold_is_shown_harmless(
+    app: Flask, file: Path, place: VaultPlace
+) -> None:
+    """Whoever writes to the databases moves no cursor of the person who looks."""
+    nasty = "x\x1b[2K\rok\u202e\u200b"
+    file.write_text(HEADING + GOOD + OTHER)
+    run(app, "import", str(file))
+    with Session(app.extensions["site_engine"]) as site:
+        first, second = site.scalars(select(Customer).order_by(Customer.id))
+        first.name, second.token = f"{nasty}\nok", f"{nasty}2"
+        site.commit()
+    with place.engine.begin() as db:
+        db.execute(update(CARD).where(CARD.c.id == 2).values(token=nasty))
+        db.execute(delete(CARD).where(CARD.c.id == 1))
+    place.clock.advance(3600)
+    for words in (("list",), ("list", "--csv"), ("reconcile",)):
+        shown = run(app, *words).stdout
+        assert "x\ufffd[2K\ufffdok\ufffd" in shown
+        lines = shown.splitlines()
+        assert [ln for ln in lines if not ln.replace("\t", "").isprintable()] == []
+        assert len(lines) == (3 if "--csv" in words else len(lines))
+
+
+def test_an_error_names_a_file_harmless(app: Flask, tmp_path: Path) -> None:
+    """Its name is whoever's who made it."""
+    ran = run(app, "import", str(tmp_path / "x\x1b[2K\r\nok.csv"))
+    assert (ran.exit_code, "x\ufffd[2K ok.csv" in ran.stderr) == (2, True)
+    assert all(line.isprintable() for line in ran.stderr.splitlines())

@@ -74,12 +74,20 @@ def test_a_vault_by_shares(empty: Shell) -> None:
         (f"{shares[0]}\n{' '.join([*words[:-1], words[0]])}", "share 2 is damaged"),
         (f"{shares[0]}\n{foreign_share()}", "share 2 is of another root than share 1"),
     ):
-        before = empty.files()
+        before = empty.but_the_trail()
         ran = empty("rotate", given=given)
         assert ran.code == 5
         assert said in ran.err
         assert words[3] not in ran.err
-        assert empty.files() == before
+        assert empty.but_the_trail() == before
+        event, outcome, detail = empty.trail()[-1]
+        assert (event, outcome, said in detail["why"]) == (
+            "root.refused",
+            "failure",
+            True,
+        )
+        given_words = set(given.split()) & set(json.dumps(empty.trail()).split())
+        assert given_words == set()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +127,8 @@ def test_the_root_key_may_come_from_a_command(shell: Shell) -> None:
 
 
 def test_a_wrong_root_key_writes_nothing(shell: Shell) -> None:
-    """Every verb that needs it: exit 5, and not a byte of any file changes."""
+    """Every verb that needs it: exit 5, and nothing changes but the trail, which has
+    an entry of each that is no dry run."""
     shell.seal()
     other = shell.folder / "other"
     other.mkdir()
@@ -133,7 +142,7 @@ def test_a_wrong_root_key_writes_nothing(shell: Shell) -> None:
     same_id = json.loads((shell.folder / shell.root).read_text())["vault_id"]
     for key in (foreign, foreign.replace(json.loads(foreign)["vault_id"], same_id)):
         (other / "root.key").write_text(key)
-        before = shell.files()
+        before = shell.but_the_trail()
         for words in (
             ("rotate",),
             ("rotate", "--dry-run"),
@@ -142,11 +151,19 @@ def test_a_wrong_root_key_writes_nothing(shell: Shell) -> None:
             ("root", "rotate"),
             ("root", "split", "--shares", "3", "--threshold", "2"),
             ("web-key", "rotate"),
+            ("duplicates",),
         ):
+            length = len(shell.trail())
             ran = shell(*words, VAULT_ROOT_KEY=str(other / "root.key"))
             assert ran.code == 5, words
             assert "nothing was written" in ran.err
-        assert shell.files() == before
+            new = [
+                (event, told["command"]) for event, _, told in shell.trail()[length:]
+            ]
+            refused = [] if "--dry-run" in words else [("root.refused", words[0])]
+            assert new == refused, words
+        assert shell.but_the_trail() == before
+        assert json.loads(key)["seed"] not in json.dumps(shell.trail())
 
 
 def test_loose_key_files_are_refused_by_name(shell: Shell) -> None:
