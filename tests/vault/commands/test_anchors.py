@@ -191,7 +191,9 @@ def test_what_the_command_prints_is_not_ours(site: Shell) -> None:
 
 def test_a_ctrl_c_meant_for_the_command_ends_the_command(site: Shell) -> None:
     """The act is done, and its code says so."""
-    ran = real(site, *PURGE, AUDIT_ANCHOR_COMMAND="kill -INT $PPID; sleep 600")
+    # It has read everything: whoever runs it waits for its end by then.
+    interrupts = "cat > /dev/null; kill -INT $PPID; sleep 600"
+    ran = real(site, *PURGE, AUDIT_ANCHOR_COMMAND=interrupts)
     assert (ran.returncode, ran.stdout) == (0, "purged 0 cards\n")
     assert "AUDIT_ANCHOR_COMMAND was interrupted" in ran.stderr
     assert site.trail()[-1][2]["why"] == "was interrupted"
