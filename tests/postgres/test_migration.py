@@ -1,9 +1,10 @@
-"""The vault's revision 0004 with data, on PostgreSQL."""
+"""Revisions with data in them, on PostgreSQL."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.app.cards.test_known_files import digests_go_and_files_are_set_aside
 from tests.vault.test_migration import ranges_come_and_go
 from vault.database import connect
 
@@ -14,4 +15,13 @@ def test_ranges_come_beside_a_rotation_and_go_again(databases: tuple[str, str]) 
     """As on SQLite."""
     engine = connect(databases[1])
     ranges_come_and_go(engine)
+    engine.dispose()
+
+
+def test_digests_of_files_go_and_files_are_set_aside(
+    databases: tuple[str, str],
+) -> None:
+    """As on SQLite."""
+    engine = connect(databases[0])
+    digests_go_and_files_are_set_aside(engine)
     engine.dispose()
