@@ -204,7 +204,7 @@ const RUN = /\p{Nd}(?:(?:[^\p{L}\p{Nd}]|[ーｰ])*\p{Nd}){11,}/gu;
 
 function watchSearch(box) {
   box.form.addEventListener("submit", () => {
-    box.value = box.value.replace(RUN, (run) => run.replace(/\P{Nd}/gu, "").slice(-4));
+    box.value = box.value.replace(RUN, (run) => fold(run.replace(/\P{Nd}/gu, "")).slice(-4));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
