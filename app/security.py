@@ -125,7 +125,7 @@ def _refuse_options() -> None:
 
 def _refuse_unknown_files() -> None:
     """A file that was not there at the start is none: the name is looked up, and
-    never put together with a folder (ATH-04)."""
+    never put together with a folder (WEB-07)."""
     if request.endpoint == "static" and not _version(_static_name()):
         abort(404)
 

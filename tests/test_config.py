@@ -192,7 +192,7 @@ PUBLIC = {"ALLOW_INSECURE_LOOPBACK": "0", "TRUSTED_HOSTS": "127.0.0.1"}
 
 def test_a_root_key_within_reach_is_refused(tmp_path: Path) -> None:
     """In the environment or beside the web key: both in the one message, with the
-    rest (ATH-08)."""
+    rest (WEB-09)."""
     place = Place(tmp_path).make()
     (tmp_path / "root.key.new").write_text("")
     root = {"VAULT_ROOT_KEY_COMMAND": "cat key", "VAULT_ROOT_MADE_UP": "x"}
@@ -238,7 +238,7 @@ def ask(place: Place, path: str, **headers: str) -> tuple[int, str]:
 @pytest.mark.parametrize("hops", ["", "2"])
 def test_gunicorn_believes_no_proxy_by_itself(tmp_path: Path, hops: str) -> None:
     """PROXY_HOPS forgotten, or two behind one proxy: no page, one line in the log for
-    each process, and the health check goes on (ATH-06)."""
+    each process, and the health check goes on (WEB-08)."""
     place = Place(tmp_path, more={**PUBLIC, "PROXY_HOPS": hops}).make()
     (tmp_path / "root.key").unlink()
     told = {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https"}

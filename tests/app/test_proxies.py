@@ -1,4 +1,4 @@
-"""PROXY_HOPS that doesn't fit: no page, and the log says why (ATH-06)."""
+"""PROXY_HOPS that doesn't fit: no page, and the log says why (WEB-08)."""
 
 from __future__ import annotations
 

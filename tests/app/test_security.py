@@ -76,7 +76,7 @@ def test_a_stranger_reads_no_file_through_the_static_address(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However it is spelled: 404 that no browser keeps, right hash or wrong, and no
-    file is opened for it (ATH-04)."""
+    file is opened for it (WEB-07)."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"a secret")
     right = hashlib.sha256(b"a secret").hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A real nginx in front, set up as the README says, and what its logs keep (ATH-03)."""
+"""A real nginx in front, set up as the README says, and what its logs keep (WEB-06)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history a page shows, whatever stands in the trail's table (ATH-05)."""
+"""The history a page shows, whatever stands in the trail's table (INP-04)."""
 
 from __future__ import annotations
 

@@ -385,7 +385,7 @@ def rows_of(engine: Engine) -> list[tuple[object, ...]]:
 
 def test_nothing_is_kept_that_was_made_of_a_files_bytes(app: Flask, file: Path) -> None:
     """Two files that differ in the hidden digits of their numbers alone leave the same
-    behind, but what was drawn by chance: so no number can be tried on it (ATH-07)."""
+    behind, but what was drawn by chance: so no number can be tried on it (PAN-08)."""
     engine = app.extensions["site_engine"]
     left = []
     for number in ("4810000000020000", "4877000000020000"):
