@@ -38,7 +38,7 @@ def filled(folder: Path, count: int, url: str | None = None) -> OpenVault:
     web_key.write(folder / "web.key")
     root_key.write(folder / "root.key", None)
     engine = connect(url or f"sqlite:///{folder}/vault.db")
-    found(web_key, engine, system_clock, BY)
+    found(web_key, root_key, engine, system_clock, BY)
     vault = Vault(web_key, engine, system_clock)
     drawn = numbers(count)
     with engine.begin() as db:
@@ -71,4 +71,4 @@ def _add(vault: Vault, like: dict[str, object], first: int, pans: list[Pan]) -> 
     with vault.engine.begin() as db:
         db.execute(insert(CARD), rows)
         revs = {str(row["token"]): 1 for row in rows}
-        vault.record(db, "cards.imported", BY, detail={"cards": revs})
+        vault.record(db, "card.imported", BY, detail={"cards": revs})

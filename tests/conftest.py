@@ -18,6 +18,7 @@ from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
 from vault.database import checkpoint, connect
 from vault.founding import found, new_keys
 from vault.scrub import holds_card_number, scrub
+from vault.verify import verify
 
 # 2026-11-23 12:00 in Japan.
 NOON = 1795402800
@@ -61,7 +62,7 @@ class VaultPlace:
     def findings(self) -> dict[str, str]:
         """What ``verify`` finds, problem by subject."""
         with self.engine.connect() as db:
-            return {f.subject: f.problem for f in self.open_vault().verify(db)}
+            return {f.subject: f.problem for f in verify(self.open_vault(), db)}
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def founded(
     """The file of a vault just founded, to be copied: migrating takes its time."""
     path = tmp_path_factory.mktemp("founded") / "vault.db"
     engine = connect(f"sqlite:///{path}")
-    found(keys[0], engine, FakeClock(), Actor("ops", "command"))
+    found(*keys, engine, FakeClock(), Actor("ops", "command"))
     checkpoint(engine)
     engine.dispose()
     return path

@@ -2,13 +2,14 @@
 
 The key of an entry is derived from the one before it and the old one is
 replaced, so whoever takes the host today can't rewrite yesterday.  The first
-key (genesis) is sealed to the root: the ops side derives them all again.
+key (genesis) is sealed under a key of the root's: the ops side derives them all
+again, and nobody else can begin another trail.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,9 @@ VIEWED = "audit.viewed"
 SET_BACK = "clock.set_back"
 # How far the clocks of two hosts that write one trail may be apart.
 SKEW_SECONDS = 60
+# A forged head or entry may have any number; over so many missing ones nobody counts.
+MOST_MISSING = 1_000_000
+_MAC_COLUMN = AUDIT_ENTRY.columns.keys().index("mac")
 
 # Made once: to build a statement costs more than to run it.
 _LATEST = select(AUDIT_ENTRY.c.at).where(AUDIT_ENTRY.c.seq == AUDIT_HEAD.c.seq)
@@ -113,7 +117,7 @@ class Trail:
             "subject": _clean(subject),
             "detail": json.dumps(_cleaned(detail), ensure_ascii=False),
         }
-        mac = entry_mac(self._vault_id, key, values)
+        mac = entry_mac(self._vault_id, key, tuple(values.values()))
         db.execute(_ADD, {**values, "mac": mac})
         self.write_head(db, seq + 1, next_chain_key(key))
 
@@ -141,10 +145,10 @@ class Trail:
         return canonical(("audit head", self._vault_id, seq))
 
 
-def entry_mac(vault_id: str, key: bytes, values: Mapping[Any, Any]) -> bytes:
-    """The MAC of one entry under its own key, over every other column."""
-    names = [column.name for column in AUDIT_ENTRY.columns if column.name != "mac"]
-    return Mac(key).sign(canonical((vault_id, *(values[name] for name in names))))
+def entry_mac(vault_id: str, key: bytes, row: Sequence[Any]) -> bytes:
+    """The MAC of one entry under its own key, over every other column; ``row`` has
+    them in the table's order, its own MAC last."""
+    return Mac(key).sign(canonical((vault_id, *row[:_MAC_COLUMN])))
 
 
 def next_chain_key(key: bytes) -> bytes:
@@ -161,37 +165,94 @@ def read_entries(
         yield _entry(row)
 
 
-def check_chain(
-    db: Connection, vault_id: str, genesis: bytes, trail: Trail
-) -> Iterator[AuditEntry]:
-    """Yield every entry in order, each checked against the chain.
+class Chain:
+    """Checks the trail from its first entry on, as far as it goes; asked again, the
+    entries written since.
 
-    Raises IntegrityFault naming the first place that is not as it was written:
-    an edited, missing, added or moved entry, or a head that doesn't follow.
+    The key of an entry follows from the number of entries before it alone, so what
+    comes after a bad entry can be checked all the same.
     """
-    key, expected = genesis, 1
-    for row in _rows(db, 0, None):
-        subject = f"audit entry {expected}"
-        if row.seq != expected:
-            raise IntegrityFault(subject, f"is missing, entry {row.seq} follows")
-        try:
-            good = sealing.same(row.mac, entry_mac(vault_id, key, row._mapping))
-            entry = _entry(row) if good else None
-        except (TypeError, ValueError):
-            entry = None
-        if entry is None:
-            raise IntegrityFault(subject, "is not as it was written")
-        yield entry
-        key, expected = next_chain_key(key), expected + 1
-    head = db.execute(select(AUDIT_HEAD)).one_or_none()
+
+    def __init__(self, vault_id: str, genesis: bytes) -> None:
+        self._vault_id = vault_id
+        self._key = genesis
+        self._next = 1
+
+    def entries(self, db: Connection, trail: Trail) -> Iterator[AuditEntry]:
+        """Yield every entry in order, each checked against the chain.
+
+        Raises IntegrityFault naming the first place that is not as it was written:
+        an edited, missing, added or moved entry, or a head that doesn't follow.
+        """
+        for found in self.walk(db, trail):
+            if isinstance(found, IntegrityFault):
+                raise found
+            yield found
+
+    def walk(
+        self, db: Connection, trail: Trail
+    ) -> Iterator[AuditEntry | IntegrityFault]:
+        """Every entry in order, and in the place of what is not as it was written
+        the fault that names it."""
+        head = db.execute(select(AUDIT_HEAD)).first()
+        fault = _head_fault(trail, head)
+        # Without a head there is no telling where the trail ends.
+        last = head.seq if head is not None and fault is None else None
+        if self._next == 1:
+            early = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.seq < 1)
+            yield from map(_unwritten, db.execute(early).scalars())
+        for row in _rows(db, self._next - 1, None):
+            if row.seq > (last or row.seq) or row.seq - self._next > MOST_MISSING:
+                yield _unwritten(row.seq)
+                continue
+            yield from self._gap(row.seq)
+            yield _checked(row, entry_mac(self._vault_id, self._key, row))
+            self._step()
+        if fault is not None:
+            yield fault
+        elif head is not None:
+            yield from self._check_head(trail, head)
+
+    def _check_head(self, trail: Trail, head: Row[Any]) -> Iterator[IntegrityFault]:
+        if head.seq - self._next <= MOST_MISSING:
+            yield from self._gap(head.seq + 1)
+        key = trail.open_chain_key(head.seq, head.sealed_chain_key)
+        if head.seq != self._next - 1 or not sealing.same(key, self._key):
+            yield IntegrityFault("audit head", "does not follow its entries")
+
+    def _gap(self, seq: int) -> Iterator[IntegrityFault]:
+        """Go over the entries missing before number ``seq``."""
+        if self._next < seq:
+            ends = f", with those up to {seq - 1}" if seq - 1 > self._next else ""
+            yield IntegrityFault(f"audit entry {self._next}", f"is missing{ends}")
+        while self._next < seq:
+            self._step()
+
+    def _step(self) -> None:
+        self._key, self._next = next_chain_key(self._key), self._next + 1
+
+
+def _head_fault(trail: Trail, head: Row[Any] | None) -> IntegrityFault | None:
     if head is None:
-        raise IntegrityFault("audit head", "is missing")
-    if head.seq != expected - 1:
-        raise IntegrityFault(
-            f"audit entry {expected}", f"is missing, the head counts {head.seq}"
-        )
-    if not sealing.same(trail.open_chain_key(head.seq, head.sealed_chain_key), key):
-        raise IntegrityFault("audit head", "does not follow its entries")
+        return IntegrityFault("audit head", "is missing")
+    try:
+        trail.open_chain_key(head.seq, head.sealed_chain_key)
+    except IntegrityFault as fault:
+        return fault
+    return None
+
+
+def _checked(row: Row[Any], mac: bytes) -> AuditEntry | IntegrityFault:
+    try:
+        if sealing.same(row.mac, mac):
+            return _entry(row)
+    except TypeError:
+        pass
+    return _unwritten(row.seq)
+
+
+def _unwritten(seq: object) -> IntegrityFault:
+    return IntegrityFault(f"audit entry {seq}", "is not as it was written")
 
 
 def _rows(
@@ -211,8 +272,20 @@ def _rows(
 
 
 def _entry(row: Row[Any]) -> AuditEntry:
-    values = {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
-    return AuditEntry(**{**values, "detail": json.loads(row.detail)})
+    seq, at, actor, event, outcome, origin, subject, detail, _ = tuple(row)
+    return AuditEntry(
+        seq, at, actor, event, outcome, origin, subject, _read_detail(detail)
+    )
+
+
+def _read_detail(text: Any) -> dict[str, Any]:
+    """An entry's detail; what is none, in an entry that was not checked or that
+    somebody with the web key wrote, under a name of its own."""
+    try:
+        detail = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        detail = None
+    return detail if isinstance(detail, dict) else {"unreadable": str(text)}
 
 
 def _clean(text: str) -> str:

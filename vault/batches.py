@@ -18,7 +18,7 @@ from .schema import DATA_KEY
 
 class Batches:
     """Re-encrypts cards for one rotation (its row) and enters every batch in the
-    trail as ``by``'s."""
+    trail as ``by``'s.  Raises NotMadeByRoot unless the ops side minted its key."""
 
     def __init__(
         self, vault: OpenVault, rotation: Mapping[str, Any], by: Actor
@@ -27,9 +27,10 @@ class Batches:
         self._rotation_id = rotation["id"]
         self._key_id = rotation["data_key_id"]
         self._by = by
+        generation = rotation["generation"]
         with reading(vault.engine) as db:
-            cipher = vault.cipher(db, self._key_id)
-        self._resealer = Resealer(vault, rotation["generation"], self._key_id, cipher)
+            cipher = vault.rotation_cipher(db, self._key_id, generation)
+        self._resealer = Resealer(vault, generation, self._key_id, cipher)
 
     def run(self, db: Connection, after: int, size: int, last: int = END) -> Batch:
         """Re-encrypt up to ``size`` cards numbered above ``after``, up to ``last``,

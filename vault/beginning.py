@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from . import lease, ranges
 from .audit import Actor
 from .census import take_census
+from .errors import IntegrityFault
 from .open_vault import OpenVault
 from .schema import DATA_KEY, ROTATION, VAULT
 from .scrub import one_line, scrub
 from .vault import next_id
+
+MAX_GENERATION = 2**31 - 1
+"""What its column can hold."""
 
 
 def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
@@ -56,11 +60,17 @@ def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
 
 
 def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
-    """The new generation; every live key of the older ones seals no more."""
+    """The new generation; every live key of the older ones seals no more.
+
+    It is above every data key's too: an older row of the vault, put back, or a key of
+    a generation to come, made ready, would else keep cards out of the rotation.
+    """
     state = vault.state(db)
-    generation: int = state.generation + 1
-    values = {k: v for k, v in state._mapping.items() if k != "mac"}
-    raised = vault.signer.signed(VAULT, {**values, "generation": generation})
+    highest = select(func.coalesce(func.max(DATA_KEY.c.generation), 0))
+    generation: int = max(state.generation, db.execute(highest).scalar_one()) + 1
+    if generation > MAX_GENERATION:
+        raise IntegrityFault("vault row", f"can't be at generation {generation}")
+    raised = vault.signer.signed(VAULT, {**state._mapping, "generation": generation})
     db.execute(update(VAULT), raised)
     for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.state == "live")).all():
         if vault.is_whole(key):

@@ -59,8 +59,15 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
     # pysqlite's own transaction control commits DDL silently: switch it off
     # and say BEGIN ourselves.
     dbapi_connection.isolation_level = None
+    # A text that is no UTF-8 was not written by us: its row's MAC says so.  Refused
+    # here it would end every reading of the table it stands in.
+    dbapi_connection.text_factory = _text
     for pragma in _PRAGMAS:
         dbapi_connection.execute(pragma)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _begin_sqlite(connection: Connection) -> None:

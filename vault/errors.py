@@ -1,4 +1,4 @@
-"""What can go wrong in the vault: one base, eight leaves, never the base itself.
+"""What can go wrong in the vault: one base, nine leaves, never the base itself.
 
 Every error says the thing (``str(error)``: lower case, no full stop, never any
 part of a card number) and, where there is one, the next step (``error.hint``).
@@ -35,6 +35,18 @@ class IntegrityFault(VaultError):
         super().__init__(f"{subject}: {problem}", hint=hint)
         self.subject = subject
         self.problem = problem
+
+
+class NotMadeByRoot(IntegrityFault):
+    """A row or file bears no mark of this vault's root: the web key alone made it."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            subject,
+            "not made by this vault's root",
+            hint="nothing was written; docs/operations.md says what to do, "
+            "under: Not made by this vault's root",
+        )
 
 
 class KeyFileError(VaultError):

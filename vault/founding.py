@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, exists, insert, inspect, select
 
 from . import sealing
 from .audit import Actor
 from .clock import Clock
+from .database import reading
 from .errors import KeyFileError
 from .keys import RootKey, WebKey
 from .migrations import HISTORY
-from .open_vault import new_genesis
-from .schema import VAULT
-from .vault import Vault
+from .open_vault import OpenVault, genesis_info
+from .schema import METADATA, VAULT
 
 
 def new_keys() -> tuple[WebKey, RootKey]:
     """The two keys of a vault that does not exist yet."""
     seed = sealing.new_key()
-    web_key = WebKey.new(sealing.RootSecret(seed).public)
+    web_key = WebKey.new(sealing.RootSecret(seed))
     return web_key, RootKey(web_key.vault_id, seed)
 
 
 def require_empty(engine: Engine, place: str) -> None:
-    """Raise KeyFileError when the database already has a vault's tables."""
-    if HISTORY.current(engine) is not None:
+    """Raise KeyFileError when a vault's table in the database has a row.  Empty
+    tables, made by ``migrate`` or by an init that was killed, are as good as none."""
+    with reading(engine) as db:
+        there = set(inspect(db).get_table_names())
+        ours = [table for table in METADATA.sorted_tables if table.name in there]
+        filled = any(db.scalar(select(exists().select_from(table))) for table in ours)
+    if filled:
         raise KeyFileError(
             f"{place} already holds a vault",
             hint="nothing was changed; see it with: cardvault status",
         )
 
 
-def found(web_key: WebKey, engine: Engine, clock: Clock, by: Actor) -> None:
+def found(
+    web_key: WebKey, root_key: RootKey, engine: Engine, clock: Clock, by: Actor
+) -> None:
     """Make the tables and write the vault's own row and the trail's head."""
     HISTORY.upgrade(engine)
-    vault = Vault(web_key, engine, clock)
+    vault = OpenVault(web_key, root_key, engine, clock)
     with engine.begin() as db:
         _write(vault, db, by)
 
 
-def _write(vault: Vault, db: Connection, by: Actor) -> None:
-    genesis, sealed = new_genesis(vault.web_key)
+def _write(vault: OpenVault, db: Connection, by: Actor) -> None:
+    genesis = sealing.new_key()
+    info = genesis_info(vault.web_key.vault_id)
     row = {
         "id": 1,
         "vault_id": vault.web_key.vault_id,
         "generation": 1,
         "root_id": vault.web_key.root.id,
         "suite": sealing.SUITE,
-        "sealed_genesis": sealed,
+        "sealed_genesis": vault.ops.seal_genesis(genesis, info),
         "next_root_id": None,
         "next_genesis": None,
         "created_at": vault.clock(),
@@ -57,12 +63,3 @@ def _write(vault: Vault, db: Connection, by: Actor) -> None:
     db.execute(insert(VAULT), vault.signer.signed(VAULT, row))
     vault.trail.begin(db, genesis)
     vault.record(db, "vault.founded", by, subject=vault.web_key.vault_id)
-
-
-def require_free(*paths: Path) -> None:
-    """Raise KeyFileError for the first path that something stands at."""
-    for path in paths:
-        if path.exists():
-            raise KeyFileError(
-                f"{path} is in the way", hint="init never overwrites; move it first"
-            )

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.exc import OperationalError
 
 from .audit import VIEWED, AuditEntry
 from .schema import AUDIT_ENTRY
@@ -24,11 +23,10 @@ _LAST_SECOND = 253402300800 - 86400
 def readable(db: Connection, subject: str) -> Iterator[AuditEntry]:
     """The entries about ``subject`` in order, but those that tell who looked and
     those that are no entry: another type, no JSON object, bytes that are no text."""
-    query = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.subject == subject)
+    query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.subject == subject)
     query = query.where(AUDIT_ENTRY.c.event != VIEWED).order_by(AUDIT_ENTRY.c.seq)
-    for seq in db.execute(query).scalars().all():
-        row = _row(db, seq)
-        entry = _entry(row) if row is not None else None
+    for row in db.execute(query).all():
+        entry = _entry(row)
         if entry is not None:
             yield entry
 
@@ -39,20 +37,12 @@ def names(entry: AuditEntry, token: str) -> bool:
     return isinstance(cards, list | dict) and token in cards
 
 
-def _row(db: Connection, seq: int) -> Row[Any] | None:
-    # One at a time: SQLite answers a page that holds a wrong byte with an error.
-    try:
-        return db.execute(select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.seq == seq)).first()
-    except OperationalError as error:
-        if "decode" not in str(error.orig):
-            raise
-        return None
-
-
 def _entry(row: Row[Any]) -> AuditEntry | None:
     values = {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
     try:
         values["detail"] = json.loads(values["detail"])
+        # Bytes that were no text are lone surrogates here, and no page can say them.
+        json.dumps(values, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
         return None
     texts = all(isinstance(values[name], str) for name in _TEXTS)

@@ -1,24 +1,28 @@
 """The two key files: the web key, which seals, and the root key, which opens.
 
-Both are one JSON object, made exclusively with mode 0600 and never overwritten.
+Both are one JSON object, made exclusively with mode 0600 and never overwritten.  A
+web key file and a new root's file bear a MAC of the root that made them, so that
+nobody but the root can lay one ready for an ops command to take up.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import sealing
-from .errors import IntegrityFault, KeyFileError, WrongRootKey
-from .part import sync_folder
-from .sealing import Cipher, RootPublic, RootSecret
+from .errors import IntegrityFault, KeyFileError, NotMadeByRoot, WrongRootKey
+from .part import Part
+from .sealing import Cipher, OpsKeys, RootPublic, RootSecret
 
-WEB_KEY_FORMAT = "cardvault web key 1"
+WEB_KEY_FORMAT = "cardvault web key 2"
 ROOT_KEY_FORMAT = "cardvault root key 1"
 MIN_PASSPHRASE = 12
 _SALT_BYTES = 16
@@ -29,41 +33,85 @@ class WebKey:
     """What a web process holds: it seals and checks, and opens nothing.
 
     ``sealing_key`` is 32 bytes; row MACs and the trail's head depend on it.
+    ``replaces`` is the ``name`` of the web key it was made to take the place of, so
+    that no older file can be laid ready in its stead.  ``made_by`` has a MAC in hex
+    for each root that made it, by the root's name: at a root rotation two.
     """
 
     vault_id: str
     root: RootPublic
     sealing_key: bytes
+    replaces: str = ""
+    made_by: Mapping[str, str] = field(default_factory=dict)
+    source: Path | None = field(default=None, compare=False)
 
     @classmethod
-    def new(cls, root: RootPublic) -> WebKey:
+    def new(cls, root: RootSecret) -> WebKey:
         """A web key for a new vault under ``root``."""
-        return cls(sealing.new_key()[:16].hex(), root, sealing.new_key())
+        bare = cls(sealing.new_key()[:16].hex(), root.public, sealing.new_key())
+        return bare.signed(root.ops)
+
+    def successor(
+        self, *makers: OpsKeys, root: RootPublic, sealing_key: bytes
+    ) -> WebKey:
+        """The web key that is to take this one's place, made by ``makers``."""
+        bare = WebKey(self.vault_id, root, sealing_key, replaces=self.name)
+        return bare.signed(*makers)
+
+    def signed(self, *makers: OpsKeys) -> WebKey:
+        """The same with the MACs of ``makers`` and no other."""
+        made_by = {ops.root_id: _file_mac(ops, self._fields()) for ops in makers}
+        return replace(self, made_by=made_by)
+
+    def require_made_by(self, ops: OpsKeys) -> None:
+        """Raise NotMadeByRoot naming the file unless the root of ``ops`` made it."""
+        mac = self.made_by.get(ops.root_id, "")
+        if not sealing.same(_ascii(mac), _ascii(_file_mac(ops, self._fields()))):
+            raise NotMadeByRoot(str(self.source or "the web key"))
+
+    @property
+    def name(self) -> str:
+        """This web key's name, 32 hex digits: it tells nothing of the key."""
+        return sealing.derive(self.sealing_key, "cardvault web key name", 16).hex()
 
     @classmethod
     def read(cls, path: Path) -> WebKey:
         """Read a web key file; raises KeyFileError naming the file."""
         fields = _fields(path, _read_private(path), WEB_KEY_FORMAT)
         try:
-            return cls(
+            read = cls(
                 vault_id=str(fields["vault_id"]),
                 root=RootPublic(_unbase64(fields["root_public"])),
                 sealing_key=_unbase64(fields["sealing_key"]),
+                replaces=str(fields["replaces"]),
+                made_by={str(k): str(v) for k, v in dict(fields["made_by"]).items()},
+                source=path,
             )
         except (KeyError, TypeError, ValueError):
             raise _damaged(path) from None
+        if len(read.sealing_key) != sealing.KEY_BYTES:
+            raise _damaged(path)
+        return read
 
     def write(self, path: Path) -> None:
         """Write the file; raises KeyFileError when something is in the way."""
-        fields = {
+        write_private(path, self.text())
+
+    def text(self) -> str:
+        """What its file holds."""
+        return _json({**self._fields(), "made_by": dict(self.made_by)})
+
+    def _fields(self) -> dict[str, Any]:
+        """Everything in the file but the MACs."""
+        return {
             "format": WEB_KEY_FORMAT,
             "vault_id": self.vault_id,
             "suite": sealing.SUITE,
             "root_id": self.root.id,
             "root_public": _base64(self.root.encoded),
             "sealing_key": _base64(self.sealing_key),
+            "replaces": self.replaces,
         }
-        write_private(path, _json(fields))
 
     def __repr__(self) -> str:
         return f"<WebKey of vault {self.vault_id}>"
@@ -100,8 +148,9 @@ class RootKey:
             raise _damaged(source)
         return cls(vault_id, seed)
 
-    def text(self, passphrase: str | None) -> str:
-        """What its file holds: sealed under ``passphrase``, or bare with None."""
+    def text(self, passphrase: str | None, maker: OpsKeys | None = None) -> str:
+        """What its file holds: sealed under ``passphrase``, or bare with None; a new
+        root's also the MAC of ``maker``, the root it is to follow."""
         fields: dict[str, Any] = {
             "format": ROOT_KEY_FORMAT,
             "vault_id": self.vault_id,
@@ -111,11 +160,25 @@ class RootKey:
             fields["seed"] = _base64(self.seed)
         else:
             fields["sealed"] = _seal_seed(self.seed, self.vault_id, passphrase)
+        if maker is not None:
+            fields["made_by"] = {maker.root_id: _file_mac(maker, fields)}
         return _json(fields)
 
-    def write(self, path: Path, passphrase: str | None) -> None:
+    def write(
+        self, path: Path, passphrase: str | None, maker: OpsKeys | None = None
+    ) -> None:
         """Write the file; raises KeyFileError when something is in the way."""
-        write_private(path, self.text(passphrase))
+        write_private(path, self.text(passphrase, maker))
+
+    @staticmethod
+    def require_made_by(text: str, ops: OpsKeys, source: Path | str) -> None:
+        """Raise NotMadeByRoot naming ``source`` unless the root of ``ops`` made the
+        root key file that holds ``text``."""
+        fields = _fields(source, text, ROOT_KEY_FORMAT)
+        made_by = fields.pop("made_by", None)
+        mac = made_by.get(ops.root_id) if isinstance(made_by, dict) else None
+        if not sealing.same(_ascii(str(mac)), _ascii(_file_mac(ops, fields))):
+            raise NotMadeByRoot(str(source))
 
     @staticmethod
     def is_sealed(text: str) -> bool:
@@ -165,25 +228,22 @@ def read_root_text(path: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Make ``path`` with mode 0600, durably and only if nothing is there.
+    """Make ``path`` with mode 0600, durably and only if nothing is there: whole or
+    not at all.  Its folder is never made: it may be a medium that is not mounted.
 
     Raises KeyFileError naming the path.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, flags, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-    except FileExistsError:
-        raise KeyFileError(
-            f"{path} is in the way", hint="a key file is never overwritten; move it"
-        ) from None
+        with Part(path) as part:
+            part.file.write(text.encode())
+            part.sync()
+            part.put_in_place()
     except OSError as error:
-        raise KeyFileError(f"{path} can't be written: {error.strerror}") from None
+        why, hint = str(error.strerror).lower(), ""
+        if error.errno == errno.ENOENT:
+            why = f"the folder {path.parent} is not there"
+            hint = f"mount it, or make it: mkdir -m 700 {path.parent}"
+        raise KeyFileError(f"{path} can't be written: {why}", hint=hint) from None
 
 
 def _read_private(path: Path) -> str:
@@ -208,8 +268,17 @@ def _fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
         fields = json.loads(text)
     except ValueError:
         raise _damaged(source) from None
-    if not isinstance(fields, dict) or fields.get("format") != form:
-        raise KeyFileError(f"{source} is not a {form.removesuffix(' 1')}")
+    if not isinstance(fields, dict):
+        raise _damaged(source)
+    found = fields.get("format")
+    if found == "cardvault web key 1":
+        raise KeyFileError(
+            f"{source} was made by an earlier version, whose vaults are not taken over",
+            hint="move it, its root key and its database away and make a new vault "
+            "with: cardvault init",
+        )
+    if found != form:
+        raise KeyFileError(f"{source} is not a {form[:-2]}")
     if fields.get("suite") != sealing.SUITE:
         raise KeyFileError(f"{source} is for another suite than {sealing.SUITE}")
     return fields
@@ -217,6 +286,16 @@ def _fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
 
 def _damaged(source: Path | str) -> KeyFileError:
     return KeyFileError(f"{source} is damaged", hint="put back a copy of it")
+
+
+def _file_mac(ops: OpsKeys, fields: Mapping[str, Any]) -> str:
+    """The MAC of a key file in hex, over everything in it but the MACs themselves."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return ops.mac.sign(b"cardvault key file " + text.encode()).hex()
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "replace")
 
 
 def _json(fields: dict[str, Any]) -> str:

@@ -1,48 +1,45 @@
-"""The ops role: everything the web role can, and with the root key, opening."""
+"""The ops role: everything the web role can, and with the root key, opening.
+
+What only the root can have made is asked for its mark before anything is done with
+it: the vault's row, rotations and their ranges, quarantine rows, the keys that a
+rotation seals under, and the web key file itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
 from . import sealing
-from .audit import Actor, AuditEntry, check_chain
+from .audit import Actor, AuditEntry, Chain
 from .clock import Clock
-from .errors import InputError, IntegrityFault, VaultError, WrongRootKey
+from .errors import IntegrityFault, NotMadeByRoot, WrongRootKey
 from .keys import RootKey, WebKey
-from .ledger import Ledger
 from .opening import Opener, opener
-from .rows import canonical
-from .schema import CARD, DATA_KEY, PURGED
+from .rows import OpsSigner, canonical
+from .schema import CARD, DATA_KEY, VAULT
 from .sealing import Cipher
-from .token import Token
 from .vault import Vault, wrap_info
 
 PAGE = 1000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something ``verify`` found: which row (a token, a data key, an audit entry)
-    and what is wrong with it."""
-
-    subject: str
-    problem: str
-
-
 class OpenVault(Vault):
     """A Vault that holds the root key.  Never made in a web process."""
+
+    signer: OpsSigner
 
     def __init__(
         self, web_key: WebKey, root_key: RootKey, engine: Engine, clock: Clock
     ) -> None:
         """Raises WrongRootKey when the root key is not this web key's."""
         super().__init__(web_key, engine, clock)
+        self.root_key = root_key
         self._root = root_key.secret()
         self._require_root(root_key)
+        self.signer = OpsSigner(web_key.vault_id, web_key.sealing_key, self._root.ops)
         self._ciphers: dict[int, Cipher] = {}
 
     def _require_root(self, root_key: RootKey) -> None:
@@ -53,42 +50,76 @@ class OpenVault(Vault):
                 hint="nothing was written; check VAULT_ROOT_KEY and VAULT_WEB_KEY",
             )
 
-    def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
-        """The vault's own row, checked; raises WrongRootKey too, when this root
-        is neither the vault's root nor the one that is to come."""
-        row = super().state(db, keep=keep)
-        if self.root_id not in (row.root_id, row.next_root_id):
+    def _check_state(self, row: Row[Any]) -> None:
+        """Check the vault's own row, that this root is the vault's, and that it made
+        the row and the web key; raises WrongRootKey and NotMadeByRoot too."""
+        self.signer.check_sealing(VAULT, row, "vault row")
+        if self.root_id == row.next_root_id:
+            raise WrongRootKey(
+                f"root key {self.root_id} is prepared and is not this vault's root yet",
+                hint=f"use root {row.root_id}, or make the new one the root with: "
+                "cardvault root rotate --finalize",
+            )
+        if self.root_id != row.root_id:
             raise WrongRootKey(
                 f"root key {self.root_id} is not the root of this vault, {row.root_id}",
                 hint="nothing was written; check VAULT_ROOT_KEY",
             )
-        return row
+        self.signer.check_ops(VAULT, row, "vault row")
+        self.require_own_web_key()
+
+    def require_own_web_key(self) -> None:
+        """Raise NotMadeByRoot naming the web key file unless this root made it."""
+        self.web_key.require_made_by(self._root.ops)
+
+    def under(self, web_key: WebKey) -> OpenVault:
+        """The same vault as somebody with this root and another web key sees it."""
+        return OpenVault(web_key, self.root_key, self.engine, self.clock)
 
     @property
     def root_id(self) -> str:
         """The name of the root this object opens with."""
         return self._root.public.id
 
+    @property
+    def ops(self) -> sealing.OpsKeys:
+        """The keys of this root that the ops side alone has."""
+        return self._root.ops
+
     def genesis(self, db: Connection) -> bytes:
-        """The key of the trail's first entry."""
-        row = self.state(db)
-        mine = self.root_id == row.root_id
-        return self._root.unwrap(
-            row.sealed_genesis if mine else row.next_genesis,
-            genesis_info(self.web_key.vault_id),
-            "audit genesis",
+        """The key of the trail's first entry.  Raises IntegrityFault when it was
+        sealed by anybody but this root."""
+        row = db.execute(select(VAULT)).first()
+        if row is None:
+            raise IntegrityFault("vault row", "is missing")
+        return self.ops.open_genesis(
+            row.sealed_genesis, genesis_info(self.web_key.vault_id)
         )
 
     def cipher(self, db: Connection, key_id: int) -> Cipher:
         """The cipher of a data key; raises IntegrityFault naming the key."""
         if key_id not in self._ciphers:
-            subject = f"data key {key_id}"
-            row = db.execute(select(DATA_KEY).where(DATA_KEY.c.id == key_id)).first()
-            if row is None:
-                raise IntegrityFault(subject, "is missing")
-            self.signer.check(DATA_KEY, row, subject)
-            self._ciphers[key_id] = self._unwrap(row)
+            self._ciphers[key_id] = self.open_key(self._key_row(db, key_id))
         return self._ciphers[key_id]
+
+    def rotation_cipher(self, db: Connection, key_id: int, generation: int) -> Cipher:
+        """The cipher of the key that a rotation to ``generation`` seals under.
+
+        Raises NotMadeByRoot unless the ops side minted it, for that generation and
+        for nothing else: whoever has the web key can wrap a key of theirs to the root.
+        """
+        row = self._key_row(db, key_id)
+        if (row.suite, row.generation) != (sealing.OPS_SUITE, generation):
+            raise NotMadeByRoot(f"data key {key_id}")
+        return self.open_key(row)
+
+    def _key_row(self, db: Connection, key_id: int) -> Row[Any]:
+        subject = f"data key {key_id}"
+        row = db.execute(select(DATA_KEY).where(DATA_KEY.c.id == key_id)).first()
+        if row is None:
+            raise IntegrityFault(subject, "is missing")
+        self.signer.check(DATA_KEY, row, subject)
+        return row
 
     def opener(self, db: Connection) -> Opener:
         """``digits`` for many whole card rows, many times as fast."""
@@ -106,71 +137,11 @@ class OpenVault(Vault):
         """
         return self.opener(db)(row)
 
-    def verify(self, db: Connection) -> Iterator[Finding]:
-        """Open every card and check everything; yields what is wrong.
-
-        Order: the vault's row, the trail, data keys, cards, and cards and keys
-        against the trail.  ``db`` is one reading transaction.
-        """
-        try:
-            self.state(db)
-        except VaultError as fault:
-            yield Finding("vault row", str(fault))
-            return
-        ledger = Ledger()
-        yield from self._verify_trail(db, ledger)
-        for row in db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id)):
-            yield from self._verify_key(row, ledger)
-        opened = self.opener(db)
-        for row in card_rows(db):
-            yield from self._verify_card(opened, row, ledger)
-        for token in db.execute(select(PURGED.c.token)).scalars():
-            yield from self._verify_purged(token, ledger)
-        for subject, problem in ledger.missing():
-            yield Finding(subject, problem)
-
     def trail_entries(self, db: Connection) -> Iterator[AuditEntry]:
         """Every entry of the trail, checked; raises IntegrityFault at the first
         bad place."""
-        return check_chain(db, self.web_key.vault_id, self.genesis(db), self.trail)
-
-    def _verify_trail(self, db: Connection, ledger: Ledger) -> Iterator[Finding]:
-        try:
-            for entry in self.trail_entries(db):
-                ledger.read(entry)
-        except IntegrityFault as fault:
-            # What follows can't be trusted, so rows aren't held against it.
-            ledger.give_up()
-            yield Finding(fault.subject, fault.problem)
-
-    def _verify_key(self, row: Row[Any], ledger: Ledger) -> Iterator[Finding]:
-        subject = f"data key {row.id}"
-        try:
-            self.signer.check(DATA_KEY, row, subject)
-            if row.state != "destroyed":
-                self._ciphers[row.id] = self._unwrap(row)
-            ledger.check_key(row.id, row.state)
-        except IntegrityFault as fault:
-            yield Finding(subject, fault.problem)
-
-    def _verify_card(
-        self, opened: Opener, row: Row[Any], ledger: Ledger
-    ) -> Iterator[Finding]:
-        try:
-            ledger.meet(row.token)
-            Token.parse(row.token)
-            opened(row)
-            ledger.check_card(row.token, row.rev)
-        except InputError:
-            yield Finding(str(row.token), "is not a token")
-        except IntegrityFault as fault:
-            yield Finding(str(row.token), fault.problem)
-
-    def _verify_purged(self, token: str, ledger: Ledger) -> Iterator[Finding]:
-        try:
-            ledger.check_purged(token)
-        except IntegrityFault as fault:
-            yield Finding(fault.subject, fault.problem)
+        chain = Chain(self.web_key.vault_id, self.genesis(db))
+        return chain.entries(db, self.trail)
 
     def destroy_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
         """Overwrite a data key's wrapped bytes.  The row stays as evidence; the
@@ -187,14 +158,48 @@ class OpenVault(Vault):
         )
         self.record(db, "key.destroyed", by, subject=f"data key {row.id}")
 
-    def _unwrap(self, row: Row[Any]) -> Cipher:
+    def open_key(self, row: Row[Any]) -> Cipher:
+        """A data key row's cipher; raises IntegrityFault naming the key."""
         return Cipher(self.unwrap_key(row))
 
     def unwrap_key(self, row: Row[Any]) -> bytes:
-        """A checked data key row's key; raises IntegrityFault naming it."""
-        wrapped = row.wrapped if row.root_id == self.root_id else row.next_wrapped
-        info = wrap_info(self.web_key.vault_id, row.id)
-        return self._root.unwrap(wrapped or b"", info, f"data key {row.id}")
+        """A data key row's 32 bytes; raises IntegrityFault naming it."""
+        mine = row.root_id == self.root_id
+        return unwrap(
+            self._root, self.web_key.vault_id, row, row.wrapped if mine else None
+        )
+
+    def _wrap(self, secret: bytes, info: bytes) -> dict[str, Any]:
+        # A key wrapped to the root's public half may be anybody's who has the web
+        # key; a rotation seals under nothing but what this made.
+        wrapped = self.ops.wrap(secret, info)
+        return {
+            "suite": sealing.OPS_SUITE,
+            "root_id": self.root_id,
+            "wrapped": wrapped,
+        }
+
+    @property
+    def _maker(self) -> dict[str, str]:
+        return {"root": self.root_id}
+
+
+def unwrap(
+    root: sealing.RootSecret, vault_id: str, row: Row[Any], wrapped: bytes | None
+) -> bytes:
+    """The data key (32 bytes) that ``wrapped``, one of the row's two wrappings, holds
+    for ``root``; raises IntegrityFault naming the key."""
+    subject = f"data key {row.id}"
+    info = wrap_info(vault_id, row.id, row.generation)
+    if row.suite == sealing.OPS_SUITE:
+        secret = root.ops.unwrap(wrapped or b"", info, subject)
+    elif row.suite == sealing.SUITE:
+        secret = root.unwrap(wrapped or b"", info, subject)
+    else:
+        raise IntegrityFault(subject, "is wrapped in a way this code doesn't know")
+    if len(secret) != sealing.KEY_BYTES:
+        raise IntegrityFault(subject, f"is not {sealing.KEY_BYTES} bytes long")
+    return secret
 
 
 def card_page(db: Connection, after: int, size: int) -> Sequence[Row[Any]]:
@@ -217,9 +222,3 @@ def card_rows(db: Connection) -> Iterator[Row[Any]]:
 def genesis_info(vault_id: str) -> bytes:
     """What the sealed genesis key is bound to."""
     return canonical(("cardvault audit genesis", vault_id))
-
-
-def new_genesis(web_key: WebKey) -> tuple[bytes, bytes]:
-    """A fresh genesis key and the same sealed to the root."""
-    key = sealing.new_key()
-    return key, web_key.root.wrap(key, genesis_info(web_key.vault_id))

@@ -1,6 +1,7 @@
 """Purge: cards that expired long enough ago are deleted for good (PCI DSS 3.2.1).
 
-Needs no root key: to delete is not to open.
+Needs no root key: to delete is not to open.  With the root at hand the marks of what
+was purged bear its MAC too; without it whoever has the web key could have made them.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class Purge:
             if not rows:
                 return
             at = self._vault.clock()
-            _move(db, rows, at)
+            self._move(db, rows, at)
             instant("purge-deleted")
             self._vault.record(
                 db,
@@ -129,13 +130,14 @@ class Purge:
         instant("purge-committed")
         self.purged += len(rows)
 
-
-def _move(db: Connection, rows: Sequence[Row[Any]], at: int) -> None:
-    """Take ``rows`` out of the cards and mark them as purged."""
-    ids, tokens = [row.id for row in rows], [row.token for row in rows]
-    db.execute(delete(CARD).where(CARD.c.id.in_(ids)))
-    # One that couldn't be opened needs no mending any more.
-    db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id.in_(ids)))
-    # A row that somebody put back by hand was marked before.
-    db.execute(delete(PURGED).where(PURGED.c.token.in_(tokens)))
-    db.execute(insert(PURGED), [{"token": token, "at": at} for token in tokens])
+    def _move(self, db: Connection, rows: Sequence[Row[Any]], at: int) -> None:
+        """Take ``rows`` out of the cards and mark them as purged."""
+        ids, tokens = [row.id for row in rows], [row.token for row in rows]
+        db.execute(delete(CARD).where(CARD.c.id.in_(ids)))
+        # One that couldn't be opened needs no mending any more.
+        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id.in_(ids)))
+        # A row that somebody put back by hand was marked before.
+        db.execute(delete(PURGED).where(PURGED.c.token.in_(tokens)))
+        signed = self._vault.signer.signed
+        marks = [signed(PURGED, {"token": token, "at": at}) for token in tokens]
+        db.execute(insert(PURGED), marks)

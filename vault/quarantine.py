@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from .errors import IntegrityFault
+from .ledger import Ledger
 from .open_vault import OpenVault
 from .schema import CARD, QUARANTINE
 
@@ -29,22 +30,30 @@ def put_in(vault: OpenVault, db: Connection, rotation_id: int, bad: Bad) -> None
         db.execute(insert(QUARANTINE), vault.signer.signed(QUARANTINE, row))
 
 
-def unreadable(vault: OpenVault, db: Connection, rows: Sequence[Row[Any]]) -> Bad:
-    """The rows that don't open, with the reason."""
-    bad = {}
+def unreadable(
+    vault: OpenVault, db: Connection, rows: Sequence[Row[Any]], ledger: Ledger
+) -> Bad:
+    """The rows that don't open, or that ``ledger`` knows otherwise, with the reason."""
+    bad, opened = {}, vault.opener(db)
     for row in rows:
         try:
-            vault.digits(db, row)
+            opened(row)
+            ledger.check_card(row.token, row.rev)
         except IntegrityFault as fault:
             bad[row.id, str(row.token)] = fault.problem
     return bad
 
 
-def forget_mended(vault: OpenVault, db: Connection) -> None:
-    """Take out what is gone or opens again."""
-    quarantined = select(QUARANTINE.c.card_id)
-    rows = db.execute(select(CARD).where(CARD.c.id.in_(quarantined))).all()
-    still = {card_id for card_id, _ in unreadable(vault, db, rows)}
-    for card_id in db.execute(quarantined).scalars().all():
+def still_bad(vault: OpenVault, db: Connection, ledger: Ledger) -> set[int]:
+    """The numbers of the quarantined cards that are there and still don't open, or
+    are not as ``ledger`` has them."""
+    quarantined = select(CARD).where(CARD.c.id.in_(select(QUARANTINE.c.card_id)))
+    rows = db.execute(quarantined).all()
+    return {card_id for card_id, _ in unreadable(vault, db, rows, ledger)}
+
+
+def forget_mended(db: Connection, still: Collection[int]) -> None:
+    """Take out every card but those whose numbers are ``still`` bad."""
+    for card_id in db.execute(select(QUARANTINE.c.card_id)).scalars().all():
         if card_id not in still:
             db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))

@@ -1,30 +1,26 @@
-"""A new sealing key: every row's MAC is checked under the old and made anew."""
+"""A new sealing key: every row's MACs are checked and its first one made anew.
+
+The second one, the root's, has nothing to do with the sealing key and stays.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, select, update
 
 from .audit import Actor, Trail
 from .errors import IntegrityFault
 from .faults import instant
 from .keys import WebKey
 from .open_vault import OpenVault
-from .rows import RowSigner
-from .schema import (
-    AUDIT_HEAD,
-    CARD,
-    DATA_KEY,
-    QUARANTINE,
-    ROTATION,
-    ROTATION_RANGE,
-    VAULT,
-)
+from .rows import SIGNED_TABLES, RowSigner
+from .schema import AUDIT_HEAD, VAULT
 from .vault import Vault
+from .verify import name_of
 
 PAGE = 1000
-TABLES = (VAULT, DATA_KEY, ROTATION, ROTATION_RANGE, QUARANTINE, CARD)
 
 
 def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
@@ -37,8 +33,9 @@ def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
     with vault.engine.begin() as db:
         vault.trail.lock(db)
         vault.state(db)
+        new.require_made_by(vault.ops)
         signer = RowSigner(new.vault_id, new.sealing_key)
-        count = sum(_resign_table(vault, db, signer, table) for table in TABLES)
+        count = sum(_resign_table(vault, db, signer, table) for table in SIGNED_TABLES)
         _reseal_head(vault, db, new)
         Vault(new, vault.engine, vault.clock).record(
             db, "web_key.rotated", by, detail={"rows": count}
@@ -53,25 +50,26 @@ def _resign_table(
 ) -> int:
     key = next(iter(table.primary_key.columns))
     write = update(table).where(key == bindparam("row_id")).values(mac=bindparam("new"))
-    after, count = 0, 0
-    while True:
-        query = select(table).where(key > after).order_by(key).limit(PAGE)
-        rows = db.execute(query).all()
-        if not rows:
-            return count
-        after, count = rows[-1][0], count + len(rows)
+    count = 0
+    for rows in pages(db, table):
+        count += len(rows)
         changes = []
         for row in rows:
-            vault.signer.check(table, row, _name(table, row._mapping))
+            vault.signer.check(table, row, name_of(table, row))
             new = signer.sign(table, row._mapping)
             changes.append({"row_id": row[0], "new": new})
         db.execute(write, changes)
+    return count
 
 
-def _name(table: Table, values: Any) -> str:
-    if table is CARD:
-        return str(values["token"])
-    return f"{table.name.replace('_', ' ')} {next(iter(values.values()))}"
+def pages(db: Connection, table: Table) -> Iterator[Sequence[Row[Any]]]:
+    """A table's rows in the order of their first column, a page at a time."""
+    key = next(iter(table.primary_key.columns))
+    query = select(table).order_by(key).limit(PAGE)
+    rows = db.execute(query).all()
+    while rows:
+        yield rows
+        rows = db.execute(query.where(key > rows[-1][0])).all()
 
 
 def _reseal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:

@@ -6,7 +6,7 @@ transaction:
 
 1. begin: raise the generation, mint its data key, retire the older ones.
 2. batches: re-encrypt, move the cursor.  An operator's edit always wins.
-3. read back: open every card on a fresh connection.
+3. read back: open every card on a fresh connection, and hold it against the trail.
 4. finish: destroy the older data keys, unless a card could not be opened.
 """
 
@@ -27,16 +27,25 @@ from .beginning import begin, census_text
 from .census import take_census
 from .crew import LOOK_SECONDS, Crew, at_work
 from .database import checkpoint, reading
-from .errors import LeaseHeld
+from .errors import IntegrityFault, LeaseHeld
 from .faults import instant
 from .held import Held
 from .open_vault import OpenVault, card_page
 from .pace import Pace
 from .reseal import Batch
-from .schema import CARD, QUARANTINE, ROTATION
+from .schema import (
+    AUDIT_ENTRY,
+    CARD,
+    DATA_KEY,
+    QUARANTINE,
+    ROTATION,
+    ROTATION_RANGE,
+)
+from .verify import TrailReading, name_of
 from .worker import Tally, Worker
 
 READ_BACK_PAGE = 1000
+FINISHED = "rotation.finished"
 # Between two batches: a writer that waits looks for the lock every half
 # millisecond, and where several do, each needs its turn.
 PAUSE_SECONDS = 0.001
@@ -63,6 +72,8 @@ class Rotation(Held):
     def __init__(self, vault: OpenVault, row: Row[Any]) -> None:
         super().__init__(vault, ROTATION, row)
         self._pause = PAUSE_SECONDS
+        self.resumed = False
+        self._trail = TrailReading(vault)
         self._by = Actor(row.actor, "command")
 
     @property
@@ -70,6 +81,11 @@ class Rotation(Held):
         """The row, with what its ranges have counted so far."""
         with reading(self._vault.engine) as db:
             return ranges.with_counts(self._vault, db, self.row)
+
+    @property
+    def trail_fault(self) -> IntegrityFault | None:
+        """The first place at which the trail is broken, when it was read back."""
+        return self._trail.ledger.fault
 
     @property
     def left(self) -> int:
@@ -145,13 +161,19 @@ class Rotation(Held):
                 self._write(db)
 
     def read_back(self) -> Iterator[Step]:
-        """Open every card on a fresh connection; what fails is quarantined."""
+        """Open every card on a fresh connection and hold it against the trail; what
+        fails is quarantined.
+
+        A trail that is broken says nothing of any card: ``trail_fault`` names the
+        place then, and no key will be destroyed.
+        """
         after = read = 0
         while True:
             with reading(self._vault.engine) as db:
                 total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
+                self._trail.read_on(db)
                 rows = card_page(db, after, READ_BACK_PAGE)
-                bad = quarantine.unreadable(self._vault, db, rows)
+                bad = quarantine.unreadable(self._vault, db, rows, self._trail.ledger)
             with self._vault.engine.begin() as db:
                 quarantine.put_in(self._vault, db, self.id, bad)
                 self._write(db, read_back=read + len(rows) - len(bad))
@@ -163,17 +185,19 @@ class Rotation(Held):
 
     def finish(self, by: Actor) -> None:
         """Destroy the older keys when every card opened, and close the record."""
+        with reading(self._vault.engine) as db:
+            self._trail.read_on(db)
+            still = quarantine.still_bad(self._vault, db, self._trail.ledger)
         with self._vault.engine.begin() as db:
-            quarantine.forget_mended(self._vault, db)
+            quarantine.forget_mended(db, still)
             # The trail comes before the keys, as in a web process.
             self._vault.trail.lock(db)
             generation = self.row["generation"]
             left = ending.older_cards(db, generation)
             bad = db.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
+            failed = bool(left or bad or self.trail_fault)
             destroyed = (
-                0
-                if left or bad
-                else ending.destroy_keys(self._vault, db, generation, by)
+                0 if failed else ending.destroy_keys(self._vault, db, generation, by)
             )
             instant("destroy")
             ending.retire_key(self._vault, db, self.row["data_key_id"], by)
@@ -190,9 +214,9 @@ class Rotation(Held):
             detail = {name: changes[name] for name in ("quarantined", "keys_destroyed")}
             self._vault.record(
                 db,
-                "rotation.finished",
+                FINISHED,
                 by,
-                outcome="failure" if bad or left else "success",
+                outcome="failure" if failed else "success",
                 subject=f"rotation {self.id}",
                 detail={**detail, "left": left},
             )
@@ -218,25 +242,58 @@ class Rotation(Held):
 
 
 def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
-    """The rotation that was begun and not finished, checked; or None."""
+    """The rotation that was begun and not finished, checked; or None.
+
+    Raises NotMadeByRoot when the root didn't begin it, IntegrityFault when it is the
+    row of a rotation that was finished.
+    """
     query = select(ROTATION).where(ROTATION.c.state == "running")
-    row = db.execute(query).first()
+    row = db.execute(query.order_by(ROTATION.c.id)).first()
     if row is not None:
         vault.signer.check(ROTATION, row, f"rotation {row.id}")
+        _require_unfinished(db, row)
     return row
 
 
-def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
-    """Begin a rotation, or take up the unfinished one.
+def _require_unfinished(db: Connection, row: Row[Any]) -> None:
+    """The row as it was before a rotation's end, put back, bears the root's mark."""
+    subject = f"rotation {row.id}"
+    ended = select(AUDIT_ENTRY.c.seq).where(
+        AUDIT_ENTRY.c.subject == subject, AUDIT_ENTRY.c.event == FINISHED
+    )
+    if db.execute(ended.limit(1)).first() is not None:
+        raise IntegrityFault(subject, "is running, the trail says it was finished")
 
-    Raises LeaseHeld when another process is at it.
+
+def require_made_by_root(vault: OpenVault, db: Connection) -> None:
+    """Raise NotMadeByRoot naming the first row that a rotation would act upon and
+    that only the root can have made, but did not.
+
+    A key whose row was merely edited is for the rotation to step over.
+    """
+    vault.state(db)
+    for table in (ROTATION, ROTATION_RANGE, QUARANTINE):
+        for row in db.execute(select(table)).all():
+            vault.signer.check(table, row, name_of(table, row))
+    for row in db.execute(select(DATA_KEY)).all():
+        if vault.signer.is_sealed(DATA_KEY, row):
+            vault.signer.check_ops(DATA_KEY, row, name_of(DATA_KEY, row))
+
+
+def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
+    """Begin a rotation, or take up the unfinished one, which it says then.
+
+    Raises LeaseHeld when another process is at it, NotMadeByRoot when anything it
+    would go on from was not made by the root.
     """
     with vault.engine.begin() as db:
         vault.trail.lock(db)
+        require_made_by_root(vault, db)
         row = unfinished(vault, db)
         rotation = Rotation(vault, row or begin(vault, db, by, reason))
         if row is not None:
             _take_over(vault, db, rotation, row)
+            rotation.resumed = True
         instant("begin")
     instant("begun")
     return rotation

@@ -1,7 +1,8 @@
 """The vault's tables.  Times are seconds since 1970 UTC, expiries YYYYMM.
 
-Every row but the trail's carries ``mac``, over all its other columns (rows.py);
-the trail has a chain of its own (audit.py).
+Every row but the trail's carries ``mac``, made with the sealing key over all its
+other columns, and what the ops side alone writes carries ``ops_mac`` too, made with
+a key of the root's (rows.py); the trail has a chain of its own (audit.py).
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ VAULT = Table(
     Column("next_genesis", LargeBinary),
     Column("created_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("ops_mac", LargeBinary, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
 
 # ``opens`` is the row's own id while its wrapped bytes exist and NULL once they
 # are destroyed.  Cards refer to ``opens``, so the database itself refuses to
-# destroy a key that a card still needs.
+# destroy a key that a card still needs.  ``suite`` says how ``wrapped`` was made: by
+# a web process or by the ops side (sealing.py).  ``ops_mac`` is there on a key that
+# the ops side minted, retired or destroyed.
 DATA_KEY = Table(
     "data_key",
     METADATA,
@@ -61,6 +65,7 @@ DATA_KEY = Table(
     Column("retired_at", BigInteger),
     Column("destroyed_at", BigInteger),
     Column("mac", LargeBinary, nullable=False),
+    Column("ops_mac", LargeBinary),
     CheckConstraint("opens IS NULL OR opens = id", name="opens_itself"),
     CheckConstraint(
         "(state = 'destroyed') = (opens IS NULL)", name="destroyed_opens_nothing"
@@ -113,6 +118,7 @@ ROTATION = Table(
     Column("lease", Text, nullable=False),
     Column("lease_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("ops_mac", LargeBinary, nullable=False),
     CheckConstraint("state IN ('running', 'finished')", name="state"),
 )
 
@@ -132,6 +138,7 @@ ROTATION_RANGE = Table(
     Column("lease", Text, nullable=False),
     Column("lease_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("ops_mac", LargeBinary, nullable=False),
 )
 
 # Cards that could not be opened when they were to be re-encrypted.
@@ -144,15 +151,19 @@ QUARANTINE = Table(
     Column("problem", Text, nullable=False),
     Column("found_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
+    Column("ops_mac", LargeBinary, nullable=False),
 )
 
 # Cards that were purged, so that their customers are not taken for damaged ones;
-# the trail's entry of each batch says the same.
+# the trail's entry of each batch says the same.  ``ops_mac`` is there when the root
+# was at hand.
 PURGED = Table(
     "purged",
     METADATA,
     Column("token", Text, primary_key=True),
     Column("at", BigInteger, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Column("ops_mac", LargeBinary),
 )
 
 AUDIT_ENTRY = Table(

@@ -1,7 +1,7 @@
 """Every cryptographic primitive the vault uses; nothing else imports a cipher.
 
 All of it is pyca/cryptography's: AES-256-GCM (NIST SP 800-38D), HMAC-SHA-256
-(RFC 2104), HKDF-SHA-256 (RFC 5869), Argon2id (RFC 9106) and HPKE (RFC 9180)
+(RFC 2104), HKDF-SHA-512 (RFC 5869), Argon2id (RFC 9106) and HPKE (RFC 9180)
 with the ML-KEM-1024 and P-384 hybrid of draft-ietf-hpke-pq.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import unicodedata
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -45,6 +46,9 @@ NONCE_BYTES = 12
 TAG_BYTES = 16
 
 SUITE = "HPKE MLKEM1024-P384 HKDF-SHA512 AES-256-GCM"
+OPS_SUITE = "AES-256-GCM under HKDF-SHA512 of the root's seed"
+"""How a data key that the ops side minted is wrapped: nobody without the root can."""
+
 _HPKE = Suite(KEM.MLKEM1024_P384, KDF.HKDF_SHA512, AEAD.AES_256_GCM)
 _MLKEM_SEED_BYTES = 64
 _MLKEM_PUBLIC_BYTES = 1568
@@ -99,6 +103,9 @@ class Cipher(_Unshown):
     __slots__ = ("_aead",)
 
     def __init__(self, key: bytes) -> None:
+        """Raises ValueError unless ``key`` is 32 bytes: AES-128 is never meant."""
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"a key is {KEY_BYTES} bytes")
         self._aead = AESGCM(key)
 
     def seal(self, plaintext: bytes, aad: bytes) -> bytes:
@@ -161,6 +168,39 @@ class Mac(_Unshown):
         return running.finalize()
 
 
+class OpsKeys(_Unshown):
+    """The keys that only a holder of the root's seed has (HKDF-SHA-512, a label each).
+
+    HPKE's base mode and the row MACs say what something is, and not who made it:
+    whoever holds the web key file can make both.  What the ops side acts upon is
+    wrapped or signed with these.
+    """
+
+    __slots__ = ("_genesis", "_wrap", "mac", "root_id")
+
+    def __init__(self, seed: bytes, root_id: str) -> None:
+        self.root_id = root_id
+        self.mac = Mac(derive(seed, "cardvault ops MAC"))
+        self._wrap = Cipher(derive(seed, "cardvault ops wrap"))
+        self._genesis = Cipher(derive(seed, "cardvault genesis"))
+
+    def wrap(self, secret: bytes, info: bytes) -> bytes:
+        """A data key that ops minted, sealed and bound to ``info``."""
+        return self._wrap.seal(secret, info)
+
+    def unwrap(self, wrapped: bytes, info: bytes, subject: str) -> bytes:
+        """What ``wrap`` sealed; raises IntegrityFault naming ``subject``."""
+        return self._wrap.open(wrapped, info, subject)
+
+    def seal_genesis(self, key: bytes, info: bytes) -> bytes:
+        """The key of the trail's first entry, sealed and bound to ``info``."""
+        return self._genesis.seal(key, info)
+
+    def open_genesis(self, sealed: bytes, info: bytes) -> bytes:
+        """What ``seal_genesis`` sealed; raises IntegrityFault."""
+        return self._genesis.open(sealed, info, "audit genesis")
+
+
 class RootPublic:
     """The root's public half: it wraps a key and can't unwrap one."""
 
@@ -192,9 +232,10 @@ class RootPublic:
 class RootSecret(_Unshown):
     """The root's secret half, derived whole from a 32-byte seed."""
 
-    __slots__ = ("_key", "public")
+    __slots__ = ("_key", "ops", "public")
 
     public: RootPublic
+    ops: OpsKeys
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != KEY_BYTES:
@@ -208,6 +249,7 @@ class RootSecret(_Unshown):
             Encoding.X962, PublicFormat.UncompressedPoint
         )
         self.public = RootPublic(mlkem.public_key().public_bytes_raw() + point)
+        self.ops = OpsKeys(seed, self.public.id)
 
     def unwrap(self, wrapped: bytes, info: bytes, subject: str) -> bytes:
         """What ``wrap`` sealed; raises IntegrityFault naming ``subject``."""
@@ -229,14 +271,18 @@ PASSPHRASE_COST = {"iterations": 3, "lanes": 4, "memory_kib": 256 * 1024}
 def passphrase_key(
     passphrase: str, salt: bytes, *, iterations: int, lanes: int, memory_kib: int
 ) -> bytes:
-    """The key a passphrase opens a root key file with (Argon2id, RFC 9106)."""
+    """The key a passphrase opens a root key file with (Argon2id, RFC 9106).
+
+    The passphrase is brought to NFC first: two keyboards may send one accented
+    letter as different characters.
+    """
     return Argon2id(
         salt=salt,
         length=KEY_BYTES,
         iterations=iterations,
         lanes=lanes,
         memory_cost=memory_kib,
-    ).derive(passphrase.encode())
+    ).derive(unicodedata.normalize("NFC", passphrase).encode())
 
 
 def self_test() -> None:

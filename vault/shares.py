@@ -8,9 +8,9 @@ from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mn
 
 from .errors import InputError, WrongRootKey
 from .keys import RootKey
+from .sealing import KEY_BYTES
 
 MAX_SHARES = 16
-_IDENTIFIER_WORDS = 3
 
 
 def split(root_key: RootKey, shares: int, threshold: int) -> list[str]:
@@ -30,8 +30,9 @@ def split(root_key: RootKey, shares: int, threshold: int) -> list[str]:
 def combine(shares: Sequence[str], vault_id: str) -> RootKey:
     """The root key from as many shares as its threshold, or more.
 
-    Raises WrongRootKey naming the first share (by its place) that is damaged,
-    foreign or given twice, or how many are still missing.
+    Every share is tried, those beyond the threshold too.  Raises WrongRootKey naming
+    the first (by its place) that is damaged, foreign or given twice, or how many are
+    still missing.
     """
     read = [_read(place, text) for place, text in enumerate(shares, 1)]
     if not read:
@@ -53,11 +54,24 @@ def combine(shares: Sequence[str], vault_id: str) -> RootKey:
             f"{len(kept)} of {threshold} shares were given",
             hint=f"{threshold - len(kept)} more needed; nothing was changed",
         )
+    seed = _seed(kept[:threshold])
+    if len(seed) != KEY_BYTES:
+        raise WrongRootKey(
+            f"the shares are of a secret of {len(seed)} bytes, no vault's root",
+            hint="another program's shares, a wallet's for instance, look the same",
+        )
+    for place, text in enumerate(kept[threshold:], threshold + 1):
+        if _seed([*kept[: threshold - 1], text]) != seed:
+            raise WrongRootKey(f"share {place} does not belong to the others")
+    return RootKey(vault_id, seed)
+
+
+def _seed(shares: Sequence[str]) -> bytes:
     try:
-        seed = combine_mnemonics(kept[:threshold])
+        seed: bytes = combine_mnemonics(list(shares))
     except MnemonicError:
         raise WrongRootKey("the shares don't belong together") from None
-    return RootKey(vault_id, seed)
+    return seed
 
 
 def _read(place: int, text: str) -> Share:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ ENVELOPE_FORMAT = 1
 DATA_KEY_SECONDS = 24 * 3600
 DATA_KEY_SEALS = 2**20
 MAX_SEALS = 2**31
+_VAULT_ID = re.compile("[0-9a-f]{32}")
 PLAINTEXT_BYTES = 20
 
 
@@ -224,9 +226,12 @@ class Vault:
         return {token: self._farewell(db, token) for token in gone}
 
     def purged_at(self, db: Connection, token: str) -> int | None:
-        """When a card was purged (seconds since 1970 UTC), or None."""
-        query = select(PURGED.c.at).where(PURGED.c.token == token)
-        at: int | None = db.execute(query).scalar()
+        """When a card was purged (seconds since 1970 UTC), or None; a mark that is
+        not as it was written is no mark."""
+        row = db.execute(select(PURGED).where(PURGED.c.token == token)).first()
+        if row is None or not self._is_signed(PURGED, row):
+            return None
+        at: int = row.at
         return at
 
     def _farewell(self, db: Connection, token: str) -> str:
@@ -302,21 +307,28 @@ class Vault:
         row = db.execute(query.with_for_update(read=True) if keep else query).first()
         if row is None:
             raise IntegrityFault("vault row", "is missing")
-        if row.vault_id != self.web_key.vault_id:
+        if row.vault_id != self.web_key.vault_id and _VAULT_ID.fullmatch(
+            str(row.vault_id)
+        ):
             raise KeyFileError(
                 f"the web key is of vault {self.web_key.vault_id}, "
                 f"the database of vault {row.vault_id}",
                 hint="check VAULT_WEB_KEY and VAULT_DATABASE_URL",
             )
-        self.signer.check(VAULT, row, "vault row")
+        self._check_state(row)
         if self.web_key.root.id not in (row.root_id, row.next_root_id):
-            # Sealing to a root that is gone would lose the card.
+            # Sealing to a root that is not the vault's would lose the card.
             raise KeyFileError(
                 f"the web key is for root {self.web_key.root.id}, "
-                f"the vault has gone over to root {row.root_id}",
-                hint="put the new web key file in place and restart the site",
+                f"this vault's root is {row.root_id}",
+                hint=f"put the web key file of root {row.root_id} in place and "
+                "restart the site",
             )
         return row
+
+    def _check_state(self, row: Row[Any]) -> None:
+        """Check the vault's own row."""
+        self.signer.check(VAULT, row, "vault row")
 
     def _register(
         self,
@@ -395,6 +407,8 @@ class Vault:
         oldest = self.clock() - DATA_KEY_SECONDS
         query = select(DATA_KEY).where(
             DATA_KEY.c.state == "live",
+            # A key of the ops side is the rotation's to retire.
+            DATA_KEY.c.suite == sealing.SUITE,
             (DATA_KEY.c.created_at < oldest)
             | (DATA_KEY.c.id == (own.id if own else 0)),
         )
@@ -407,8 +421,11 @@ class Vault:
 
     def is_whole(self, key: Row[Any]) -> bool:
         """Say whether a data key's row is as it was written."""
+        return self._is_signed(DATA_KEY, key)
+
+    def _is_signed(self, table: Table, row: Row[Any]) -> bool:
         try:
-            self.signer.check(DATA_KEY, key, f"data key {key.id}")
+            self.signer.check(table, row, table.name)
         except IntegrityFault:
             return False
         return True
@@ -430,16 +447,14 @@ class Vault:
         """Make a data key, wrap it to the root and write its row in ``db``; it
         is durable with the first card under it, or not at all."""
         key_id, now, secret = next_id(db, DATA_KEY), self.clock(), sealing.new_key()
-        root = self.web_key.root
-        wrapped = root.wrap(secret, wrap_info(self.web_key.vault_id, key_id))
+        info = wrap_info(self.web_key.vault_id, key_id, generation)
+        wrapping = self._wrap(secret, info)
         row = {
             "id": key_id,
             "opens": key_id,
             "generation": generation,
             "state": "live",
-            "suite": sealing.SUITE,
-            "root_id": root.id,
-            "wrapped": wrapped,
+            **wrapping,
             "next_root_id": None,
             "next_wrapped": None,
             "seals": seals,
@@ -455,12 +470,19 @@ class Vault:
             subject=f"data key {key_id}",
             detail={"generation": generation},
         )
-        return _LiveKey(key_id, Cipher(secret), wrapped, now)
+        return _LiveKey(key_id, Cipher(secret), wrapping["wrapped"], now)
+
+    def _wrap(self, secret: bytes, info: bytes) -> dict[str, Any]:
+        """The columns that hold a data key: suite, root and wrapped bytes."""
+        root = self.web_key.root
+        wrapped = root.wrap(secret, info)
+        return {"suite": sealing.SUITE, "root_id": root.id, "wrapped": wrapped}
 
     def retire_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
         """Mark a data key as one that opens and seals no more."""
         self.set_key(db, row, state="retired", retired_at=self.clock())
-        self.record(db, "key.retired", by, subject=f"data key {row.id}")
+        detail = self._maker
+        self.record(db, "key.retired", by, subject=f"data key {row.id}", detail=detail)
 
     def set_key(self, db: Connection, row: Row[Any], **changes: Any) -> None:
         """Write a data key's row anew with ``changes`` and a new MAC.
@@ -469,9 +491,14 @@ class Vault:
         after = {**row._mapping, **changes}
         if after["seals"] > MAX_SEALS:
             raise KeyWornOut(f"data key {row.id} has sealed {row.seals} times")
-        changes["mac"] = self.signer.sign(DATA_KEY, after)
+        changes |= self.signer.macs(DATA_KEY, after)
         # Only what changed: to write ``opens`` makes SQLite count the key's cards.
         db.execute(update(DATA_KEY).where(DATA_KEY.c.id == row.id), changes)
+
+    @property
+    def _maker(self) -> dict[str, str]:
+        """What the trail says of who retired a key: nothing for a web process."""
+        return {}
 
     def _find(self, db: Connection, token: Token, *, lock: bool = True) -> Row[Any]:
         query = select(CARD).where(CARD.c.token == str(token))
@@ -534,6 +561,6 @@ def aad_ending(key_id: int) -> bytes:
     return b"|%d" % key_id
 
 
-def wrap_info(vault_id: str, key_id: int) -> bytes:
-    """What a wrapped data key is bound to (RFC 9180's info)."""
-    return canonical(("cardvault data key", vault_id, key_id))
+def wrap_info(vault_id: str, key_id: int, generation: int) -> bytes:
+    """What a wrapped data key is bound to (RFC 9180's info, or AES-GCM's AAD)."""
+    return canonical(("cardvault data key", vault_id, key_id, generation))

@@ -15,11 +15,13 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from tests.faults.test_rotation_killed import fill
+from tests.killed import launch
 from tests.site import BIN, Place
 from vault import OpenVault, RootKey, WebKey
 from vault.clock import Clock, system_clock
 from vault.database import connect
 from vault.schema import AUDIT_ENTRY, CARD, DATA_KEY, ROTATION_RANGE
+from vault.verify import verify
 
 CARDS = 6_000
 NUMBER = b"4810000000020000"
@@ -56,12 +58,17 @@ class Many:
         )
 
     def start(
-        self, *words: str, before: tuple[str, ...] = (), **more: str
+        self,
+        *words: str,
+        before: tuple[str, ...] = (),
+        kill_at: str = "",
+        **more: str,
     ) -> subprocess.Popen[str]:
         """Type ``cardvault rotate WORDS`` and don't wait."""
         root = f"{self.place.folder}/root.key"
+        command = launch(kill_at, "cardvault") if kill_at else [BIN / "cardvault"]
         run = subprocess.Popen(
-            [*before, BIN / "cardvault", "rotate", *words],
+            [*before, *command, "rotate", *words],
             env=self.place.environ(VAULT_ROOT_KEY=root, **more),
             cwd=self.place.folder,
             stdout=subprocess.PIPE,
@@ -127,7 +134,7 @@ class Many:
         everything verifies."""
         ops = self.open_vault()
         with self.engine.connect() as db:
-            assert {f.subject: f.problem for f in ops.verify(db)} == {}
+            assert {f.subject: f.problem for f in verify(ops, db)} == {}
             rows = db.execute(select(CARD)).all()
             opened = [ops.digits(db, row) for row in rows]
             kept = set(db.execute(select(DATA_KEY.c.state)).scalars())

@@ -41,7 +41,7 @@ def place(
     with server.database("locks") as url:
         # A test that fails ends, and leaves nobody waiting.
         engine = connect(f"{url}?options=-c%20lock_timeout%3D20s")
-        found(keys[0], engine, clock, OPS)
+        found(*keys, engine, clock, OPS)
         yield VaultPlace(tmp_path, url, *keys, engine, clock)
         engine.dispose()
 

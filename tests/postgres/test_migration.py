@@ -5,16 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.app.cards.test_known_files import digests_go_and_files_are_set_aside
-from tests.vault.test_migration import ranges_come_and_go
+from tests.vault.test_migration import tables_come_and_go
+from vault import RootKey, WebKey
 from vault.database import connect
 
 pytestmark = pytest.mark.postgres
 
 
-def test_ranges_come_beside_a_rotation_and_go_again(databases: tuple[str, str]) -> None:
+def test_the_tables_come_and_go(
+    databases: tuple[str, str], keys: tuple[WebKey, RootKey]
+) -> None:
     """As on SQLite."""
     engine = connect(databases[1])
-    ranges_come_and_go(engine)
+    tables_come_and_go(engine, keys)
     engine.dispose()
 
 

@@ -59,7 +59,10 @@ def test_a_card_said_to_have_replaced_itself_ends_the_walk(
 
 @pytest.mark.parametrize(
     "detail",
-    ["", "{", "[]", "null", "7", "[" * 100_000, '"a"', b"\xff\xfe", b"{", 7],
+    [
+        *("", "{", "[]", "null", "7", "[" * 100_000, '"a"', b"\xff\xfe", b"{", 7),
+        *('{"before": "\\ud800"}', '{"x": [{"\\udfff": 1}]}'),
+    ],
 )
 def test_what_is_no_entry_is_left_out(
     place: VaultPlace, vault: Vault, register: Register, detail: object
@@ -118,7 +121,7 @@ def test_a_purge_that_names_no_cards_is_none(
     """Neither for the history nor for the list, which asks why a card is gone."""
     token = register()
     with place.engine.begin() as db:
-        db.execute(insert(PURGED).values(token=token, at=NOON))
+        db.execute(insert(PURGED).values(token=token, at=NOON, mac=b""))
     plant(place, purge_subject(NOON), cards)
     plant(place, token, "{", seq=1001)
     assert told(vault, token) == ["card.registered"]

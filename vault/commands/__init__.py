@@ -13,6 +13,7 @@ from ..errors import (
     InputError,
     KeyFileError,
     LeaseHeld,
+    NotMadeByRoot,
     SchemaError,
     VaultError,
     WrongRootKey,
@@ -92,7 +93,7 @@ def main() -> None:
         _fail(error.format_message(), _usage_hint(error), EXIT_USAGE)
     except click.Abort:
         _fail("interrupted", "run the same command again to go on", EXIT_INTERRUPTED)
-    except WrongRootKey as error:
+    except (NotMadeByRoot, WrongRootKey) as error:
         _fail(str(error), error.hint, EXIT_WRONG_ROOT)
     except LeaseHeld as error:
         _fail(str(error), error.hint, EXIT_HELD)

@@ -58,6 +58,22 @@ def closed_vault(*, read_only: bool = False) -> Vault:
     return vault
 
 
+def best_vault(*, read_only: bool = False) -> Vault:
+    """The vault with its root key where that is at hand, and else without.
+
+    For what needs no root and is worth more with it: what the root's mark is on is
+    checked, and what is written bears it.  A root key file on a medium that is not
+    there is not at hand; one that is there and wrong is an error.
+    """
+    place = settings()
+    at_hand = place.root_key.exists() if place.root_key else place.root_key_command
+    return (
+        open_vault(read_only=read_only)
+        if at_hand
+        else closed_vault(read_only=read_only)
+    )
+
+
 def open_vault(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key, its database checked."""
     vault = open_parts(read_only=read_only)

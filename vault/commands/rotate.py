@@ -17,7 +17,13 @@ from ..rotation import take_up
 from ..worker import Tally, Worker
 from .place import EXAMPLE, HintedUsage, actor, open_vault
 from .progress import Stop, follow, progress
-from .rotation_told import say_interrupted, say_part, say_plan, say_result
+from .rotation_told import (
+    say_interrupted,
+    say_part,
+    say_plan,
+    say_result,
+    say_resumed,
+)
 
 BATCH = 2000
 MAX_BATCH = 5000
@@ -131,6 +137,8 @@ class _Limits:
 
 def _rotate(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> int:
     rotation = take_up(vault, actor(), reason)
+    if rotation.resumed:
+        say_resumed(rotation)
     with Stop() as stop:
         with (
             limits.crew(vault, rotation.worker, stop) as crew,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import click
@@ -61,6 +62,7 @@ def as_object(rotation: Rotation) -> dict[str, object]:
     row = rotation.facts
     hidden = (
         "mac",
+        "ops_mac",
         "lease",
         "lease_at",
         "card_cursor",
@@ -73,6 +75,18 @@ def as_object(rotation: Rotation) -> dict[str, object]:
         "census_after": json.loads(row["census_after"] or "null"),
         "left": rotation.left,
     }
+
+
+def say_resumed(rotation: Rotation) -> None:
+    """Whose rotation is gone on with, and since when it is under way."""
+    row = rotation.row
+    begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["started_at"]))
+    reason = f", for: {row['reason']}" if row["reason"] else ""
+    click.echo(
+        f"going on with rotation {rotation.id}, begun by {row['actor']} "
+        f"at {begun}{reason}",
+        err=True,
+    )
 
 
 def say_interrupted(rotation: Rotation, as_json: bool) -> int:
@@ -123,6 +137,12 @@ def say_result(rotation: Rotation, as_json: bool) -> int:
             f"generation {row['generation']}, {row['newer']:,} newer, "
             f"{row['read_back']:,} read back, {counted(row['keys_destroyed'], 'key')} destroyed"
         )
+    if rotation.trail_fault is not None:
+        _warn(
+            f"the trail is broken, and no key is destroyed: {rotation.trail_fault}",
+            "audit verify",
+        )
+        return EXIT_QUARANTINED
     if bad:
         _warn(
             f"{counted(bad, 'card')} could not be opened, and no key is destroyed",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import click
 
 from .. import sealing
+from ..database import reading
+from ..errors import KeyFileError
 from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
@@ -30,29 +31,54 @@ def rotate() -> None:
     """
     path = settings().web_key
     new_path, vault = beside(path), open_parts()
-    left = _left_by_a_killed_run(new_path, vault)
-    if left is not None and is_signed_by(vault, left):
+    left = WebKey.read(new_path) if new_path.exists() else None
+    if (
+        left is not None
+        and is_signed_by(vault, left)
+        and left.name != vault.web_key.name
+    ):
+        vault.under(left).require_ready()
         click.echo("every row is signed under the new web key already")
     else:
         # A wrong root key is named here, before anything is written.
         vault.require_ready()
-        new = left or _new_key(new_path, vault)
+        new = _new_key(new_path, vault) if left is None else _taken_up(left, vault)
         count = resign(vault, new, actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 
 
-def _left_by_a_killed_run(path: Path, vault: OpenVault) -> WebKey | None:
-    if not path.exists():
-        return None
-    left, own = WebKey.read(path), vault.web_key
-    if (left.vault_id, left.root.id) != (own.vault_id, own.root.id):
-        raise click.UsageError(f"{path} is of another vault or root; move it first")
+def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:
+    """The new web key that a killed run left; raises NotMadeByRoot when this root
+    didn't make it, KeyFileError when it was made for something else."""
+    left.require_made_by(vault.ops)
+    own, path = vault.web_key, left.source
+    if left.root.encoded != own.root.encoded:
+        raise KeyFileError(
+            f"{path} belongs to a root rotation that is under way",
+            hint="finish it with: cardvault root rotate --finalize, or give it up "
+            "with: cardvault root rotate --abandon",
+        )
+    if left.sealing_key == own.sealing_key or left.replaces != own.name:
+        raise KeyFileError(
+            f"{path} was not made to replace {own.source}: it is a copy of it, or of "
+            "an older one",
+            hint="move it away and run: cardvault web-key rotate",
+        )
     return left
 
 
 def _new_key(path: Path, vault: OpenVault) -> WebKey:
-    new = dataclasses.replace(vault.web_key, sealing_key=sealing.new_key())
+    own = vault.web_key
+    with reading(vault.engine) as db:
+        coming = vault.state(db).next_root_id
+    if coming is not None:
+        raise KeyFileError(
+            f"root {coming} is prepared, and its web key file would need another",
+            hint="finish it with: cardvault root rotate --finalize, or give it up "
+            "with: cardvault root rotate --abandon",
+        )
+    new = own.successor(vault.ops, root=own.root, sealing_key=sealing.new_key())
     new.write(path)
     return new

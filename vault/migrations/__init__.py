@@ -36,7 +36,11 @@ class History:
         return config
 
     def upgrade(self, engine: Engine, revision: str = "head") -> None:
-        """Bring the database up to ``revision``; nothing happens at head."""
+        """Bring the database up to ``revision``; nothing happens at head.
+
+        Raises SchemaError when it stands at a revision this code doesn't know.
+        """
+        self._require_known(self.current(engine))
         config = self._config()
         with engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -62,10 +66,29 @@ class History:
         """The newest revision this code knows."""
         return ScriptDirectory.from_config(self._config()).get_current_head()
 
+    def _require_known(self, current: str | None) -> None:
+        scripts = ScriptDirectory.from_config(self._config())
+        known = {script.revision for script in scripts.walk_revisions()}
+        if current is None or current in known:
+            return
+        if current < (self.head() or ""):
+            # Nothing that could be converted was ever released.
+            raise SchemaError(
+                f"this database was made by an earlier version (revision {current}), "
+                "whose vaults are not taken over",
+                hint="move it and its key files away and make a new one with: "
+                "cardvault init",
+            )
+        raise SchemaError(
+            f"this database was made by a newer version (revision {current})",
+            hint="run the code of that version",
+        )
+
     def require_head(self, engine: Engine, what: str) -> None:
         """Raise SchemaError unless the database stands at this code's head."""
         current, head = self.current(engine), self.head()
         if current != head:
+            self._require_known(current)
             raise SchemaError(
                 f"the {what} database is at revision {current or 'none'}, "
                 f"this code needs {head}",

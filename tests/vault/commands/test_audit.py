@@ -63,7 +63,7 @@ def test_another_trail_at_the_anchored_place_is_found(shell: Shell) -> None:
             "audit entry",
         ),
         ("UPDATE audit_entry SET seq = 99 WHERE seq = 2", "audit entry 2"),
-        ("UPDATE audit_head SET seq = 2", "audit entry"),
+        ("UPDATE audit_head SET seq = 2", "audit head"),
         ("DELETE FROM audit_head", "audit head"),
         ("UPDATE audit_head SET sealed_chain_key = x'00'", "audit head"),
     ],

@@ -1,11 +1,16 @@
-"""The vault's first tables: vault, data keys, cards, trail."""
+"""The vault's tables: vault, data keys, cards, rotations, trail.
+
+The first revision there is.  The four before it had no rows that only the root can
+have made; nothing was released with them, and a vault made then is refused, since to
+convert it would be the way round what this revision is for.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "0005"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -15,6 +20,13 @@ ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make the tables."""
+    _vault()
+    _cards()
+    _rotations()
+    _trail()
+
+
+def _vault() -> None:
     op.create_table(
         "vault",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -27,6 +39,7 @@ def upgrade() -> None:
         sa.Column("next_genesis", sa.LargeBinary),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.Column("ops_mac", sa.LargeBinary, nullable=False),
         sa.CheckConstraint("id = 1", name="one_row"),
     )
     op.create_table(
@@ -45,12 +58,16 @@ def upgrade() -> None:
         sa.Column("retired_at", sa.BigInteger),
         sa.Column("destroyed_at", sa.BigInteger),
         sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.Column("ops_mac", sa.LargeBinary),
         sa.CheckConstraint("opens IS NULL OR opens = id", name="opens_itself"),
         sa.CheckConstraint(
             "(state = 'destroyed') = (opens IS NULL)", name="destroyed_opens_nothing"
         ),
         sa.CheckConstraint("state IN ('live', 'retired', 'destroyed')", name="state"),
     )
+
+
+def _cards() -> None:
     op.create_table(
         "card",
         sa.Column("id", ROW_ID, primary_key=True, autoincrement=False),
@@ -70,6 +87,68 @@ def upgrade() -> None:
         sa.Column("mac", sa.LargeBinary, nullable=False),
     )
     op.create_index("ix_card_data_key_id", "card", ["data_key_id"])
+    op.create_table(
+        "purged",
+        sa.Column("token", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.Column("ops_mac", sa.LargeBinary),
+        sa.PrimaryKeyConstraint("token"),
+    )
+
+
+def _rotations() -> None:
+    op.create_table(
+        "rotation",
+        sa.Column("id", ROW_ID, primary_key=True, autoincrement=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("generation", sa.Integer, nullable=False),
+        sa.Column("data_key_id", ROW_ID, sa.ForeignKey("data_key.id"), nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("finished_at", sa.BigInteger),
+        sa.Column("card_cursor", sa.BigInteger, nullable=False),
+        sa.Column("reencrypted", sa.BigInteger, nullable=False),
+        sa.Column("newer", sa.BigInteger, nullable=False),
+        sa.Column("quarantined", sa.BigInteger, nullable=False),
+        sa.Column("read_back", sa.BigInteger, nullable=False),
+        sa.Column("keys_destroyed", sa.BigInteger, nullable=False),
+        sa.Column("census_before", sa.Text, nullable=False),
+        sa.Column("census_after", sa.Text),
+        sa.Column("audit_seq", sa.BigInteger),
+        sa.Column("lease", sa.Text, nullable=False),
+        sa.Column("lease_at", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.Column("ops_mac", sa.LargeBinary, nullable=False),
+        sa.CheckConstraint("state IN ('running', 'finished')", name="state"),
+    )
+    op.create_table(
+        "rotation_range",
+        sa.Column("id", ROW_ID, primary_key=True, autoincrement=False),
+        sa.Column("rotation_id", ROW_ID, sa.ForeignKey("rotation.id"), nullable=False),
+        sa.Column("last_card", sa.BigInteger, nullable=False),
+        sa.Column("card_cursor", sa.BigInteger, nullable=False),
+        sa.Column("reencrypted", sa.BigInteger, nullable=False),
+        sa.Column("newer", sa.BigInteger, nullable=False),
+        sa.Column("lease", sa.Text, nullable=False),
+        sa.Column("lease_at", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.Column("ops_mac", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("card_id", ROW_ID, primary_key=True, autoincrement=False),
+        sa.Column("token", sa.Text, nullable=False),
+        sa.Column("rotation_id", ROW_ID, sa.ForeignKey("rotation.id"), nullable=False),
+        sa.Column("problem", sa.Text, nullable=False),
+        sa.Column("found_at", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.LargeBinary, nullable=False),
+        sa.Column("ops_mac", sa.LargeBinary, nullable=False),
+    )
+
+
+def _trail() -> None:
     op.create_table(
         "audit_entry",
         sa.Column("seq", ROW_ID, primary_key=True, autoincrement=False),
@@ -94,5 +173,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them, and every card with them."""
-    for table in ("audit_head", "audit_entry", "card", "data_key", "vault"):
+    for table in (
+        "audit_head",
+        "audit_entry",
+        "quarantine",
+        "rotation_range",
+        "rotation",
+        "purged",
+        "card",
+        "data_key",
+        "vault",
+    ):
         op.drop_table(table)

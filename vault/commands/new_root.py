@@ -1,0 +1,250 @@
+"""The steps of ``cardvault root rotate``: prepare a new root, finalize, give it up.
+
+A new root is believed in only with its secret half at hand, from the file beside the
+old root key's or from its shares: both new files bear the old root's MAC.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import Row, select
+
+from .. import roots, sealing, shares
+from ..database import connect, reading
+from ..errors import IntegrityFault, KeyFileError, WrongRootKey
+from ..keys import RootKey, WebKey, read_root_text
+from ..migrations import HISTORY
+from ..open_vault import OpenVault
+from ..rows import RowSigner
+from ..schema import VAULT
+from .init import show_shares
+from .place import (
+    actor,
+    beside,
+    open_vault,
+    read_passphrase,
+    read_shares,
+    settings,
+)
+from .words import counted
+
+ABANDON = "cardvault root rotate --abandon"
+FINALIZE = "cardvault root rotate --finalize"
+
+
+def prepare() -> None:
+    """Make the new root's files, or take up those a killed run left, and wrap every
+    data key to it too."""
+    place, vault = settings(), open_vault()
+    web_path = beside(place.web_key)
+    with reading(vault.engine) as db:
+        coming = vault.state(db).next_root_id
+    left = _left_web_key(vault, web_path)
+    if left is not None or coming is not None:
+        new = _secret_of(vault, left.root.id if left else str(coming))
+    else:
+        new = _make_root(vault)
+    secret = new.secret()
+    if left is None:
+        successor = vault.web_key.successor(
+            vault.ops,
+            secret.ops,
+            root=secret.public,
+            sealing_key=vault.web_key.sealing_key,
+        )
+        successor.write(web_path)
+    count = roots.prepare(vault, secret, actor())
+    click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
+    click.echo(f"new web key   {web_path}")
+    if place.root_key is not None:
+        click.echo(f"new root key  {beside(place.root_key)}")
+    click.echo(f"next          {FINALIZE}")
+
+
+def _left_web_key(vault: OpenVault, path: Path) -> WebKey | None:
+    """The new web key file that a killed run left, when this vault's root made it
+    for this vault's next root."""
+    if not path.exists():
+        return None
+    left = WebKey.read(path)
+    left.require_made_by(vault.ops)
+    if left.root.id == vault.root_id:
+        raise KeyFileError(
+            f"{path} is of this vault's root already, not of a new one",
+            hint="finish or clear away what it is of (cardvault web-key rotate), "
+            "then run this again",
+        )
+    if (left.replaces, left.sealing_key) != (
+        vault.web_key.name,
+        vault.web_key.sealing_key,
+    ):
+        raise KeyFileError(
+            f"{path} was made to replace another web key than {vault.web_key.source}",
+            hint=f"give it up with: {ABANDON}",
+        )
+    return left
+
+
+def _make_root(vault: OpenVault) -> RootKey:
+    """A new root, durably or on the custodians' paper before anything names it: a
+    run killed after leaves a root nobody uses.  A file a killed run left is taken."""
+    place, vault_id = settings(), vault.web_key.vault_id
+    if place.root_key is None:
+        new = RootKey(vault_id, sealing.new_key())
+        click.echo("How many custodians get a share of the new root?", err=True)
+        count, threshold = _ask_shares()
+        show_shares(shares.split(new, count, threshold), threshold)
+        return new
+    path = beside(place.root_key)
+    if path.exists():
+        return _read_new_root(vault, path)
+    is_sealed = RootKey.is_sealed(read_root_text(place.root_key))
+    new = RootKey(vault_id, sealing.new_key())
+    new.write(path, read_passphrase(place) if is_sealed else None, vault.ops)
+    return new
+
+
+def _ask_shares() -> tuple[int, int]:
+    """How many shares, asked on a terminal, and any how many of them open."""
+    if not sys.stdin.isatty():
+        return 3, 2
+    return (
+        click.prompt("Shares", type=click.IntRange(2, 16), default=3, err=True),
+        click.prompt("Threshold", type=click.IntRange(2, 16), default=2, err=True),
+    )
+
+
+def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
+    """The secret half of the new root ``root_id``, from its file or its shares."""
+    place = settings()
+    if place.root_key is None:
+        click.echo(f"Now the shares of the new root, {root_id}.", err=True)
+        new = shares.combine(_new_shares(root_id), vault.web_key.vault_id)
+    else:
+        path = beside(place.root_key)
+        if not path.exists():
+            raise KeyFileError(
+                f"{path}, the new root {root_id}, is not there",
+                hint=f"put it back, or give the new root up with: {ABANDON}",
+            )
+        new = _read_new_root(vault, path)
+    if new.secret().public.id != root_id:
+        raise WrongRootKey(
+            f"that is not the new root, {root_id}", hint="nothing was changed"
+        )
+    return new
+
+
+def _new_shares(root_id: str) -> list[str]:
+    try:
+        return read_shares()
+    except click.UsageError:
+        raise KeyFileError(
+            f"the shares of the new root {root_id} are needed, to see that it opens",
+            hint=f"give them one a line; when they are lost: {ABANDON}",
+        ) from None
+
+
+def _read_new_root(vault: OpenVault, path: Path) -> RootKey:
+    text = read_root_text(path)
+    RootKey.require_made_by(text, vault.ops, path)
+    passphrase = read_passphrase(settings()) if RootKey.is_sealed(text) else None
+    return RootKey.parse(text, path, passphrase)
+
+
+def finalize() -> None:
+    """Make the prepared root the only one, and say where its files go."""
+    place = settings()
+    web_path = beside(place.web_key)
+    newest = WebKey.read(web_path if web_path.exists() else place.web_key)
+    state = _state(newest)
+    if state.next_root_id is None and state.root_id == newest.root.id:
+        click.echo(f"root {state.root_id} is the only root; nothing is left to do")
+    elif state.next_root_id is None:
+        raise KeyFileError(
+            f"root {newest.root.id} is not prepared: the run that began it was cut off",
+            hint="go on with: cardvault root rotate",
+        )
+    else:
+        _finalize(newest, state.next_root_id)
+        click.echo(f"root {newest.root.id} is the only root now")
+    _say_next(web_path)
+
+
+def _finalize(newest: WebKey, coming: str) -> None:
+    vault = open_vault()
+    newest.require_made_by(vault.ops)
+    if newest.root.id != coming:
+        raise KeyFileError(
+            f"{newest.source} is of root {newest.root.id}, and {coming} is prepared",
+            hint="go on with: cardvault root rotate",
+        )
+    new = _secret_of(vault, coming).secret()
+    if new.public.encoded != newest.root.encoded:
+        raise WrongRootKey(
+            f"that is not the new root, {coming}", hint="nothing was changed"
+        )
+    roots.finalize(vault, new, actor())
+
+
+def _state(newest: WebKey) -> Row[Any]:
+    """The vault's own row as whoever holds the web key sees it: the root that is at
+    hand may be the old one or the new."""
+    engine = connect(settings().database_url)
+    HISTORY.require_head(engine, "vault")
+    with reading(engine) as db:
+        row = db.execute(select(VAULT)).first()
+    engine.dispose()
+    if row is None:
+        raise IntegrityFault("vault row", "is missing")
+    signer = RowSigner(newest.vault_id, newest.sealing_key)
+    signer.check(VAULT, row, "vault row")
+    return row
+
+
+def _say_next(web_path: Path) -> None:
+    place = settings()
+    if web_path.exists():
+        click.echo(f"next  mv {web_path} {place.web_key}, then restart the site")
+    if place.root_key is not None and beside(place.root_key).exists():
+        click.echo(f"      mv {beside(place.root_key)} {place.root_key} once the old")
+        click.echo("      root is filed with the backups that only it opens")
+
+
+def abandon() -> None:
+    """Give the new root up, prepared or cut off before that, and remove its files."""
+    place, vault = settings(), open_vault()
+    files = _new_files(vault)
+    root_id = roots.abandon(vault, actor(), next(iter(files.values()), None))
+    if root_id is None:
+        raise click.UsageError("no new root is being prepared; nothing was changed")
+    for path in files:
+        path.unlink(missing_ok=True)
+    click.echo(f"root {root_id} is given up; root {vault.root_id} stays the vault's")
+    for path in files:
+        click.echo(f"removed  {path}")
+    if place.root_key is None:
+        click.echo("its shares, where there are any, open nothing")
+    click.echo("next     cardvault root rotate, when a new root is wanted")
+
+
+def _new_files(vault: OpenVault) -> dict[Path, str]:
+    """The new root's files, each with the root it names; raises NotMadeByRoot for one
+    that this vault's root did not make."""
+    place = settings()
+    files: dict[Path, str] = {}
+    web_path = beside(place.web_key)
+    if web_path.exists():
+        left = WebKey.read(web_path)
+        left.require_made_by(vault.ops)
+        # A new sealing key's file under the same root is none of ours.
+        if left.root.id != vault.root_id:
+            files[web_path] = left.root.id
+    if place.root_key is not None and beside(place.root_key).exists():
+        path = beside(place.root_key)
+        files[path] = _read_new_root(vault, path).secret().public.id
+    return files
