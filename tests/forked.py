@@ -133,7 +133,8 @@ def _serve(folder: Path) -> None:
             (folder / "2").read_text(),
             int(told.read_text()) if told.exists() else 0,
         )
-        print(json.dumps(vars(ran)), flush=True)
+        sys.stdout.write(json.dumps(vars(ran)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

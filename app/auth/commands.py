@@ -15,12 +15,12 @@ from vault import Vault
 from vault.scrub import holds_card_number
 
 from . import factors, logins, passwords, service, sharing
-from .forms import is_address, typed_address
+from .forms import MAX_LOGIN_ID, is_address, typed_address
 from .models import Address, Login, Operator
 from .sharing import Sharing
 
 FIRST_PASSWORD_BYTES = 12
-MAX_LOGIN_ID, MAX_NAME = 64, 100
+MAX_NAME = 100
 
 
 operators = SiteGroup("operators", help="Who may log in.")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from argon2 import PasswordHasher
 from flask import current_app
 from rich.console import Console
 from rich.progress import (
@@ -152,12 +151,15 @@ def _foresee(sheet: Sheet, path: Path | None) -> int:
 
 def _import(sheet: Sheet, path: Path | None) -> int:
     """Take in what is not in yet; returns how many rows were refused."""
-    job_id, done = _take_up(sheet, path)
+    found, newest = _take_up(sheet, path)
+    job_id, done = found or (0, 0)
     with _progress(sheet.rows, done) as advance:
         for place, batch in enumerate(importing.batches(_checked(sheet))):
             begins = place * importing.BATCH
             if begins < done:
                 continue
+            if not job_id:
+                job_id = importing.begin(work().site, sheet, newest, account(), _now())
             importing.take_in(
                 work().site,
                 _vault(),
@@ -175,25 +177,16 @@ def _import(sheet: Sheet, path: Path | None) -> int:
     return _sum_up(sheet, job_id)
 
 
-def _take_up(sheet: Sheet, path: Path | None) -> tuple[int, int]:
-    """The file's job, begun now or before, and how many rows it has in."""
-    hasher = _hasher()
+def _take_up(sheet: Sheet, path: Path | None) -> tuple[tuple[int, int] | None, int]:
+    """The job this file is in by and how many rows that has in, if there is one, and
+    the newest job of any file before it was looked for."""
     newest = importing.newest_job(work().site)
     work().release()
-    job = importing.find_job(work().site, sheet, hasher)
-    work().release()
-    if job is None:
-        _require_free(path, sheet.path, None)
-        digest = importing.digest_of(sheet, hasher)
-        job = importing.begin(work().site, sheet, digest, newest, account(), _now())
-        job_id = job.id
-        work().commit()
-        return job_id, 0
-    job_id, done = job.id, job.done
-    _require_free(path, sheet.path, job_id)
-    if done:
-        click.echo(f"{done:,} of {sheet.rows:,} rows are in already", err=True)
-    return job_id, done
+    found = importing.find_job(work(), sheet, _luhn_exempt())
+    _require_free(path, sheet.path, found[0] if found else None)
+    if found:
+        click.echo(f"{found[1]:,} of {sheet.rows:,} rows are in already", err=True)
+    return found, newest
 
 
 def _require_free(path: Path | None, file: Path, job_id: int | None) -> None:
@@ -287,11 +280,6 @@ def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
 def _vault() -> Vault:
     vault: Vault = current_app.extensions["vault"]
     return vault
-
-
-def _hasher() -> PasswordHasher:
-    settings: Config = current_app.extensions["settings"]
-    return PasswordHasher(memory_cost=settings.argon2_memory_kib)
 
 
 def _luhn_exempt() -> frozenset[str]:
