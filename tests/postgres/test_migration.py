@@ -1,9 +1,10 @@
-"""The vault's revision with data, on PostgreSQL."""
+"""Revisions with data in them, on PostgreSQL."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.app.cards.test_known_files import digests_go_and_files_are_set_aside
 from tests.vault.test_migration import tables_come_and_go
 from vault import RootKey, WebKey
 from vault.database import connect
@@ -17,4 +18,13 @@ def test_the_tables_come_and_go(
     """As on SQLite."""
     engine = connect(databases[1])
     tables_come_and_go(engine, keys)
+    engine.dispose()
+
+
+def test_digests_of_files_go_and_files_are_set_aside(
+    databases: tuple[str, str],
+) -> None:
+    """As on SQLite."""
+    engine = connect(databases[0])
+    digests_go_and_files_are_set_aside(engine)
     engine.dispose()

@@ -25,7 +25,7 @@ def test_a_web_key_reads_back_as_written(
     tmp_path: Path, keys: tuple[WebKey, RootKey]
 ) -> None:
     """Vault, root and sealing key survive the file, whose mode is 0600."""
-    path = tmp_path / "new" / "web.key"
+    path = tmp_path / "web.key"
     keys[0].write(path)
     read = WebKey.read(path)
     assert (read.vault_id, read.root.id) == (keys[0].vault_id, keys[0].root.id)

@@ -12,12 +12,18 @@ import click
 from sqlalchemy import text
 
 from .. import sealing
+from ..anchor import newest_given
 from ..database import reading, sqlite_path
 from ..settings import VaultSettings
 from ..vault import Vault
+from .anchors import age
 from .place import EXAMPLE, closed_vault, settings
+from .words import harmless
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
+# What leaves by itself does so with the daily backup.
+OLD_ANCHOR_DAYS = 8
+DAY_SECONDS = 24 * 3600
 
 
 @click.command(epilog=EXAMPLE + "cardvault doctor")
@@ -31,9 +37,14 @@ def doctor(context: click.Context) -> None:
     click.echo("ok       the ciphers give their known answers")
     place, vault = settings(), closed_vault()
     click.echo("ok       the web key and the database belong together")
-    found = [*_files(place), *_database(place, vault), *_machine()]
+    found = [
+        *_files(place),
+        *_database(place, vault),
+        *_anchors(vault),
+        *_machine(),
+    ]
     for line in found:
-        click.echo(f"warning  {line}")
+        click.echo(f"warning  {harmless(line)}")
     context.exit(1 if found else 0)
 
 
@@ -59,6 +70,21 @@ def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:
     free = shutil.disk_usage(path.parent).free
     if free < LOW_DISK_BYTES:
         yield f"{free // 1024 // 1024} MB are left on the disk of {path}; make room"
+
+
+def _anchors(vault: Vault) -> Iterator[str]:
+    """Warn where anchors used to leave by themselves and no longer do; whoever keeps
+    them by hand has no entry about it and is not warned."""
+    with reading(vault.engine) as db:
+        given = newest_given(db)
+    if given.failed_since:
+        yield (
+            "the last anchor could not be given away; see what "
+            "AUDIT_ANCHOR_COMMAND says"
+        )
+    now = vault.clock()
+    if given.at is not None and now - given.at > OLD_ANCHOR_DAYS * DAY_SECONDS:
+        yield f"the newest anchor is old (given away {age(given.at, now)}); run a backup"
 
 
 def _machine() -> Iterator[str]:

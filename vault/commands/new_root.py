@@ -23,6 +23,8 @@ from ..rotation import require_made_by_root
 from ..rows import RowSigner
 from ..schema import PURGED, VAULT
 from ..sealing import OpsKeys
+from ..vault import Vault
+from .anchors import give_anchor
 from .init import show_shares
 from .place import (
     actor,
@@ -63,6 +65,7 @@ def prepare() -> None:
         )
         successor.write(web_path)
     count = roots.prepare(vault, secret, actor())
+    give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
     click.echo(f"new web key   {web_path}")
     if place.root_key is not None:
@@ -195,6 +198,7 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
             f"that is not the new root, {coming}", hint="nothing was changed"
         )
     roots.finalize(vault, new, actor())
+    give_anchor(Vault(newest, vault.engine, vault.clock), actor())
     return vault.root_key
 
 
@@ -246,6 +250,7 @@ def abandon() -> None:
         raise click.UsageError("no new root is being prepared; nothing was changed")
     for path in files:
         path.unlink(missing_ok=True)
+    give_anchor(vault, actor())
     click.echo(f"root {root_id} is given up; root {vault.root_id} stays the vault's")
     for path in files:
         click.echo(f"removed  {path}")

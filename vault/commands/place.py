@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from .. import sealing, shares
+from ..account import account_name
 from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect
@@ -40,12 +40,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
 
 
 def actor() -> Actor:
-    """The account that runs the command (the one before sudo)."""
-    try:
-        name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        name = f"uid {os.getuid()}"
-    return Actor(name, "command")
+    """The account that runs the command."""
+    return Actor(account_name(), "command")
 
 
 def closed_vault(*, read_only: bool = False) -> Vault:

@@ -11,7 +11,9 @@ from sqlalchemy import Engine, Row
 
 from ..database import checkpoint
 from ..purge import Purge
+from ..scrub import one_line
 from ..vault import card_of
+from .anchors import give_anchor
 from .place import EXAMPLE, actor, best_vault, closed_vault
 from .progress import Stop, follow, progress
 from .words import counted
@@ -56,6 +58,7 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     with Stop() as stop, progress() as shown:
         finished = follow(run.run(actor()), shown, stop)
     emptied = _empty_log(vault.engine)
+    give_anchor(vault, actor())
     _say_result(run, finished, emptied, as_json)
     if not finished:
         context.exit(EXIT_INTERRUPTED)
@@ -121,7 +124,7 @@ def _say_result(run: Purge, finished: bool, emptied: bool, as_json: bool) -> Non
 
 
 def _name_damaged(run: Purge) -> None:
-    for token in run.damaged:
+    for token in map(one_line, run.damaged):
         click.echo(f"{token}  is not as it was written (MAC), left alone", err=True)
     if run.damaged:
         click.echo(

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from ..database import checkpoint, reading
 from ..errors import UnknownToken
 from ..schema import CARD, QUARANTINE
+from ..scrub import one_line
 from ..token import Token
 from .place import EXAMPLE, actor, best_vault, closed_vault
 
@@ -24,7 +25,7 @@ def list_quarantined() -> None:
     with reading(vault.engine) as db:
         rows = db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
     for row in rows:
-        click.echo(f"{row.token}  {row.problem}")
+        click.echo(one_line(f"{row.token}  {row.problem}"))
     if rows:
         click.echo(
             "restore the row from a backup and run cardvault rotate again, or give "

@@ -14,6 +14,7 @@ from ..database import reading
 from ..expiry import JAPAN_OFFSET
 from ..open_vault import OpenVault
 from ..schema import ROTATION
+from ..scrub import one_line
 from ..vault import Vault
 from .place import EXAMPLE, best_vault
 
@@ -196,7 +197,7 @@ def page(facts: dict[str, Any], lang: str) -> str:
     lines += [f"{words[name]}: {_number(shown[name])}" for name in _ORDER]
     if "at_work" in facts:
         lines.append(f"{words['at_work']}: {', '.join(facts['at_work']) or '-'}")
-    return "\n".join([*lines, "", "", f"{words['sign']}: {'_' * 40}"])
+    return "\n".join([*map(one_line, lines), "", "", f"{words['sign']}: {'_' * 40}"])
 
 
 def _result(facts: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
 from ..rotation import require_made_by_root
 from ..schema import PURGED
+from ..vault import Vault
+from .anchors import give_anchor
 from .place import EXAMPLE, actor, beside, open_parts, settings
 from .words import counted
 
@@ -46,6 +48,7 @@ def rotate() -> None:
         vault.require_ready()
         new = _new_key(new_path, vault) if left is None else _taken_up(left, vault)
         count = resign(vault, new, actor())
+        give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
