@@ -1,7 +1,8 @@
 """The audit trail: one chain of entries, each made with a key of its own.
 
 The key of an entry is derived from the one before it and the old one is
-replaced, so whoever takes the host today can't rewrite yesterday.  The first
+replaced, so whoever takes the host today can't rewrite yesterday.  An entry's MAC is
+over the one before it too, so an entry kept elsewhere stands for all before it.  The first
 key (genesis) is sealed under a key of the root's: the ops side derives them all
 again, and nobody else can begin another trail.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from . import sealing
 from .errors import IntegrityFault
@@ -29,15 +30,17 @@ SET_BACK = "clock.set_back"
 SKEW_SECONDS = 60
 # A forged head or entry may have any number; over so many missing ones nobody counts.
 MOST_MISSING = 1_000_000
+# Of bad entries in a row each could have had several MACs; so many are looked at.
+MOST_TRIED = 8
 _MAC_COLUMN = AUDIT_ENTRY.columns.keys().index("mac")
 
 # Made once: to build a statement costs more than to run it.
-_LATEST = select(AUDIT_ENTRY.c.at).where(AUDIT_ENTRY.c.seq == AUDIT_HEAD.c.seq)
-_HEAD = select(
-    AUDIT_HEAD.c.seq,
-    AUDIT_HEAD.c.sealed_chain_key,
-    _LATEST.correlate(AUDIT_HEAD).scalar_subquery().label("latest"),
-).with_for_update(of=AUDIT_HEAD)
+_LATEST = select(AUDIT_ENTRY.c.at, AUDIT_ENTRY.c.mac).where(
+    AUDIT_ENTRY.c.seq == bindparam("seq")
+)
+_HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update(
+    of=AUDIT_HEAD
+)
 _ADD = insert(AUDIT_ENTRY)
 _MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
 
@@ -100,13 +103,13 @@ class Trail:
         An ``at`` before the latest entry's is of a clock that was set back: an
         entry of its own says so first (PCI DSS 10.6.3).
         """
-        seq, key, latest = self._open_head(db)
+        seq, key, latest, before = self._open_head(db)
         if at < latest - SKEW_SECONDS and event != SET_BACK:
             clock, told = Actor("system clock", by.origin), {"from": latest}
             self.append(
                 db, at, SET_BACK, clock, outcome="success", subject="", detail=told
             )
-            seq, key, _ = self._open_head(db)
+            seq, key, _, before = self._open_head(db)
         values = {
             "seq": seq + 1,
             "at": at,
@@ -117,7 +120,7 @@ class Trail:
             "subject": _clean(subject),
             "detail": json.dumps(_cleaned(detail), ensure_ascii=False),
         }
-        mac = entry_mac(self._vault_id, key, tuple(values.values()))
+        mac = entry_mac(self._vault_id, key, tuple(values.values()), before)
         db.execute(_ADD, {**values, "mac": mac})
         self.write_head(db, seq + 1, next_chain_key(key))
 
@@ -125,13 +128,17 @@ class Trail:
         """Write how many entries there are and the next one's key."""
         db.execute(_MOVE_HEAD, self._head(seq, key))
 
-    def _open_head(self, db: Connection) -> tuple[int, bytes, int]:
-        """How many entries there are, the next one's key, the latest one's time."""
+    def _open_head(self, db: Connection) -> tuple[int, bytes, int, object]:
+        """How many entries there are, the next one's key, the latest one's time and
+        its MAC."""
         row = db.execute(_HEAD).one_or_none()
         if row is None:
             raise IntegrityFault("audit head", "is missing")
-        key = self.open_chain_key(row.seq, row.sealed_chain_key)
-        return row.seq, key, row.latest or 0
+        # Not in the same statement: PostgreSQL, which waited for the head, would look
+        # for the entry where it was before the wait.
+        latest = db.execute(_LATEST, {"seq": row.seq}).first()
+        at, mac = (latest.at, latest.mac) if latest is not None else (0, None)
+        return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key), at, mac
 
     def open_chain_key(self, seq: int, sealed: bytes) -> bytes:
         """The key of the next entry; raises IntegrityFault on an edited head."""
@@ -145,10 +152,11 @@ class Trail:
         return canonical(("audit head", self._vault_id, seq))
 
 
-def entry_mac(vault_id: str, key: bytes, row: Sequence[Any]) -> bytes:
-    """The MAC of one entry under its own key, over every other column; ``row`` has
-    them in the table's order, its own MAC last."""
-    return Mac(key).sign(canonical((vault_id, *row[:_MAC_COLUMN])))
+def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> bytes:
+    """The MAC of one entry under its own key, over every other column and the MAC of
+    the one ``before`` it (None for the first); ``row`` has the columns in the table's
+    order, its own MAC last."""
+    return Mac(key).sign(canonical((vault_id, *row[:_MAC_COLUMN], before)))
 
 
 def next_chain_key(key: bytes) -> bytes:
@@ -170,13 +178,17 @@ class Chain:
     entries written since.
 
     The key of an entry follows from the number of entries before it alone, so what
-    comes after a bad entry can be checked all the same.
+    comes after a bad entry can be checked all the same: its MAC is over the bad one's,
+    be it the one that stands there or the one that should.  What comes after a missing
+    entry can't.
     """
 
     def __init__(self, vault_id: str, genesis: bytes) -> None:
         self._vault_id = vault_id
         self._key = genesis
         self._next = 1
+        # The MACs that the entry before the next one has, or should have.
+        self._before: tuple[object, ...] = (None,)
 
     def entries(self, db: Connection, trail: Trail) -> Iterator[AuditEntry]:
         """Yield every entry in order, each checked against the chain.
@@ -206,12 +218,21 @@ class Chain:
                 yield _unwritten(row.seq)
                 continue
             yield from self._gap(row.seq)
-            yield _checked(row, entry_mac(self._vault_id, self._key, row))
+            yield self._check(row)
             self._step()
         if fault is not None:
             yield fault
         elif head is not None:
             yield from self._check_head(trail, head)
+
+    def _check(self, row: Row[Any]) -> AuditEntry | IntegrityFault:
+        macs = [
+            entry_mac(self._vault_id, self._key, row, before) for before in self._before
+        ]
+        found = _checked(row, macs)
+        good = isinstance(found, AuditEntry)
+        self._before = (row.mac,) if good else (row.mac, *macs)[:MOST_TRIED]
+        return found
 
     def _check_head(self, trail: Trail, head: Row[Any]) -> Iterator[IntegrityFault]:
         if head.seq - self._next <= MOST_MISSING:
@@ -225,6 +246,7 @@ class Chain:
         if self._next < seq:
             ends = f", with those up to {seq - 1}" if seq - 1 > self._next else ""
             yield IntegrityFault(f"audit entry {self._next}", f"is missing{ends}")
+            self._before = ()
         while self._next < seq:
             self._step()
 
@@ -242,9 +264,12 @@ def _head_fault(trail: Trail, head: Row[Any] | None) -> IntegrityFault | None:
     return None
 
 
-def _checked(row: Row[Any], mac: bytes) -> AuditEntry | IntegrityFault:
+def _checked(row: Row[Any], macs: Sequence[bytes]) -> AuditEntry | IntegrityFault:
+    """The entry when its MAC is one of ``macs``; without any it can't be told."""
+    if not macs:
+        return IntegrityFault(f"audit entry {row.seq}", "follows one that is missing")
     try:
-        if sealing.same(row.mac, mac):
+        if any(sealing.same(row.mac, mac) for mac in macs):
             return _entry(row)
     except TypeError:
         pass

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
 from tests.attack.thief.case import MIDWAY, PREPARED, Case, all_of, refused, robbed
-from tests.attack.thief.house import House, build_on
+from tests.attack.thief.house import OPERATOR, House, build_on
 from tests.attack.thief.test_files import overwrite_a_next_wrapping
 from tests.attack.thief.test_rotation_rows import (
     ANY_MAC,
@@ -25,6 +26,7 @@ from vault.clock import system_clock
 from vault.schema import ROTATION_RANGE
 
 from .cluster import Cluster
+from .many import until
 
 pytestmark = pytest.mark.postgres
 
@@ -104,3 +106,23 @@ def plant_a_rule(thief: Thief) -> None:
 def test_the_thief_gets_nothing_on_postgresql(house: House, case: Case) -> None:
     """Nothing opens, and each command that meets the attack names it."""
     robbed(house, case)
+
+
+def test_two_writers_of_the_trail_make_one_chain(house: House, server: Cluster) -> None:
+    """One waits for the other's entry and goes on from it, not from the one before."""
+
+    def enter() -> None:
+        with house.web() as vault, vault.engine.begin() as db:
+            vault.record(db, "card.viewed", OPERATOR)
+
+    def is_waiting() -> bool:
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return bool(server.say(query)[0][0])
+
+    with ThreadPoolExecutor(1) as other:
+        with house.web() as vault, vault.engine.begin() as db:
+            vault.record(db, "card.viewed", OPERATOR)
+            second = other.submit(enter)
+            until(is_waiting)
+        second.result()
+    house.must("audit", "verify")

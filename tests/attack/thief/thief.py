@@ -142,9 +142,11 @@ class Thief:
         """Make every entry's MAC anew from entry ``after`` + 1 on, which is made with
         the key ``genesis``, and a fitting head."""
         key, seq = genesis, after
+        last = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == after)
+        mac = db.execute(last).scalar()
         query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.seq > after)
         for row in db.execute(query.order_by(AUDIT_ENTRY.c.seq)).all():
-            mac = entry_mac(self.web.vault_id, key, tuple(row))
+            mac = entry_mac(self.web.vault_id, key, tuple(row), mac)
             mine = AUDIT_ENTRY.c.seq == row.seq
             db.execute(update(AUDIT_ENTRY).where(mine).values(mac=mac))
             key, seq = next_chain_key(key), row.seq
