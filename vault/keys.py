@@ -155,6 +155,7 @@ class RootKey:
             "format": ROOT_KEY_FORMAT,
             "vault_id": self.vault_id,
             "suite": sealing.SUITE,
+            "root_id": self.secret().public.id,
         }
         if passphrase is None:
             fields["seed"] = _base64(self.seed)
@@ -179,6 +180,11 @@ class RootKey:
         mac = made_by.get(ops.root_id) if isinstance(made_by, dict) else None
         if not sealing.same(_ascii(str(mac)), _ascii(_file_mac(ops, fields))):
             raise NotMadeByRoot(str(source))
+
+    @staticmethod
+    def root_named(text: str, source: Path | str) -> str:
+        """The root that a root key file's ``text`` says it is, without opening it."""
+        return str(_fields(source, text, ROOT_KEY_FORMAT).get("root_id", ""))
 
     @staticmethod
     def is_sealed(text: str) -> bool:

@@ -13,10 +13,12 @@ from sqlalchemy import text
 
 from .. import sealing
 from ..anchor import newest_given
+from ..census import take_census
 from ..database import reading, sqlite_path
 from ..settings import VaultSettings
 from ..vault import Vault
 from .anchors import age
+from .half_done import half_done
 from .place import EXAMPLE, closed_vault, settings
 from .words import harmless
 
@@ -39,6 +41,7 @@ def doctor(context: click.Context) -> None:
     click.echo("ok       the web key and the database belong together")
     found = [
         *_files(place),
+        *_left(place, vault),
         *_database(place, vault),
         *_anchors(vault),
         *_machine(),
@@ -55,8 +58,14 @@ def _files(place: VaultSettings) -> Iterator[str]:
     root_key = place.root_key or place.web_key.with_name("root.key")
     if root_key.exists():
         yield f"the root key {root_key} lies on this machine; take it off a web server"
-    for leftover in place.web_key.parent.glob("*.key.new"):
-        yield f"{leftover} waits to be put in place"
+
+
+def _left(place: VaultSettings, vault: Vault) -> Iterator[str]:
+    with reading(vault.engine) as db:
+        census = take_census(vault, db)
+    for one in half_done(place, vault, census):
+        yield f"{one.what}; next: {one.next}"
+    yield from census.unmarked
 
 
 def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:

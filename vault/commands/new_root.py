@@ -159,6 +159,11 @@ def _new_shares(root_id: str) -> list[str]:
 
 def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
     text = read_root_text(path)
+    if RootKey.root_named(text, path) == ops.root_id:
+        raise KeyFileError(
+            f"{path} is this vault's root already, not a new one",
+            hint=f"put it in place first: mv {path} {settings().root_key}",
+        )
     RootKey.require_made_by(text, ops, path)
     passphrase = read_passphrase(settings()) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, path, passphrase)

@@ -16,7 +16,7 @@ from ..account import account_name
 from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect
-from ..errors import KeyFileError
+from ..errors import IntegrityFault, KeyFileError
 from ..keys import MIN_PASSPHRASE, RootKey, WebKey, read_root_text
 from ..open_vault import OpenVault
 from ..settings import VaultSettings
@@ -50,7 +50,7 @@ def closed_vault(*, read_only: bool = False) -> Vault:
     sealing.self_test()
     engine = connect(place.database_url, read_only=read_only)
     vault = Vault(WebKey.read(place.web_key), engine, system_clock)
-    vault.require_ready()
+    _require_ready(vault)
     return vault
 
 
@@ -73,8 +73,31 @@ def best_vault(*, read_only: bool = False) -> Vault:
 def open_vault(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key, its database checked."""
     vault = open_parts(read_only=read_only)
-    vault.require_ready()
+    _require_ready(vault)
     return vault
+
+
+def _require_ready(vault: Vault) -> None:
+    """Raise what ``Vault.require_ready`` does; when the vault has gone over to the
+    new web key file beside this one, say that instead."""
+    try:
+        vault.require_ready()
+    except (IntegrityFault, KeyFileError):
+        path = settings().web_key
+        if _fits(vault, beside(path)):
+            raise KeyFileError(
+                f"the vault has gone over to {beside(path)}",
+                hint=f"mv {beside(path)} {path}, then restart the site",
+            ) from None
+        raise
+
+
+def _fits(vault: Vault, path: Path) -> bool:
+    try:
+        newer = WebKey.read(path)
+    except KeyFileError:
+        return False
+    return Vault(newer, vault.engine, vault.clock).is_well()
 
 
 def beside(path: Path) -> Path:
