@@ -245,13 +245,14 @@ class Rotation(Held):
 def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
     """The rotation that was begun and not finished, checked; or None.
 
-    Raises NotMadeByRoot when the root didn't begin it or didn't mint its key,
-    IntegrityFault when it is the row of a rotation that was finished.
+    Raises NotMadeByRoot when the root didn't begin it, didn't mint its key or didn't
+    make anything else that a rotation goes by, IntegrityFault when it is the row of a
+    rotation that was finished.
     """
+    require_made_by_root(vault, db)
     query = select(ROTATION).where(ROTATION.c.state == "running")
     row = db.execute(query.order_by(ROTATION.c.id)).first()
     if row is not None:
-        vault.signer.check(ROTATION, row, f"rotation {row.id}")
         _require_unfinished(db, row)
         vault.rotation_cipher(db, row.data_key_id, row.generation)
     return row
@@ -292,7 +293,6 @@ def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
     """
     with vault.engine.begin() as db:
         vault.trail.lock(db)
-        require_made_by_root(vault, db)
         row = unfinished(vault, db)
         rotation = Rotation(vault, row or begin(vault, db, by, reason))
         if row is not None:

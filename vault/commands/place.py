@@ -16,7 +16,7 @@ from ..account import account_name
 from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect
-from ..errors import IntegrityFault, KeyFileError
+from ..errors import IntegrityFault, KeyFileError, NotMadeByRoot
 from ..keys import MIN_PASSPHRASE, RootKey, WebKey, read_root_text
 from ..open_vault import OpenVault
 from ..settings import VaultSettings
@@ -79,9 +79,12 @@ def open_vault(*, read_only: bool = False) -> OpenVault:
 
 def _require_ready(vault: Vault) -> None:
     """Raise what ``Vault.require_ready`` does; when the vault has gone over to the
-    new web key file beside this one, say that instead."""
+    new web key file beside this one, say that instead.  With the root at hand that
+    file must be its own: else NotMadeByRoot names the file."""
     try:
         vault.require_ready()
+    except NotMadeByRoot:
+        raise
     except (IntegrityFault, KeyFileError):
         path = settings().web_key
         if _fits(vault, beside(path)):
@@ -97,7 +100,10 @@ def _fits(vault: Vault, path: Path) -> bool:
         newer = WebKey.read(path)
     except KeyFileError:
         return False
-    return Vault(newer, vault.engine, vault.clock).is_well()
+    fits = Vault(newer, vault.engine, vault.clock).is_well()
+    if fits and isinstance(vault, OpenVault):
+        newer.require_made_by(vault.ops)
+    return fits
 
 
 def beside(path: Path) -> Path:

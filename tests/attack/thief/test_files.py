@@ -411,6 +411,29 @@ def test_a_copy_of_the_web_key_is_no_new_one(house: House) -> None:
     assert (ran.code, "was not made to replace" in ran.err) == (2, True)
 
 
+def test_no_command_tells_ops_to_put_a_file_of_theirs_in_place(house: House) -> None:
+    """Every row under a sealing key of theirs, their file laid ready: it looks as if a
+    new web key only waited to be put in place."""
+    thief = Thief(house)
+    finish_their_sealing_key(thief)
+    for words in (("rotate",), ("root", "rotate"), ("web-key", "rotate")):
+        ran = house.run(*words)
+        assert (ran.code, f"{WEB_NEW}: {NOT_MADE}" in ran.err) == (5, True)
+        assert "mv " not in ran.said
+
+
+def test_status_never_has_the_root_key_in_place_overwritten(house: House) -> None:
+    """A file that calls itself the vault's root is laid beside the root key."""
+    thief = Thief(house)
+    lay_their_root_ready(thief)
+    path = house.folder / ROOT_NEW
+    told = path.read_text().replace(thief.root.public.id, thief.web.root.id)
+    path.write_text(told)
+    ran = house.run("status")
+    assert "move it away" in ran.said
+    assert "mv " not in ran.said
+
+
 def test_finalize_names_no_file_that_is_not_the_vaults_roots(house: House) -> None:
     """A root's file that a run left which was cut off before it prepared anything: to
     put it in the root key's place would lose every card."""
