@@ -22,6 +22,7 @@ from ..open_vault import OpenVault
 from ..rows import RowSigner
 from ..schema import VAULT
 from .init import show_shares
+from .leavings import clear
 from .place import (
     actor,
     beside,
@@ -172,6 +173,7 @@ def finalize() -> None:
     else:
         _finalize(newest, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
+    clear(connect(place.database_url))
     _say_next(web_path)
 
 

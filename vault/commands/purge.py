@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Row
 from ..database import checkpoint
 from ..purge import Purge
 from ..vault import card_of
+from .leavings import clear_tables
 from .place import EXAMPLE, actor, closed_vault
 from .progress import Stop, follow, progress
 from .words import counted
@@ -53,6 +54,7 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     with Stop() as stop, progress() as shown:
         finished = follow(run.run(actor()), shown, stop)
     emptied = _empty_log(vault.engine)
+    clear_tables(vault.engine)
     _say_result(run, finished, emptied, as_json)
     if not finished:
         context.exit(EXIT_INTERRUPTED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 from sqlalchemy import delete, select
 
-from ..database import checkpoint, reading
+from ..database import reading
 from ..errors import UnknownToken
 from ..schema import CARD, QUARANTINE
 from ..token import Token
+from .leavings import clear
 from .place import EXAMPLE, actor, closed_vault
 
 
@@ -63,6 +64,6 @@ def drop(token: str, reason: str) -> None:
             subject=Token(token),
             detail={"reason": reason},
         )
-    checkpoint(vault.engine)
+    clear(vault.engine)
     click.echo(f"given up {token}")
     click.echo("next  cardvault rotate", err=True)

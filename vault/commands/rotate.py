@@ -15,6 +15,7 @@ from ..open_vault import OpenVault
 from ..pace import Pace
 from ..rotation import take_up
 from ..worker import Tally, Worker
+from .leavings import clear
 from .place import EXAMPLE, HintedUsage, actor, open_vault
 from .progress import Stop, follow, progress
 from .rotation_told import (
@@ -152,6 +153,7 @@ def _rotate(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> in
             rotation.release()
             return say_interrupted(rotation, as_json)
         rotation.finish(actor())
+    clear(vault.engine)
     return say_result(rotation, as_json)
 
 

@@ -12,6 +12,7 @@ from ..errors import KeyFileError
 from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
+from .leavings import clear
 from .place import EXAMPLE, actor, beside, open_parts, settings
 from .words import counted
 
@@ -45,6 +46,7 @@ def rotate() -> None:
         new = _new_key(new_path, vault) if left is None else _taken_up(left, vault)
         count = resign(vault, new, actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
+    clear(vault.engine)
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 
