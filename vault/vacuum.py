@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .database import LOCK_WAIT_SECONDS
-from .schema import AUDIT_HEAD, CARD, DATA_KEY, VAULT
 
 STATEMENTS = (
-    f"VACUUM {CARD.name}",
-    *(f"VACUUM FULL {table.name}" for table in (DATA_KEY, AUDIT_HEAD, VAULT)),
+    "VACUUM card",
+    "VACUUM FULL data_key",
+    "VACUUM FULL audit_head",
+    "VACUUM FULL vault",
 )
 """What a run executes, each by itself."""
 
@@ -51,8 +52,9 @@ def vacuum(engine: Engine) -> dict[str, str]:
 
 def _prepare(db: Connection) -> None:
     db.execution_options(isolation_level="AUTOCOMMIT")
-    db.exec_driver_sql(f"SET lock_timeout = {round(LOCK_WAIT_SECONDS * 1000)}")
-    db.exec_driver_sql("SET statement_timeout = 0")
+    patience = str(round(LOCK_WAIT_SECONDS * 1000))
+    db.execute(select(func.set_config("lock_timeout", patience, False)))
+    db.execute(select(func.set_config("statement_timeout", "0", False)))
 
 
 def _execute(db: Connection, statement: str) -> str | None:
