@@ -51,6 +51,12 @@ graceful_timeout = 20
 limit_request_line = 4094
 limit_request_fields = 50
 
+# gunicorn believes no header about who asks and how they came: PROXY_HOPS says whose
+# word counts, and the site reads it. By itself it would believe any proxy on this host.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+
 # No access log: an address may hold what was searched for.
 accesslog = None
 # Nothing is left outside the places the settings name.

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from vault.errors import VaultError
 from vault.token import random_letters
 
-from .security import ForeignNetwork
+from .security import ForeignNetwork, UnknownVisitor
 
 INCIDENT_LETTERS = 8
 
@@ -54,6 +54,10 @@ FOREIGN_PAGE = (
     "このネットワークからは利用できません。",
     "利用が許可されているネットワーク（社内など）から開き直すか、管理者に連絡してください。",
 )
+PROXY_PAGE = (
+    "サーバーの設定に誤りがあるため、このサイトは利用できません。",
+    "お手数ですが、管理者に連絡してください。原因と直し方は、サーバーのログに書かれています。",
+)
 RETRY_SECONDS = "5"
 
 log = logging.getLogger(__name__)
@@ -63,6 +67,7 @@ def init_app(app: Flask) -> None:
     """Answer every error with a page of our own."""
     app.register_error_handler(CSRFError, _csrf_failed)
     app.register_error_handler(ForeignNetwork, _came_from_outside)
+    app.register_error_handler(UnknownVisitor, _came_unknown)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(SQLAlchemyError, _database_failed)
     app.register_error_handler(VaultError, _vault_failed)
@@ -81,6 +86,10 @@ def _csrf_failed(error: CSRFError) -> BaseResponse:
 
 def _came_from_outside(error: ForeignNetwork) -> BaseResponse:
     return _page(error, FOREIGN_PAGE)
+
+
+def _came_unknown(error: UnknownVisitor) -> BaseResponse:
+    return _page(error, PROXY_PAGE)
 
 
 def _database_failed(error: SQLAlchemyError) -> BaseResponse:

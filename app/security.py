@@ -15,6 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config
 
+from . import proxies
 from .db import site_answers
 from .networks import lies_in
 
@@ -47,6 +48,10 @@ class ForeignNetwork(Forbidden):
     """The request comes from outside ALLOWED_NETWORKS."""
 
 
+class UnknownVisitor(Forbidden):
+    """PROXY_HOPS doesn't fit the proxies in front, so nobody can say who asks."""
+
+
 def init_app(app: Flask) -> None:
     """Set the limits, guard each request and finish each response."""
     settings: Config = app.extensions["settings"]
@@ -59,19 +64,24 @@ def init_app(app: Flask) -> None:
         MAX_FORM_PARTS=50,
     )
     if settings.proxy_hops:
-        hops = settings.proxy_hops
+        # The proxy next to the site says whether the visitor came by https; most
+        # of them hand on one word of that, however many stand in front.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_port=0
+            app.wsgi_app, x_for=settings.proxy_hops, x_proto=1, x_host=0, x_port=0
         )
     # An address is there or it isn't; two slashes lead nowhere else.
     app.url_map.merge_slashes = False
-    app.extensions["static_versions"] = {}
+    # Made once: no request makes the site open a file that isn't in it.
+    app.extensions["static_versions"] = _versions(Path(app.static_folder or ""))
+    app.extensions["proxy_alarm"] = proxies.Alarm()
     os.umask(0o077)
     # A core file would hold what an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     app.before_request(_refuse_nameless)
+    app.before_request(_refuse_unknown_visitors)
     app.before_request(_refuse_foreign_networks)
     app.before_request(_refuse_options)
+    app.before_request(_refuse_unknown_files)
     app.before_request(_refuse_plain_http)
     app.before_request(_refuse_cross_site)
     app.after_request(_finish)
@@ -83,6 +93,18 @@ def _refuse_nameless() -> None:
     """A request without a Host would be taken for one to the bound address."""
     if "HTTP_HOST" not in request.environ:
         abort(400)
+
+
+def _refuse_unknown_visitors() -> None:
+    """Where PROXY_HOPS is wrong every visitor would have the proxy's address: one
+    who guesses passwords would hold all the others off (AUT-06)."""
+    settings: Config = current_app.extensions["settings"]
+    if settings.allow_insecure_loopback or request.endpoint in NO_PAGES:
+        return
+    fault = proxies.fault(request.headers, settings.proxy_hops)
+    if fault:
+        current_app.extensions["proxy_alarm"].tell(fault)
+        raise UnknownVisitor
 
 
 def _refuse_foreign_networks() -> None:
@@ -99,6 +121,13 @@ def _refuse_options() -> None:
         raise MethodNotAllowed(
             sorted((request.url_rule.methods or set()) - {"OPTIONS"})
         )
+
+
+def _refuse_unknown_files() -> None:
+    """A file that was not there at the start is none: the name is looked up, and
+    never put together with a folder (WEB-07)."""
+    if request.endpoint == "static" and not _version(_static_name()):
+        abort(404)
 
 
 def _refuse_plain_http() -> None:
@@ -119,8 +148,22 @@ def _refuse_cross_site() -> None:
     ):
         abort(403)
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and _place_of(origin) != request.host:
         abort(403)
+    # The check of the form's token reads it next, and bears none that is no address.
+    if _place_of(request.headers.get("Referer", "")) is None:
+        abort(403)
+
+
+def _place_of(address: str) -> str | None:
+    """The host and port an address names; None when it is no address at all."""
+    try:
+        parts = urlsplit(address)
+        # A wrong port is noticed by who reads it, and not before.
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.netloc
 
 
 def _finish(response: Response) -> Response:
@@ -132,17 +175,32 @@ def _finish(response: Response) -> Response:
 
 
 def _is_hashed_static() -> bool:
-    name = (request.view_args or {}).get("filename", "")
     version = request.args.get("v")
-    return request.endpoint == "static" and bool(version) and version == _version(name)
+    return (
+        request.endpoint == "static"
+        and bool(version)
+        and version == _version(_static_name())
+    )
+
+
+def _static_name() -> str:
+    return str((request.view_args or {}).get("filename", ""))
+
+
+def _versions(folder: Path) -> dict[str, str]:
+    """A hash of each static file's content, by the name an address gives it."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()[:16]
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def _version(name: str) -> str:
-    """A hash of a static file's content, or "" when there is none."""
-    folder = Path(current_app.static_folder or "")
+    """The hash of a static file's content, or "" when there is none."""
     versions: dict[str, str] = current_app.extensions["static_versions"]
-    if name not in versions and (folder / name).is_file():
-        versions[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16]
     return versions.get(name, "")
 
 

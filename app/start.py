@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,18 +18,26 @@ from .migrations import HISTORY
 
 Check = Callable[[Config], object]
 
+# What every setting of the root key's is called, and the files `cardvault init` and
+# `cardvault root rotate` write beside the web key.
+ROOT_SETTINGS = "VAULT_ROOT_"
+ROOT_FILES = ("root.key", "root.key.new")
+
 
 def safe_config(environ: Mapping[str, str]) -> Config:
     """The settings in ``environ``, when a site may run on them.
 
     Raises ConfigError with a line for every fault of the settings, the web key
-    file and both databases.  The flask command (FLASK_RUN_FROM_CLI, Flask's own)
-    may run on databases it has yet to migrate.
+    file and both databases, and for a root key within reach.  The flask command
+    (FLASK_RUN_FROM_CLI, Flask's own) may run on databases it has yet to migrate,
+    and where the root key is.
     """
     config, faults = Config.read(environ)
     checks: list[Check] = [_read_web_key]
     if environ.get("FLASK_RUN_FROM_CLI") != "true":
         checks += [_require_site, _require_vaults_tables, _require_own_vault]
+        if not config.allow_insecure_loopback:
+            faults += _roots_within_reach(config, environ)
     for check in checks:
         try:
             check(config)
@@ -42,6 +51,23 @@ def safe_config(environ: Mapping[str, str]) -> Config:
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
     return config
+
+
+def _roots_within_reach(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """The site can seal and not open: a root key it could read would end that."""
+    for name in sorted(environ):
+        if name.startswith(ROOT_SETTINGS) and environ[name]:
+            yield (
+                f"{name} is in the site's environment; take it out: the root key is "
+                "for the ops commands alone"
+            )
+    for name in ROOT_FILES:
+        path = config.vault.web_key.with_name(name)
+        if os.access(path, os.R_OK):
+            yield (
+                f"{path} can be read by the site and opens every card; move it off "
+                "this host"
+            )
 
 
 def _read_web_key(config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import Any, NoReturn
 
@@ -11,7 +10,9 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
 from vault import Actor
+from vault.account import account_name
 from vault.errors import VaultError
+from vault.scrub import one_line
 
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 3
 
@@ -40,14 +41,19 @@ def example(line: str) -> str:
 
 def fail(what: str, hint: str, code: int = EXIT_USAGE) -> NoReturn:
     """Say what is wrong and what to do, and end."""
-    click.echo(f"error: {what}", err=True)
-    click.echo(f"hint: {hint}", err=True)
+    # An error may name a row or a file whose name nobody has checked.
+    click.echo(f"error: {harmless(' '.join(what.splitlines()))}", err=True)
+    click.echo(f"hint: {harmless(' '.join(hint.splitlines()))}", err=True)
     sys.exit(code)
 
 
 def account() -> Actor:
     """The account that runs the command."""
-    try:
-        return Actor(getpass.getuser(), "command")
-    except (KeyError, OSError):
-        return Actor("unknown account", "command")
+    return Actor(account_name(), "command")
+
+
+def harmless(line: str) -> str:
+    """``line`` as it may be shown, its tabs and its own end kept: a stored name or
+    token can neither move the cursor, nor hide text, nor begin another line."""
+    text = line.rstrip("\r\n")
+    return "\t".join(map(one_line, text.split("\t"))) + line[len(text) :]

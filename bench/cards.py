@@ -71,4 +71,4 @@ def _add(vault: Vault, like: dict[str, object], first: int, pans: list[Pan]) -> 
     with vault.engine.begin() as db:
         db.execute(insert(CARD), rows)
         revs = {str(row["token"]): 1 for row in rows}
-        vault.record(db, "cards.imported", BY, detail={"cards": revs})
+        vault.record(db, "card.imported", BY, detail={"cards": revs})

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.killed import launch
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PASSWORD = "correct horse battery 5"
@@ -62,11 +64,13 @@ class Place:
         }
 
     def run(
-        self, *words: str, given: str = "", **more: str
+        self, *words: str, given: str = "", kill_at: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of the project's commands to its end."""
+        """Run one of the project's commands to its end, or until it is killed at a
+        named instant."""
+        command = launch(kill_at, words[0]) if kill_at else [str(BIN / words[0])]
         return subprocess.run(
-            [str(BIN / words[0]), *words[1:]],
+            [*command, *words[1:]],
             env=self.environ(**more),
             input=given,
             capture_output=True,
@@ -77,11 +81,11 @@ class Place:
         )
 
     def ops(
-        self, *words: str, given: str = "", **more: str
+        self, *words: str, given: str = "", kill_at: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run cardvault with the root key."""
         root = {"VAULT_ROOT_KEY": f"{self.folder}/root.key", **more}
-        return self.run("cardvault", *words, given=given, **root)
+        return self.run("cardvault", *words, given=given, kill_at=kill_at, **root)
 
     def make(self) -> Place:
         """Make keys and databases by the real commands."""

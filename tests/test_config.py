@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -183,3 +185,76 @@ def test_a_command_runs_before_the_tables_are_there(tmp_path: Path) -> None:
     assert "Traceback" not in missing
     assert place.ops("init", "--no-passphrase").returncode == 0
     assert place.run("flask", "--app", "wsgi", "migrate").returncode == 0
+
+
+PUBLIC = {"ALLOW_INSECURE_LOOPBACK": "0", "TRUSTED_HOSTS": "127.0.0.1"}
+
+
+def test_a_root_key_within_reach_is_refused(tmp_path: Path) -> None:
+    """In the environment or beside the web key: both in the one message, with the
+    rest (WEB-09)."""
+    place = Place(tmp_path).make()
+    (tmp_path / "root.key.new").write_text("")
+    root = {"VAULT_ROOT_KEY_COMMAND": "cat key", "VAULT_ROOT_MADE_UP": "x"}
+    said = start(place, CODE_TTL="1", **root, **PUBLIC)
+    for line in (
+        "CODE_TTL is '1'",
+        "VAULT_ROOT_KEY_COMMAND is in the site's environment; take it out",
+        "VAULT_ROOT_MADE_UP is in the site's environment; take it out",
+        f"{tmp_path}/root.key can be read by the site",
+        f"{tmp_path}/root.key.new can be read by the site",
+    ):
+        assert f"  - {line}" in said
+    assert "cat key" not in said
+
+
+def test_a_site_apart_from_its_root_key_starts(tmp_path: Path) -> None:
+    """And a demo on loopback does beside it; so do the site's commands."""
+    place = Place(tmp_path).make()
+    with place.serving("--workers", "1"):
+        pass
+    listing = ("flask", "--app", "wsgi", "operators", "list")
+    root = {"VAULT_ROOT_KEY": f"{tmp_path}/root.key"}
+    assert place.run(*listing, **root, **PUBLIC).returncode == 0
+    (tmp_path / "away").mkdir()
+    (tmp_path / "root.key").rename(tmp_path / "away" / "root.key")
+    place.more = {**PUBLIC, "VAULT_ROOT_KEY": ""}
+    with place.serving("--workers", "1"):
+        pass
+
+
+def ask(place: Place, path: str, **headers: str) -> tuple[int, str]:
+    """What gunicorn answers to a request with ``headers``."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(place.url + path, headers=named)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+@pytest.mark.parametrize("hops", ["", "2"])
+def test_gunicorn_believes_no_proxy_by_itself(tmp_path: Path, hops: str) -> None:
+    """PROXY_HOPS forgotten, or two behind one proxy: no page, one line in the log for
+    each process, and the health check goes on (WEB-08)."""
+    place = Place(tmp_path, more={**PUBLIC, "PROXY_HOPS": hops}).make()
+    (tmp_path / "root.key").unlink()
+    told = {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https"}
+    with place.serving("--workers", "1"):
+        for path in ("/login", "/", "/login"):
+            status, page = ask(place, path, **told)
+            assert status == 403
+            assert "サーバーの設定に誤りがある" in page
+        assert ask(place, "/healthz", **told) == (200, "ok\n")
+        assert ask(place, "/login")[0] == 403
+    log = (tmp_path / "gunicorn.log").read_text()
+    assert log.count(f"PROXY_HOPS is {hops or 0}, and X-Forwarded-For") == 1
+    assert "set PROXY_HOPS to the number of proxies" in log
+
+
+def test_the_unit_counts_the_proxy_of_the_readme() -> None:
+    """One; nobody has to think of it."""
+    unit = (ROOT / "deploy" / "cardsite.service").read_text()
+    assert "\nEnvironment=PROXY_HOPS=1\n" in unit

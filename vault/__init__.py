@@ -2,8 +2,8 @@
 but OpenVault, which needs the root key.
 
 Small things stand in modules of their own: ``database`` (engines, transactions),
-``clock``, ``scrub`` (numbers cut out of text), ``brands`` (labels, mask), ``pan`` and
-``token`` (how typed text is folded, random letters).
+``clock``, ``scrub`` (numbers cut out of text), ``brands`` (labels, mask), ``account``
+(who runs a command), ``pan`` and ``token`` (how typed text is folded, random letters).
 """
 
 from __future__ import annotations

@@ -280,12 +280,12 @@ def _entry(row: Row[Any]) -> AuditEntry:
 
 def _read_detail(text: Any) -> dict[str, Any]:
     """An entry's detail; what is none, in an entry that was not checked or that
-    somebody with the web key wrote, under a name of its own."""
+    somebody with the web key wrote, is left out and said to be unreadable."""
     try:
         detail = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         detail = None
-    return detail if isinstance(detail, dict) else {"unreadable": str(text)}
+    return detail if isinstance(detail, dict) else {"unreadable": True}
 
 
 def _clean(text: str) -> str:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from . import lease, ranges
-from .schema import AUDIT_HEAD, CARD, DATA_KEY, QUARANTINE, ROTATION
+from .schema import (
+    AUDIT_HEAD,
+    CARD,
+    DATA_KEY,
+    QUARANTINE,
+    ROTATION,
+    ROTATION_RANGE,
+    VAULT,
+)
+from .sealing import OPS_SUITE
 from .vault import Vault
 
 WARN_SEALS = 2**28
+MAC_BYTES = 32
+MOST_NAMED = 20
 YEAR_SECONDS = 365 * 24 * 3600
 WARN_SECONDS = YEAR_SECONDS - 30 * 24 * 3600
 
@@ -32,7 +44,8 @@ class KeyCount:
 @dataclass(frozen=True)
 class Census:
     """The vault's counts at one moment.  ``rotation`` is the unfinished one: its
-    id, which process holds it, if any, and ``ranges.standing``."""
+    id, which process holds it, if any, and ``ranges.standing``.  ``unmarked`` names
+    what no root can have made, as far as that is seen without one."""
 
     vault_id: str
     root_id: str
@@ -43,6 +56,7 @@ class Census:
     rotation: dict[str, Any] | None
     quarantined: int
     audit_seq: int
+    unmarked: tuple[str, ...]
 
     @property
     def generations(self) -> dict[int, int]:
@@ -64,9 +78,7 @@ class Census:
 
     def warnings(self) -> list[str]:
         """What is getting old or worn, a line each (NIST SP 800-38D, 800-57)."""
-        lines = []
-        if self.next_root_id:
-            lines.append(f"root {self.next_root_id} is prepared and not finalized")
+        lines = list(self.unmarked)
         for key in self.keys:
             if key.state == "destroyed":
                 continue
@@ -112,7 +124,26 @@ def take_census(vault: Vault, db: Connection) -> Census:
             select(func.count()).select_from(QUARANTINE)
         ).scalar_one(),
         audit_seq=db.execute(select(AUDIT_HEAD.c.seq)).scalar_one(),
+        unmarked=tuple(_unmarked(vault, db, state)),
     )
+
+
+def _unmarked(vault: Vault, db: Connection, state: Row[Any]) -> Iterator[str]:
+    """What bears no mark of a root at all; whether a mark is right, only the root
+    can tell."""
+    what = "not made by this vault's root; see: cardvault verify"
+    if state.root_id not in vault.web_key.made_by:
+        yield f"{vault.web_key.source or 'the web key'}: {what}"
+    for table in (VAULT, ROTATION, ROTATION_RANGE, QUARANTINE):
+        mark = func.length(table.c.ops_mac) == MAC_BYTES
+        for row in db.execute(select(table).where(~mark).limit(MOST_NAMED)):
+            yield f"{table.name.replace('_', ' ')} {row[0]}: {what}"
+    sealing = select(ROTATION.c.id, DATA_KEY.c.suite).join(
+        DATA_KEY, DATA_KEY.c.id == ROTATION.c.data_key_id
+    )
+    running = sealing.where(ROTATION.c.state == "running")
+    for number, suite in db.execute(running.where(DATA_KEY.c.suite != OPS_SUITE)):
+        yield f"rotation {number} seals under a key wrapped as {suite!r}: {what}"
 
 
 def _unfinished(vault: Vault, db: Connection) -> dict[str, Any] | None:

@@ -21,12 +21,14 @@ from .audit import Actor
 from .database import reading
 from .errors import InputError, IntegrityFault
 from .faults import instant
+from .ledger import Ledger
 from .open_vault import OpenVault
 from .part import Part
 from .rotation import Step
 from .schema import CARD
 from .token import Token
 from .vault import Vault
+from .verify import TrailReading
 
 HEADING = b"token,card_number,exp_month,exp_year\r\n"
 # Fewer rows held at once are quicker: less for the collector to look at.
@@ -35,7 +37,7 @@ PAGE = 200
 MAX_LINE = 200
 MAX_FAULTS = 20
 # By its place a value of a row is had ten times as fast as by its name.
-_TOKEN, _EXPIRY = map(CARD.columns.keys().index, ("token", "expiry"))
+_TOKEN, _REV, _EXPIRY = map(CARD.columns.keys().index, ("token", "rev", "expiry"))
 _GONE = {
     "purged": "its card was purged",
     "given up": "its card was given up",
@@ -70,15 +72,18 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
     """Write the cards, as they are at one moment, into the new file ``order.path``.
 
     ``watch`` is called after each page and may raise to stop; ``tell`` gets the
-    token and the problem of a card that could not be opened and is left out.
-    Raises InputError for a bad recipient or bad lines of ``order.tokens`` before
-    anything is written, KeyFileError when something is in the way.
+    token and the problem of a card that is left out: it could not be opened, or the
+    trail doesn't know it at that rev (a row put back to an older version, or back
+    after its deletion).  Raises InputError for a bad recipient or bad lines of
+    ``order.tokens`` before anything is written, KeyFileError when something is in the
+    way, and IntegrityFault when the trail is broken and so can't say.
     """
     keys = require_recipients(order.recipients)
     with reading(vault.engine) as db:
         wanted = _wanted(vault, db, order.tokens) if order.tokens else None
+        known = _known(vault, db)
         with Part(order.path) as part:
-            csv = _Csv(vault, db, wanted, watch, tell)
+            csv = _Csv(vault, db, wanted, known, watch, tell)
             # The first entry comes before the first card is opened: what a killed
             # export leaves of its ciphertext can be read as far as it goes.
             _record(vault, order, "cards.export_started", count=csv.total)
@@ -115,11 +120,13 @@ class _Csv:
         vault: OpenVault,
         db: Connection,
         wanted: array[int] | None,
+        known: Ledger,
         watch: Watch,
         tell: Tell,
     ) -> None:
         self._db = db
         self._opened = vault.opener(db)
+        self._check = known.check_card
         self._wanted = wanted
         self._watch = watch
         self._tell = tell
@@ -133,12 +140,13 @@ class _Csv:
         """The heading, then a page of cards at a time (RFC 4180; no value needs
         quotes)."""
         yield HEADING
-        opened = self._opened
+        opened, check = self._opened, self._check
         for rows in self._rows():
             lines = []
             for row in rows:
                 try:
                     number = opened(row).decode()
+                    check(row[_TOKEN], row[_REV])
                 except IntegrityFault as fault:
                     self.left_out += 1
                     self._tell(fault.subject, fault.problem)
@@ -158,6 +166,19 @@ class _Csv:
         for start in range(0, len(self._wanted), PAGE):
             page = self._wanted[start : start + PAGE]
             yield self._db.execute(query.where(CARD.c.id.in_(page))).all()
+
+
+def _known(vault: OpenVault, db: Connection) -> Ledger:
+    """What the trail says of every card; raises IntegrityFault naming its first bad
+    place, which may have told of a deletion."""
+    trail = TrailReading(vault)
+    for fault in trail.read_on(db):
+        raise IntegrityFault(
+            fault.subject,
+            fault.problem,
+            hint="no card was opened; docs/operations.md says how to mend the trail",
+        )
+    return trail.ledger
 
 
 @cache

@@ -1,14 +1,23 @@
-"""Named instants at which a test may kill the process."""
+"""Named instants of a command's work, so that a test can cut it off there.
+
+Nothing listens to them but what code inside the process has put here, and no code
+of this package does: no setting and no environment can end a site's process.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
+from collections.abc import Callable
 
-VARIABLE = "CARDVAULT_TEST_KILL_AT"
+_listeners: list[Callable[[str], None]] = []
 
 
 def instant(name: str) -> None:
-    """End the process here and now, as a power cut would, when a test asks."""
-    if os.environ.get(VARIABLE) == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Tell whoever listens that the work has come to ``name``."""
+    for listener in _listeners:
+        listener(name)
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Call ``listener`` with the name of each instant from now on, in this process
+    and in those forked from it."""
+    _listeners.append(listener)

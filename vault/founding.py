@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, exists, insert, inspect, select
 
 from . import sealing
 from .audit import Actor
 from .clock import Clock
+from .database import reading
 from .errors import KeyFileError
 from .keys import RootKey, WebKey
 from .migrations import HISTORY
 from .open_vault import OpenVault, genesis_info
-from .schema import VAULT
+from .schema import METADATA, VAULT
 
 
 def new_keys() -> tuple[WebKey, RootKey]:
@@ -24,8 +23,13 @@ def new_keys() -> tuple[WebKey, RootKey]:
 
 
 def require_empty(engine: Engine, place: str) -> None:
-    """Raise KeyFileError when the database already has a vault's tables."""
-    if HISTORY.current(engine) is not None:
+    """Raise KeyFileError when a vault's table in the database has a row.  Empty
+    tables, made by ``migrate`` or by an init that was killed, are as good as none."""
+    with reading(engine) as db:
+        there = set(inspect(db).get_table_names())
+        ours = [table for table in METADATA.sorted_tables if table.name in there]
+        filled = any(db.scalar(select(exists().select_from(table))) for table in ours)
+    if filled:
         raise KeyFileError(
             f"{place} already holds a vault",
             hint="nothing was changed; see it with: cardvault status",
@@ -59,12 +63,3 @@ def _write(vault: OpenVault, db: Connection, by: Actor) -> None:
     db.execute(insert(VAULT), vault.signer.signed(VAULT, row))
     vault.trail.begin(db, genesis)
     vault.record(db, "vault.founded", by, subject=vault.web_key.vault_id)
-
-
-def require_free(*paths: Path) -> None:
-    """Raise KeyFileError for the first path that something stands at."""
-    for path in paths:
-        if path.exists():
-            raise KeyFileError(
-                f"{path} is in the way", hint="init never overwrites; move it first"
-            )

@@ -8,6 +8,7 @@ nobody but the root can lay one ready for an ops command to take up.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import stat
@@ -18,7 +19,7 @@ from typing import Any
 
 from . import sealing
 from .errors import IntegrityFault, KeyFileError, NotMadeByRoot, WrongRootKey
-from .part import sync_folder
+from .part import Part
 from .sealing import Cipher, OpsKeys, RootPublic, RootSecret
 
 WEB_KEY_FORMAT = "cardvault web key 2"
@@ -94,7 +95,11 @@ class WebKey:
 
     def write(self, path: Path) -> None:
         """Write the file; raises KeyFileError when something is in the way."""
-        write_private(path, _json({**self._fields(), "made_by": dict(self.made_by)}))
+        write_private(path, self.text())
+
+    def text(self) -> str:
+        """What its file holds."""
+        return _json({**self._fields(), "made_by": dict(self.made_by)})
 
     def _fields(self) -> dict[str, Any]:
         """Everything in the file but the MACs."""
@@ -150,6 +155,7 @@ class RootKey:
             "format": ROOT_KEY_FORMAT,
             "vault_id": self.vault_id,
             "suite": sealing.SUITE,
+            "root_id": self.secret().public.id,
         }
         if passphrase is None:
             fields["seed"] = _base64(self.seed)
@@ -174,6 +180,11 @@ class RootKey:
         mac = made_by.get(ops.root_id) if isinstance(made_by, dict) else None
         if not sealing.same(_ascii(str(mac)), _ascii(_file_mac(ops, fields))):
             raise NotMadeByRoot(str(source))
+
+    @staticmethod
+    def root_named(text: str, source: Path | str) -> str:
+        """The root that a root key file's ``text`` says it is, without opening it."""
+        return str(_fields(source, text, ROOT_KEY_FORMAT).get("root_id", ""))
 
     @staticmethod
     def is_sealed(text: str) -> bool:
@@ -223,25 +234,22 @@ def read_root_text(path: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Make ``path`` with mode 0600, durably and only if nothing is there.
+    """Make ``path`` with mode 0600, durably and only if nothing is there: whole or
+    not at all.  Its folder is never made: it may be a medium that is not mounted.
 
     Raises KeyFileError naming the path.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, flags, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-    except FileExistsError:
-        raise KeyFileError(
-            f"{path} is in the way", hint="a key file is never overwritten; move it"
-        ) from None
+        with Part(path) as part:
+            part.file.write(text.encode())
+            part.sync()
+            part.put_in_place()
     except OSError as error:
-        raise KeyFileError(f"{path} can't be written: {error.strerror}") from None
+        why, hint = str(error.strerror).lower(), ""
+        if error.errno == errno.ENOENT:
+            why = f"the folder {path.parent} is not there"
+            hint = f"mount it, or make it: mkdir -m 700 {path.parent}"
+        raise KeyFileError(f"{path} can't be written: {why}", hint=hint) from None
 
 
 def _read_private(path: Path) -> str:

@@ -89,9 +89,9 @@ class Ledger:
             token, f"was {was} and then changed to rev {rev}: an older row was put back"
         )
 
-    def meet(self, token: str) -> None:
-        """Note that the card table has this token."""
-        self._met.add(token)
+    def meet(self, subject: str) -> None:
+        """Note that there is such a row, right or wrong."""
+        self._met.add(subject)
 
     def check_card(self, token: str, rev: int) -> None:
         """Raise IntegrityFault unless the trail ends at this rev of the card."""
@@ -114,7 +114,7 @@ class Ledger:
         if self.fault is not None:
             return
         subject = f"data key {key.id}"
-        last = self._keys.pop(subject, None)
+        last = self._keys.get(subject)
         if last != key.state:
             raise IntegrityFault(
                 subject, f"is {key.state}, the trail says {last or 'nothing'}"
@@ -137,7 +137,7 @@ class Ledger:
         if self.fault is not None:
             return
         subject = f"rotation {number}"
-        last = self._rotations.pop(subject, None)
+        last = self._rotations.get(subject)
         if last != state:
             raise IntegrityFault(
                 subject, f"is {state}, the trail says {last or 'nothing'}"
@@ -147,15 +147,19 @@ class Ledger:
         """Raise IntegrityFault unless the trail says that the card was purged."""
         if self.fault is None and token not in self._purged:
             raise IntegrityFault(token, "is marked as purged, the trail says nothing")
-        self._purged.discard(token)
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """What the trail knows and the tables don't hold."""
         if self.fault is not None:
             return
-        for token in self._revs.keys() - self._met:
-            yield token, "is in the trail, but its row is missing"
+        for subject in (*self._keys, *self._rotations, *self._revs):
+            if subject not in self._met:
+                yield subject, "is in the trail, but its row is missing"
         for token in self._purged:
-            yield token, "was purged, but is not marked so"
-        for subject in (*self._keys, *self._rotations):
-            yield subject, "is in the trail, but its row is missing"
+            if mark_name(token) not in self._met:
+                yield token, "was purged, but is not marked so"
+
+
+def mark_name(token: object) -> str:
+    """A purged card's mark as it is named to a person."""
+    return f"purge mark of {token}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import sqlite3
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -42,15 +43,44 @@ class Found:
     masked: str
 
 
-def scan(path: Path) -> Iterator[Found]:
+@dataclass(frozen=True)
+class Unread:
+    """A file or a folder that could not be read, or not to its end, and ``why``."""
+
+    path: Path
+    why: str
+
+
+def scan(path: Path) -> Iterator[Found | Unread]:
     """Every number in a file, or in every file below a folder; links are not
-    followed.  Raises OSError when a file can't be read."""
-    if path.is_dir() and not path.is_symlink():
-        for below in sorted(path.iterdir()):
-            yield from scan(below)
-    elif path.is_file() and not path.is_symlink():
-        for place, masked in _scan_file(path):
-            yield Found(path, place, masked)
+    followed.  What can't be read is named, and the next one looked at."""
+    try:
+        kind = path.lstat().st_mode
+        below = sorted(path.iterdir()) if stat.S_ISDIR(kind) else []
+    except OSError as error:
+        yield Unread(path, _why(error))
+        return
+    for one in below:
+        yield from scan(one)
+    if stat.S_ISREG(kind):
+        yield from _scan_regular(path)
+
+
+def _scan_regular(path: Path) -> Iterator[Found | Unread]:
+    numbers = _scan_file(path)
+    while True:
+        try:
+            place, masked = next(numbers)
+        except StopIteration:
+            return
+        except OSError as error:
+            yield Unread(path, _why(error))
+            return
+        yield Found(path, place, masked)
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _scan_file(path: Path) -> Iterator[tuple[str, str]]:
@@ -79,25 +109,28 @@ def _scan_file(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _scan_values(path: Path) -> Iterator[tuple[str, str]]:
-    """Every value of every table, as the file stands; a damaged one ends it."""
+    """Every value of every table, as the file stands; a damaged one ends it: its
+    bytes are read all the same."""
     place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(place, uri=True)) as db:
-        db.text_factory = bytes
-        try:
+    try:
+        with closing(sqlite3.connect(place, uri=True)) as db:
+            db.text_factory = bytes
             tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
-                quoted = table.decode().replace('"', '""')
-                rows = db.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608
-                names = [column[0] for column in rows.description]
-                for number, row in enumerate(rows, 1):
-                    for name, value in zip(names, row, strict=True):
-                        held = (
-                            value if isinstance(value, bytes) else str(value).encode()
-                        )
-                        for _, masked in _numbers(held):
-                            yield f"{table.decode()}.{name}, row {number}", masked
-        except sqlite3.Error:
-            return
+                yield from _scan_table(db, table.decode())
+    except (sqlite3.Error, UnicodeDecodeError):
+        return
+
+
+def _scan_table(db: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]:
+    quoted = table.replace('"', '""')
+    rows = db.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608
+    names = [column[0] for column in rows.description]
+    for number, row in enumerate(rows, 1):
+        for name, value in zip(names, row, strict=True):
+            held = value if isinstance(value, bytes) else str(value).encode()
+            for _, masked in _numbers(held):
+                yield f"{table}.{name}, row {number}", masked
 
 
 def _scan_stream(

@@ -14,8 +14,8 @@ DEFAULT_WEB_KEY = "instance/web.key"
 @dataclass(frozen=True)
 class VaultSettings:
     """``database_url`` is SQLAlchemy's; relative SQLite paths are relative to
-    the working directory.  The root settings belong to the ops role alone: a
-    web process has none of them."""
+    the working directory.  The root settings and the command that gets
+    each anchor belong to the ops role alone: a web process has none of them."""
 
     database_url: str = DEFAULT_DATABASE_URL
     web_key: Path = Path(DEFAULT_WEB_KEY)
@@ -23,12 +23,13 @@ class VaultSettings:
     root_key_command: str = ""
     root_passphrase_file: Path | None = None
     site_database_url: str = DEFAULT_SITE_DATABASE_URL
+    audit_anchor_command: str = ""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> VaultSettings:
         """Read ``VAULT_DATABASE_URL``, ``VAULT_WEB_KEY``, ``VAULT_ROOT_KEY``,
-        ``VAULT_ROOT_KEY_COMMAND``, ``VAULT_ROOT_PASSPHRASE_FILE`` and
-        ``DATABASE_URL``."""
+        ``VAULT_ROOT_KEY_COMMAND``, ``VAULT_ROOT_PASSPHRASE_FILE``,
+        ``DATABASE_URL`` and ``AUDIT_ANCHOR_COMMAND``."""
         root_key = environ.get("VAULT_ROOT_KEY")
         passphrase_file = environ.get("VAULT_ROOT_PASSPHRASE_FILE")
         return cls(
@@ -38,4 +39,5 @@ class VaultSettings:
             root_key_command=environ.get("VAULT_ROOT_KEY_COMMAND", ""),
             root_passphrase_file=Path(passphrase_file) if passphrase_file else None,
             site_database_url=environ.get("DATABASE_URL") or DEFAULT_SITE_DATABASE_URL,
+            audit_anchor_command=environ.get("AUDIT_ANCHOR_COMMAND", ""),
         )

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import audit, sealing
+from . import audit, history, sealing
 from .audit import Actor, AuditEntry, Trail
 from .brands import mask
 from .clock import Clock
@@ -222,7 +222,7 @@ class Vault:
     def _farewell(self, db: Connection, token: str) -> str:
         if self.purged_at(db, token) is not None:
             return "purged"
-        events = [entry.event for entry in audit.read_entries(db, subject=token)]
+        events = [entry.event for entry in history.readable(db, token)]
         return "given up" if "card.given_up" in events else "missing"
 
     def record(
@@ -248,15 +248,29 @@ class Vault:
 
     def history(self, db: Connection, token: Token) -> list[AuditEntry]:
         """The trail's entries about a card and those it replaced, newest first, but
-        those that tell who looked."""
+        those that tell who looked.
+
+        The web role can't check an entry: one that is none is left out, and a card
+        that is said to have replaced itself ends the walk.
+        """
         entries: list[AuditEntry] = []
+        seen: set[str] = set()
         subject: str | None = token
-        while subject:
-            of_card = list(self.entries_about(db, subject, views=False))
-            entries = of_card + entries
-            replaced = [entry.detail.get("instead_of") for entry in of_card]
-            subject = next((earlier for earlier in replaced if earlier), None)
+        while subject and subject not in seen:
+            seen.add(subject)
+            of_card = list(history.readable(db, subject))
+            entries = of_card + self._purge_of(db, subject) + entries
+            replaced = (entry.detail.get("instead_of") for entry in of_card)
+            named = (earlier for earlier in replaced if isinstance(earlier, str))
+            subject = next(filter(None, named), None)
         return sorted(entries, key=lambda entry: -entry.seq)
+
+    def _purge_of(self, db: Connection, token: str) -> list[AuditEntry]:
+        at = self.purged_at(db, token)
+        if at is None:
+            return []
+        told = history.readable(db, purge_subject(at))
+        return [entry for entry in told if history.names(entry, token)]
 
     def entries_about(
         self, db: Connection, token: str, *, views: bool = True

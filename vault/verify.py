@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from .audit import AuditEntry, Chain
 from .errors import InputError, IntegrityFault
-from .ledger import Ledger
+from .ledger import Ledger, mark_name
 from .open_vault import OpenVault
 from .opening import opener
 from .schema import (
@@ -135,12 +135,11 @@ class _Verification:
         self, table: Table, row: Row[Any], check: Callable[[Row[Any]], None]
     ) -> Iterator[Finding]:
         subject = name_of(table, row)
+        self._ledger.meet(subject)
         try:
             if table is DATA_KEY:
                 self._keep_cipher(row)
-            if table is CARD:
-                self._ledger.meet(row.token)
-            else:
+            if table is not CARD:
                 self._vault.signer.check(table, row, subject)
             check(row)
         except IntegrityFault as fault:
@@ -164,9 +163,9 @@ class _Verification:
         self._ledger.check_key(row)
 
     def _check_card(self, row: Row[Any]) -> None:
-        self._opened(row)
         if not _is_token(row.token):
             raise IntegrityFault("card", "has a token that is none")
+        self._opened(row)
         self._ledger.check_card(row.token, row.rev)
 
 
@@ -187,7 +186,7 @@ def name_of(table: Table, row: Row[Any]) -> str:
     if table is CARD and _is_token(row.token):
         return str(row.token)
     if table is PURGED:
-        return f"purge mark of {row.token}"
+        return mark_name(row.token)
     if table is VAULT:
         return "vault row"
     return f"{table.name.replace('_', ' ')} {row[0]}"

@@ -10,17 +10,17 @@ from flask import current_app
 from sqlalchemy import select
 
 from app.db import work
-from app.terminal import SiteGroup, account, example, fail
+from app.terminal import SiteGroup, account, example, fail, harmless
 from vault import Vault
 from vault.scrub import holds_card_number
 
 from . import factors, logins, passwords, service, sharing
-from .forms import is_address, typed_address
+from .forms import MAX_LOGIN_ID, is_address, typed_address
 from .models import Address, Login, Operator
 from .sharing import Sharing
 
 FIRST_PASSWORD_BYTES = 12
-MAX_LOGIN_ID, MAX_NAME = 64, 100
+MAX_NAME = 100
 
 
 operators = SiteGroup("operators", help="Who may log in.")
@@ -121,7 +121,8 @@ def list_operators() -> None:
     for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
         bound = " ".join(address.address for address in operator.addresses)
         has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
-        click.echo(f"{operator.login_id}\t{operator.name}\t{has}\t{bound}")
+        line = f"{operator.login_id}\t{operator.name}\t{has}\t{bound}"
+        click.echo(harmless(line))
 
 
 @operators.command(epilog=example("operators disable taro"))
@@ -235,9 +236,8 @@ def list_sessions() -> None:
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
         if not logins.is_over(login, _now()):
             minutes = (_now() - login.seen_at) // 60
-            click.echo(
-                f"{login.operator.login_id}\t{login.step}\t{login.origin}\t{minutes}"
-            )
+            who, origin = login.operator.login_id, login.origin
+            click.echo(harmless(f"{who}\t{login.step}\t{origin}\t{minutes}"))
 
 
 @sessions.command("end", epilog=example("sessions end taro"))

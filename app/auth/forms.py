@@ -15,6 +15,7 @@ from vault.scrub import holds_card_number
 from . import codes, texts
 
 MAX_TEXT = 256
+MAX_LOGIN_ID = 64
 MAX_ADDRESS = 254
 # Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a
 # row and before the at sign.  What matters is one address and no header.
@@ -48,10 +49,14 @@ class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library
     password = PasswordField(texts.PASSWORD)
 
     def validate_login_id(self, field: Field) -> None:
-        """Something was typed."""
+        """Something was typed that may be an ID; PostgreSQL bears no NUL in a
+        question."""
         field.data = (field.data or "").strip()
         if not field.data:
             raise ValidationError(texts.LOGIN_ID_EMPTY)
+        if len(field.data) > MAX_LOGIN_ID or not field.data.isprintable():
+            field.data = ""
+            raise ValidationError(texts.REFUSED)
 
     def validate_password(self, field: Field) -> None:
         """Something was typed."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from argon2 import PasswordHasher
 from flask import current_app
 from rich.console import Console
 from rich.progress import (
@@ -27,6 +26,7 @@ from app.terminal import (
     account,
     example,
     fail,
+    harmless,
 )
 from config import Config
 from vault import Vault
@@ -97,13 +97,13 @@ def reconcile(context: click.Context, applied: bool) -> None:
     vault, found = _vault(), False
     for line in reconciling.unreferred(work(), vault, _now(), account(), applied):
         found = True
-        click.echo(line)
+        click.echo(harmless(line))
     for line in reconciling.unlike(work(), vault, _now(), account(), applied):
         found = True
-        click.echo(line)
+        click.echo(harmless(line))
     for line in reconciling.without_card(work(), vault):
         found = True
-        click.echo(line)
+        click.echo(harmless(line))
     if applied:
         checkpoint(vault.engine)
     if not found:
@@ -120,7 +120,7 @@ def list_cards(as_csv: bool) -> None:
     lines = export.token_csv if as_csv else export.token_lines
     count = 0
     for line in lines(search.everyone(work().site)):
-        click.echo(line, nl=False)
+        click.echo(harmless(line), nl=False)
         count += 1
     _vault().record(
         work().vault_db, "customers.listed", account(), detail={"lines": str(count)}
@@ -151,12 +151,15 @@ def _foresee(sheet: Sheet, path: Path | None) -> int:
 
 def _import(sheet: Sheet, path: Path | None) -> int:
     """Take in what is not in yet; returns how many rows were refused."""
-    job_id, done = _take_up(sheet, path)
+    found, newest = _take_up(sheet, path)
+    job_id, done = found or (0, 0)
     with _progress(sheet.rows, done) as advance:
         for place, batch in enumerate(importing.batches(_checked(sheet))):
             begins = place * importing.BATCH
             if begins < done:
                 continue
+            if not job_id:
+                job_id = importing.begin(work().site, sheet, newest, account(), _now())
             importing.take_in(
                 work().site,
                 _vault(),
@@ -174,25 +177,16 @@ def _import(sheet: Sheet, path: Path | None) -> int:
     return _sum_up(sheet, job_id)
 
 
-def _take_up(sheet: Sheet, path: Path | None) -> tuple[int, int]:
-    """The file's job, begun now or before, and how many rows it has in."""
-    hasher = _hasher()
+def _take_up(sheet: Sheet, path: Path | None) -> tuple[tuple[int, int] | None, int]:
+    """The job this file is in by and how many rows that has in, if there is one, and
+    the newest job of any file before it was looked for."""
     newest = importing.newest_job(work().site)
     work().release()
-    job = importing.find_job(work().site, sheet, hasher)
-    work().release()
-    if job is None:
-        _require_free(path, sheet.path, None)
-        digest = importing.digest_of(sheet, hasher)
-        job = importing.begin(work().site, sheet, digest, newest, account(), _now())
-        job_id = job.id
-        work().commit()
-        return job_id, 0
-    job_id, done = job.id, job.done
-    _require_free(path, sheet.path, job_id)
-    if done:
-        click.echo(f"{done:,} of {sheet.rows:,} rows are in already", err=True)
-    return job_id, done
+    found = importing.find_job(work(), sheet, _luhn_exempt())
+    _require_free(path, sheet.path, found[0] if found else None)
+    if found:
+        click.echo(f"{found[1]:,} of {sheet.rows:,} rows are in already", err=True)
+    return found, newest
 
 
 def _require_free(path: Path | None, file: Path, job_id: int | None) -> None:
@@ -286,11 +280,6 @@ def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
 def _vault() -> Vault:
     vault: Vault = current_app.extensions["vault"]
     return vault
-
-
-def _hasher() -> PasswordHasher:
-    settings: Config = current_app.extensions["settings"]
-    return PasswordHasher(memory_cost=settings.argon2_memory_kib)
 
 
 def _luhn_exempt() -> frozenset[str]:

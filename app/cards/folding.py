@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 from vault.scrub import holds_card_number
 
@@ -23,6 +24,32 @@ def digits_of(text: str) -> str:
     """Every digit in ``text``, of any script or shape, as ASCII."""
     values = (unicodedata.digit(character, None) for character in text)
     return "".join(str(value) for value in values if value is not None)
+
+
+def shortened(text: str) -> str:
+    """``text`` with every run of 12 or more digits cut to its last four.
+
+    Whatever is no letter may stand between the digits of a run.
+    """
+    kept, after = [], 0
+    for run in _runs(text):
+        if len(run) > MAX_SHOWN_DIGITS:
+            begins, ends = run[0], run[-1] + 1
+            kept += [text[after:begins], digits_of(text[begins:ends])[-4:]]
+            after = ends
+    return "".join([*kept, text[after:]])
+
+
+def _runs(text: str) -> Iterator[list[int]]:
+    """The places of the digits in each piece of ``text`` between two letters."""
+    run: list[int] = []
+    for place, character in enumerate(text):
+        if unicodedata.digit(character, None) is not None:
+            run.append(place)
+        elif character.isalpha() and character not in HYPHENS:
+            yield run
+            run = []
+    yield run
 
 
 def phone_of(text: str) -> str:

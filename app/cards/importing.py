@@ -4,20 +4,23 @@ Every batch is sealed in one vault transaction, then its customers, what became 
 its rows and how far the file is in are committed in one of the site's.  Killed in
 between, the batch is sealed again by the next run; the cards that no customer
 refers to are what ``reconciling`` removes.
+
+A file is known again by what its rows have left in the clear (``known``): a hash of
+it, of whatever kind, would be one of its numbers (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
+from app.db import Work
 from vault import Actor, Expiry, Pan, Vault
+from vault.database import takes_several
 from vault.errors import InputError
 
 from . import rules, service, texts
@@ -79,21 +82,63 @@ def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
         yield batch
 
 
-def digest_of(sheet: Sheet, hasher: PasswordHasher) -> str:
-    """A salted Argon2id of the file, to know it again by."""
-    return hasher.hash(sheet.digest)
-
-
-def find_job(site: Session, sheet: Sheet, hasher: PasswordHasher) -> ImportJob | None:
-    """The job this very file was, or is, imported by."""
-    jobs = select(ImportJob).where(ImportJob.size == sheet.size)
-    for job in site.scalars(jobs.order_by(ImportJob.id.desc())):
-        try:
-            hasher.verify(job.digest, sheet.digest)
-        except VerifyMismatchError:
-            continue
-        return job
+def find_job(
+    work: Work, sheet: Sheet, luhn_exempt: frozenset[str]
+) -> tuple[int, int] | None:
+    """The job this very file was, or is, imported by: its number and how many rows
+    are in.  Lets go of every lock after each batch it looks at."""
+    jobs = select(ImportJob.id, ImportJob.done, ImportJob.created_at)
+    jobs = jobs.where(ImportJob.size == sheet.size, ImportJob.rows == sheet.rows)
+    found = work.site.execute(jobs.order_by(ImportJob.id.desc())).all()
+    work.release()
+    for job in found:
+        # Checked as of then: what has expired since was good.
+        rows = (check(row, job.created_at, luhn_exempt) for row in sheet.records())
+        if known(work, job.id, islice(rows, job.done)):
+            return job.id, job.done
     return None
+
+
+def known(work: Work, job_id: int, rows: Iterable[Checked]) -> bool:
+    """Say whether ``rows``, the first of a file, are those a job has in.
+
+    None may be another row, and of one at least the customer must be there to tell:
+    a file whose customers were all deleted is as good as new.
+    """
+    told, done = False, 0
+    for batch in batches(rows):
+        query = select(ImportRow, Customer).where(ImportRow.job_id == job_id)
+        query = query.outerjoin(Customer, Customer.public_id == ImportRow.public_id)
+        query = query.where(ImportRow.number > done).order_by(ImportRow.number)
+        kept = work.site.execute(query.limit(len(batch))).all()
+        same = [_is_same(*pair, row) for pair, row in zip(kept, batch, strict=False)]
+        work.release()
+        if len(kept) < len(batch) or False in same:
+            return False
+        told, done = told or True in same, done + len(batch)
+    return told
+
+
+def _is_same(kept: ImportRow, customer: Customer | None, row: Checked) -> bool | None:
+    """Say whether a row of a file is the one that was kept; None when it may be."""
+    if row.entry is None or kept.status == REFUSED:
+        result = refused(row)
+        return None if (row.entry is None and _shows(kept, result)) else False
+    if not _shows(kept, _of_card(row)):
+        return False
+    if customer is None:
+        return None
+    same = {customer.name == row.entry.name, customer.phone == row.entry.phone}
+    if customer.rev == 1:
+        return same == {True}
+    return True if True in same else None
+
+
+def _shows(kept: ImportRow, result: Mapping[str, object]) -> bool:
+    """Say whether a kept row says what ``result`` says, where it was kept."""
+    names = {"line", "error", "brand", "last4"}
+    names |= {name for name in ("prefix", "length", "expiry") if getattr(kept, name)}
+    return all(getattr(kept, name) == result[name] for name in names)
 
 
 def newest_job(site: Session) -> int:
@@ -101,19 +146,20 @@ def newest_job(site: Session) -> int:
     return site.scalars(select(func.coalesce(func.max(ImportJob.id), 0))).one()
 
 
-def begin(
-    site: Session, sheet: Sheet, digest: str, newest: int, by: Actor, now: int
-) -> ImportJob:
-    """A job for a file that was never imported, as of the job ``newest``.
+def begin(site: Session, sheet: Sheet, newest: int, by: Actor, now: int) -> int:
+    """The number of a job for a file that was never imported, as of the job
+    ``newest``; it is to be committed with its first batch, by which it is known.
 
     Raises Overtaken when another job began since: it may be the same file's.
     """
+    if takes_several(site.get_bind().engine):
+        # SQLite's transactions keep other writers out by themselves.
+        site.execute(text("LOCK TABLE import_job IN SHARE ROW EXCLUSIVE MODE"))
     site.connection()
     if newest_job(site) != newest:
         raise Overtaken
     before = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
     job = ImportJob(
-        digest=digest,
         size=sheet.size,
         rows=sheet.rows,
         done=0,
@@ -123,7 +169,7 @@ def begin(
     )
     site.add(job)
     site.flush()
-    return job
+    return job.id
 
 
 def take_in(
@@ -171,17 +217,8 @@ def take_in(
 
 def taken(row: Checked, alike: set[_Likeness], status: str) -> dict[str, object]:
     """A good row's result; its public id and token are yet to come."""
-    likeness = _likeness(row.entry)
-    brand, _, last4, _ = likeness
-    return {
-        "line": row.line,
-        "status": POSSIBLE_DUPLICATE if likeness in alike else status,
-        "public_id": "",
-        "token": "",
-        "brand": brand,
-        "last4": last4,
-        "error": "",
-    }
+    status = POSSIBLE_DUPLICATE if _likeness(row.entry) in alike else status
+    return _of_card(row) | {"status": status, "public_id": "", "token": ""}
 
 
 def refused(row: Checked) -> dict[str, object]:
@@ -193,7 +230,24 @@ def refused(row: Checked) -> dict[str, object]:
         "token": "",
         "brand": "",
         "last4": "",
+        "prefix": "",
+        "length": 0,
+        "expiry": 0,
         "error": " / ".join(": ".join(filter(None, fault)) for fault in row.faults),
+    }
+
+
+def _of_card(row: Checked) -> dict[str, object]:
+    """Where a good row stands, and what may be shown of its card."""
+    pan, expiry = _card_of(row.entry)
+    return {
+        "line": row.line,
+        "brand": pan.brand.name,
+        "last4": pan.last4,
+        "prefix": pan.prefix,
+        "length": pan.length,
+        "expiry": expiry.key,
+        "error": "",
     }
 
 
@@ -239,7 +293,11 @@ def _stored_likenesses(
 
 
 def _likeness(entry: service.Entry | None) -> _Likeness:
+    pan, expiry = _card_of(entry)
+    return pan.brand.name, pan.prefix, pan.last4, expiry.key
+
+
+def _card_of(entry: service.Entry | None) -> tuple[Pan, Expiry]:
     if entry is None or entry.pan is None or entry.expiry is None:
         raise ValueError("only a good row looks like a card")
-    pan = entry.pan
-    return pan.brand.name, pan.prefix, pan.last4, entry.expiry.key
+    return entry.pan, entry.expiry

@@ -70,15 +70,14 @@ class Ticket(Base):
 class ImportJob(Base):
     """A file that is being imported, or was.
 
-    ``digest`` is a salted Argon2id of it: a fast one of a file of one row would
-    be as good as its number.  ``done`` rows of ``rows`` are in; customers up to
-    the number ``newest_before`` were there first.
+    Nothing is kept that was made of its bytes: a digest of a file of one row would
+    be as good as its number.  ``done`` rows of ``rows`` are in; customers up to the
+    number ``newest_before`` were there first.
     """
 
     __tablename__ = "import_job"
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
-    digest: Mapped[str] = mapped_column(Text)
     size: Mapped[int] = mapped_column(BigInteger, index=True)
     rows: Mapped[int] = mapped_column(BigInteger)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -89,7 +88,9 @@ class ImportJob(Base):
 
 class ImportRow(Base):
     """What became of one row: ``number`` counts the file's rows from 1, ``line``
-    is where it begins.  A refused row has an ``error`` and nothing else."""
+    is where it begins.  A refused row has an ``error`` and nothing else; any other
+    keeps what a mask shows of the card it made, with the expiry (0 where an older
+    site did not keep it)."""
 
     __tablename__ = "import_row"
 
@@ -103,4 +104,7 @@ class ImportRow(Base):
     token: Mapped[str] = mapped_column(String(64), default="", index=True)
     brand: Mapped[str] = mapped_column(String(16), default="")
     last4: Mapped[str] = mapped_column(String(4), default="")
+    prefix: Mapped[str] = mapped_column(String(2), default="")
+    length: Mapped[int] = mapped_column(Integer, default=0)
+    expiry: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str] = mapped_column(Text, default="")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Iterable, Mapping
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from vault.part import Part, disk_faults
 
 from .export import harmless
 
@@ -18,26 +21,40 @@ class Results:
     run that was cut off leaves the older file as it was."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError naming what is in the way."""
+        """Raises KeyFileError when another import writes there or what lies beside
+        is another user's, OSError when the disk refuses."""
         self.path = path
-        self._beside = path.with_name(f"{path.name}.part")
-        self._beside.unlink(missing_ok=True)
-        descriptor = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+        self._part = Part(path, replace=True)
+        self._file = io.TextIOWrapper(
+            self._part.file, encoding="utf-8", newline="", write_through=True
+        )
         self._writer = csv.writer(self._file)
         self._writer.writerow(COLUMNS)
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows, in the input's order."""
-        for row in rows:
-            self._writer.writerow([harmless(str(row[name])) for name in COLUMNS])
+        with self._tidily():
+            for row in rows:
+                self._writer.writerow([harmless(str(row[name])) for name in COLUMNS])
 
     def close(self) -> None:
         """Put the file in its place, whole and on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._beside.replace(self.path)
+        with self._tidily():
+            self._file.flush()
+            self._part.sync()
+            self._part.put_in_place()
+            self._part.close()
+
+    @contextmanager
+    def _tidily(self) -> Iterator[None]:
+        """Leave nothing beside the file when it can't be written; raises
+        KeyFileError for what the disk refuses."""
+        try:
+            with disk_faults(self.path):
+                yield
+        except BaseException:
+            self._part.close()
+            raise
 
 
 def first_token(path: Path) -> str | None:

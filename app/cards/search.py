@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from . import calendar
-from .folding import MAX_SHOWN_DIGITS, digits_of, has_unseen, phone_of, search_key
+from .folding import has_unseen, phone_of, search_key, shortened
 from .models import Customer
 
 PAGE_SIZE = 50
@@ -27,10 +27,10 @@ DEFAULT_SORT = "-updated"
 EXPIRY_FILTERS = ("expired", "soon")
 
 
-def cut(query: str) -> str:
-    """A card number typed into the search, as its last four digits."""
-    digits = digits_of(query)
-    return digits[-4:] if len(digits) > MAX_SHOWN_DIGITS else query
+def holds_number(args: Iterable[str]) -> bool:
+    """Say whether one of these searches holds what may be a card number: an address
+    with it would be in the log of every proxy it passed."""
+    return any(shortened(typed) != typed for typed in args)
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class Query:
 
     @classmethod
     def read(cls, args: Mapping[str, str]) -> Query:
-        """Read the address; whatever is not understood is left out."""
+        """Read an address or the search's form; whatever is not understood is left
+        out, and of a card number all but its last four digits."""
         sort, expiry = args.get("sort", ""), args.get("expiry", "")
-        page, q = args.get("page", ""), args.get("q", "").strip()[:MAX_QUERY]
+        # Shortened first: a piece of a number would look like none.
+        page, q = args.get("page", ""), shortened(args.get("q", "")).strip()[:MAX_QUERY]
         known = page.isascii() and page.isdigit() and len(page) <= len(str(MAX_PAGE))
         return cls(
-            q="" if has_unseen(q) else cut(q),
+            q="" if has_unseen(q) else q,
             sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
             page=max(int(page), 1) if known else 1,
             expiry=expiry if expiry in EXPIRY_FILTERS else "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +36,13 @@ class Record:
 class Sheet:
     """A file whose form was checked whole: encoding, heading, quotes, rows.
 
-    ``rows`` is how many there are, ``size`` the file's bytes, ``digest`` SHA-512
-    of it, for the memory alone: a row's number could be guessed from it.
+    ``rows`` is how many there are, ``size`` the file's bytes.
     """
 
     def __init__(self, path: Path) -> None:
         """Read the file once; raises SheetError naming it and the line."""
         self.path = path
-        self.size, self.digest, self._encoding = _first_look(path)
+        self.size, self._encoding = _first_look(path)
         self._heading = self._read_heading()
         self.rows = sum(1 for _ in self.records())
         if not self.rows:
@@ -103,16 +101,15 @@ class Sheet:
         return heading
 
 
-def _first_look(path: Path) -> tuple[int, bytes, str]:
-    """The size, the SHA-512 and the encoding of a file."""
-    digest, size, start = hashlib.sha512(), 0, b""
+def _first_look(path: Path) -> tuple[int, str]:
+    """The size and the encoding of a file."""
+    size, start = 0, b""
     decoders = {name: codecs.getincrementaldecoder(name)() for name in ENCODINGS}
     try:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 start = start or chunk[:2]
                 size += len(chunk)
-                digest.update(chunk)
                 _feed(decoders, chunk)
     except OSError as error:
         raise SheetError(
@@ -126,7 +123,7 @@ def _first_look(path: Path) -> tuple[int, bytes, str]:
         )
     if not size:
         raise SheetError(f"{path} is empty", "save the sheet as CSV and try again")
-    return size, digest.digest(), next(iter(decoders))
+    return size, next(iter(decoders))
 
 
 def _feed(

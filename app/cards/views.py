@@ -46,13 +46,26 @@ def refuse_doubled_fields() -> None:
         raise BadRequest
 
 
+@blueprint.before_request
+def refuse_numbers_in_addresses() -> None:
+    """Whoever puts a card number into an address has it in every proxy's log."""
+    if search.holds_number(request.args.getlist("q")):
+        raise BadRequest
+
+
 @blueprint.get("/cards")
 def index() -> ResponseReturnValue:
     """The list with its search, and the empty form below it."""
-    typed = request.args.get("q", "")
-    if search.cut(typed) != typed:
-        return redirect(url_for(".index", **pages.list_args()), SEE_OTHER)
     return pages.list_page(pages.card_form())
+
+
+@blueprint.route("/cards/search", methods=["GET", "POST"])
+def find() -> ResponseReturnValue:
+    """What was typed into the search, led to an address that holds no number; a
+    reload leads to the list."""
+    asked = request.form if request.method == "POST" else request.args
+    query = search.Query.read(asked)
+    return redirect(url_for(".index", **query.args(page=1)), SEE_OTHER)
 
 
 @blueprint.post("/cards")

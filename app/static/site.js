@@ -199,10 +199,12 @@ function askPasskey(form) {
 
 // --- The search: "/" leads to it, and no card number leaves it.
 
+// 12 digits or more with anything but letters between them, as the server reads them.
+const RUN = /\p{Nd}(?:(?:[^\p{L}\p{Nd}]|[ーｰ])*\p{Nd}){11,}/gu;
+
 function watchSearch(box) {
   box.form.addEventListener("submit", () => {
-    const digits = box.value.normalize("NFKC").replace(/\D/g, "");
-    if (digits.length >= 12) box.value = digits.slice(-4);
+    box.value = box.value.replace(RUN, (run) => fold(run.replace(/\P{Nd}/gu, "")).slice(-4));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -10,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.security import HEADERS, HSTS, asset
+from tests.site import csrf
 
 from .conftest import Auth
 
@@ -66,6 +70,40 @@ def test_static_files_are_kept_under_their_hash_alone(app: Flask) -> None:
     }
     assert "max-age=31536000" in cached.pop(address)
     assert set(cached.values()) == {"no-store"}
+
+
+def test_a_stranger_reads_no_file_through_the_static_address(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it is spelled: 404 that no browser keeps, right hash or wrong, and no
+    file is opened for it (WEB-07)."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"a secret")
+    right = hashlib.sha256(b"a secret").hexdigest()[:16]
+    up = "../" * 12
+    names = (f"{up}{secret}", f"./{up}{secret}", "../security.py", ".", "", "\x00")
+    opened: list[Path] = []
+    real = Path.read_bytes
+
+    def spied(path: Path) -> bytes:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", spied)
+    for name in names:
+        for version in (right, "0" * 16):
+            path = f"/static/{quote(name, safe='/.')}?v={version}"
+            answer = app.test_client().get(path)
+            assert answer.status_code in (404, 405)
+            assert answer.headers["Cache-Control"] == "no-store"
+    assert opened == []
+
+
+def test_a_file_that_came_after_the_start_is_none(app: Flask, tmp_path: Path) -> None:
+    """What is served was there when the site began."""
+    app.static_folder = str(tmp_path)
+    (tmp_path / "late.css").write_text("")
+    assert app.test_client().get("/static/late.css").status_code == 404
 
 
 @pytest.mark.usefixtures("app")
@@ -125,6 +163,11 @@ def test_a_large_body_is_refused(client: FlaskClient) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://["},
+        {"Origin": "http://localhost:port"},
+        {"Origin": "http://[::1]x"},
+        {"Referer": "http://["},
+        {"Referer": "http://localhost:99999999/login"},
     ],
 )
 def test_a_form_from_another_site_is_refused(
@@ -135,6 +178,66 @@ def test_a_form_from_another_site_is_refused(
     answer = auth.client.post("/login", data=fields, headers=headers)
     assert answer.status_code == 403
     assert auth.client.post("/login", data=fields).status_code == 422
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("name", ["Origin", "Referer"])
+@pytest.mark.parametrize("sent", ["https://[", "https://cards.example.jp:99999999"])
+def test_no_address_is_no_fault_of_the_sites(
+    make_app: Any, name: str, sent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On https, where two checks read them: 403, and not a line in the log."""
+    client = make_app(**HTTPS).test_client()
+    on = {"base_url": "https://cards.example.jp"}
+    page = client.get("/login", **on).text
+    fields = {"login_id": "a", "password": "b", "csrf_token": csrf(page)}
+    right = {"Origin": on["base_url"], "Referer": f"{on['base_url']}/login"}
+    answer = client.post("/login", data=fields, headers={**right, name: sent}, **on)
+    assert answer.status_code == 403
+    assert caplog.text == ""
+    assert client.post("/login", data=fields, headers=right, **on).status_code == 422
+
+
+HEADER_NAMES = (
+    *("Accept", "Accept-Language", "Authorization", "Cookie", "Content-Type", "Expect"),
+    *("Forwarded", "From", "Host", "If-Match", "If-Modified-Since", "If-None-Match"),
+    *("If-Range", "If-Unmodified-Since", "Max-Forwards", "Origin", "Range", "Referer"),
+    *("Sec-Fetch-Site", "TE", "Upgrade", "User-Agent", "X-Forwarded-For"),
+    *("X-Forwarded-Proto", "X-Forwarded-Host", "X-HTTP-Method-Override"),
+)
+STRANGE = (
+    *("http://[", "//[", "[", "]", ":", "\x00", "\xff" * 9, '"', "=", ",", ";", "%"),
+    *("multipart/form-data", "multipart/form-data; boundary=", "bytes=9-1,", "-1"),
+    *("Mon, 99 Foo 99999 99:99:99 GMT", "session=" + "." * 300, "Basic %", "9" * 400),
+)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("name", HEADER_NAMES)
+@pytest.mark.parametrize("hops", ["0", "1"])
+def test_any_header_is_borne(
+    make_app: Any, name: str, hops: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stranger's header never ends in an incident, on pages, forms and files."""
+    site = make_app(**HTTPS, PROXY_HOPS=hops)
+    proxied = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+    for sent in STRANGE:
+        for method, path in (
+            ("GET", "/login"),
+            ("POST", "/login"),
+            ("POST", "/csp-report"),
+            ("GET", "/static/site.css"),
+        ):
+            headers = {**(proxied if hops == "1" else {}), name: sent}
+            answer = site.test_client().open(
+                path,
+                method=method,
+                base_url="https://cards.example.jp",
+                headers=headers,
+                buffered=True,
+            )
+            assert answer.status_code < 500, f"{name}: {sent!r} {method} {path}"
+    assert "incident" not in caplog.text
 
 
 def test_a_form_without_its_token_gets_a_friendly_page(client: FlaskClient) -> None:

@@ -224,6 +224,8 @@ def new_desk(
         context = chromium.new_context(
             java_script_enabled=scripts,
             bypass_csp=False,
+            # A test's own certificate, where there is a proxy in front.
+            ignore_https_errors=True,
             locale="ja-JP",
             viewport={"width": width, "height": 1000},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -153,14 +154,28 @@ def test_slash_goes_to_the_search(desk: Desk) -> None:
     expect(desk.page.locator("[name=q]")).to_be_focused()
 
 
-def test_a_number_typed_into_the_search_is_cut_before_it_is_sent(desk: Desk) -> None:
-    """Only the last four digits leave the browser."""
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("4810 0000 0002 0000", "0000"),
+        ("番号４８１０－００００－０００２－００００様", "番号0000様"),
+        ("090-1234-5678", "090-1234-5678"),
+    ],
+    ids=["spaced", "full-width", "telephone"],
+)
+def test_a_number_typed_into_the_search_is_cut_before_it_is_sent(
+    desk: Desk, typed: str, left: str
+) -> None:
+    """Only the last four digits leave the browser, in an address or in a form."""
     sent: list[str] = []
     desk.page.on("request", lambda request: sent.append(request.url))
-    desk.fill(q="4810 0000 0002 0000")
+    desk.page.on("request", lambda request: sent.append(request.post_data or ""))
+    desk.fill(q=typed)
     desk.page.keyboard.press("Enter")
-    desk.page.wait_for_url("**q=0000*")
-    assert not [url for url in sent if "4810" in url]
+    desk.page.wait_for_url("**/cards?q=*")
+    assert parse_qs(urlsplit(desk.page.url).query)["q"] == [left]
+    assert not [text for text in sent if "4810" in unquote_plus(text)]
+    assert not [text for text in sent if "４８１０" in unquote_plus(text)]
 
 
 def test_a_phone_sized_screen_needs_no_sideways_scrolling(

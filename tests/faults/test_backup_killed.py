@@ -299,7 +299,7 @@ def test_a_backup_killed_at_a_step_is_made_by_the_next(
 ) -> None:
     """At every named step: no file or a whole one, and the trail has an entry."""
     path = filled.folder / "stepped"
-    killed = filled.run("cardvault", "backup", "stepped", CARDVAULT_TEST_KILL_AT=step)
+    killed = filled.run("cardvault", "backup", "stepped", kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     assert path.exists() == (step == "backup-named")
     assert "stepped" in filled.run("cardvault", "audit", "list").stdout
@@ -317,7 +317,7 @@ def test_a_restore_killed_at_a_step_is_finished_by_the_next(
     """The vault is named before the site; the next run ends what it left."""
     other = elsewhere(filled, tmp_path / "other")
     words = ("cardvault", "restore", f"{filled.folder}/kept")
-    killed = other.run(*words, CARDVAULT_TEST_KILL_AT=step)
+    killed = other.run(*words, kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     named = RESTORE_STEPS.index(step)
     assert set(digests(other.folder)) & set(good) == {*("vault.db", "site.db")[:named]}

@@ -64,3 +64,27 @@ def test_an_import_killed_at_random_instants_takes_each_row_once(
     assert count(place, "vault.db", "SELECT count(*) FROM card") >= ROWS
     verified = place.ops("verify")
     assert verified.returncode == 0, verified.stdout
+
+
+@pytest.mark.parametrize("step", ["part-opened", "part-synced", "part-named"])
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)], ids=["import", "dry-run"])
+def test_an_import_killed_while_it_tells_its_results_is_not_refused(
+    tmp_path: Path, flags: tuple[str, ...], step: str
+) -> None:
+    """What it left of the file is written over, and each row is told once."""
+    place = Place(tmp_path).make()
+    file, out = tmp_path / "customers.csv", tmp_path / "results.csv"
+    rows = [f"客,090-{n:08},5555555555554444,12,2030\n" for n in range(3)]
+    file.write_text(HEADING + "".join(rows))
+    words = ("cards", "import", str(file), *flags, "--results", str(out))
+    killed = place.run("flask", "--app", "wsgi", *words, kill_at=step)
+    assert killed.returncode == -signal.SIGKILL
+    assert out.exists() == (step == "part-named")
+    done = place.run("flask", "--app", "wsgi", *words)
+    assert done.returncode == 0, done.stderr
+    with out.open(newline="") as results:
+        assert [row["line"] for row in csv.DictReader(results)] == ["2", "3", "4"]
+    assert not list(tmp_path.glob("*.part"))
+    assert count(place, "site.db", "SELECT count(*) FROM customer") == (
+        0 if flags else 3
+    )

@@ -93,7 +93,7 @@ def test_a_purge_killed_at_a_step_leaves_no_ciphertext_when_done(
     the log that the killed one left."""
     place = copy(filled, tmp_path / "place")
     (envelope,) = column(place, "SELECT envelope FROM card WHERE id = 1")
-    killed = place.ops(*PURGE, CARDVAULT_TEST_KILL_AT=step)
+    killed = place.ops(*PURGE, kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     gone = 1000 if step == "purge-committed" else 0
     assert require_whole_batches(place) == GOOD + DUE - gone
@@ -143,7 +143,7 @@ def test_an_export_killed_at_random_instants_is_whole_or_absent(
 def test_an_export_killed_at_a_step(filled: Place, tmp_path: Path, step: str) -> None:
     """No name before the trail says so; the next run ends what it left."""
     place = copy(filled, tmp_path / "place")
-    killed = place.ops(*export("cards.age"), CARDVAULT_TEST_KILL_AT=step)
+    killed = place.ops(*export("cards.age"), kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     named = (place.folder / "cards.age").exists()
     exported = "SELECT event FROM audit_entry WHERE event = 'cards.exported'"

@@ -34,9 +34,16 @@ ROTATE_STEPS = [
     "destroy",
     "finished",
 ]
-ROOT_STEPS = ["root-prepare", "root-prepared"]
+# While a new key file is written; the second that `root rotate` writes is the web key.
+PART_STEPS = ["part-opened", "part-synced", "part-named"]
+ROOT_STEPS = [
+    *PART_STEPS,
+    *(f"{step}:2" for step in PART_STEPS),
+    "root-prepare",
+    "root-prepared",
+]
 FINALIZE_STEPS = ["root-finalize", "root-finalized"]
-WEB_KEY_STEPS = ["web-key-ready", "web-key-committed"]
+WEB_KEY_STEPS = [*PART_STEPS, "web-key-ready", "web-key-committed"]
 
 
 def fill(place: Place, count: int) -> None:
@@ -59,7 +66,7 @@ def fill(place: Place, count: int) -> None:
             rows.append(vault.signer.signed(CARD, row))
         db.execute(insert(CARD), rows)
         born = {row["token"]: 1 for row in rows}
-        vault.record(db, "cards.imported", by, detail={"cards": born})
+        vault.record(db, "card.imported", by, detail={"cards": born})
     vault.engine.dispose()
 
 
@@ -120,7 +127,7 @@ def test_rotate_killed_at_a_step_goes_on(
     """At every named step: nothing lost, no key destroyed early, one more run."""
     place = copy(small, tmp_path / "place")
     before = dump(place)
-    killed = place.ops("rotate", "--batch", "100", CARDVAULT_TEST_KILL_AT=step)
+    killed = place.ops("rotate", "--batch", "100", kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     cards, destroyed = old_cards(place)
     assert not (cards and destroyed)
@@ -171,7 +178,7 @@ def test_root_rotate_killed_at_a_step_goes_on(
     if step in FINALIZE_STEPS:
         assert place.ops(*words).returncode == 0
         words.append("--finalize")
-    killed = place.ops(*words, CARDVAULT_TEST_KILL_AT=step)
+    killed = place.ops(*words, kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     assert dump(place, ".new" if step == "root-finalized" else "") == before
     assert place.ops(*words).returncode == 0
@@ -190,7 +197,7 @@ def test_web_key_rotate_killed_at_a_step_goes_on(
 ) -> None:
     """All rows are signed under the old key or all under the new one."""
     place = copy(small, tmp_path / "place")
-    killed = place.ops("web-key", "rotate", CARDVAULT_TEST_KILL_AT=step)
+    killed = place.ops("web-key", "rotate", kill_at=step)
     assert killed.returncode == -signal.SIGKILL
     done = step == "web-key-committed"
     new = {"VAULT_WEB_KEY": f"{place.folder}/web.key.new"}

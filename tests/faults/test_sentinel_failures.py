@@ -76,8 +76,11 @@ def walk(visitor: Witness) -> None:
         where = visitor.press("/cards", "登録", **CARD, card_number_1=text).location
         assert where.endswith("/registered")
         edit = where.replace("registered", "edit")
-        for page in (where, f"/cards?q={quote(text)}", f"/cards.csv?q={quote(text)}"):
-            visitor.get(page)
+        visitor.get(where)
+        asked = visitor.filled("/cards", "検索", q=text)
+        assert visitor.send("/cards/search", asked.items()).location == "/cards"
+        for page in (f"/cards?q={quote(text)}", f"/cards.csv?q={quote(text)}"):
+            assert visitor.get(page).status == 400
         like = urlencode({"prefix": text, "last4": text, "expiry": "203001"})
         visitor.get(f"/cards/likeness?{like}")
         stale = visitor.press(edit, "更新", card_number_1=other, rev="0")
@@ -104,7 +107,7 @@ def fail(swept: Swept, visitor: Witness) -> None:
         with swept.broken(database, table):
             assert visitor.send("/cards", form.items(), **sent).status == 503
     swept.change("site.db", "UPDATE form_ticket SET summary = '{' WHERE summary != ''")
-    assert visitor.get(f"/cards/deleted?q={NUMBER}", **sent).status == 500
+    assert visitor.get(f"/cards/deleted?made_up={NUMBER}", **sent).status == 500
     swept.change("site.db", "UPDATE form_ticket SET summary = ''")
     assert visitor.send("/cards", typed.items(), **sent).status == 400
     long = {**form, "phone": NUMBER * 1500}

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from tests.faults.test_rotation_killed import fill
+from tests.killed import launch
 from tests.site import BIN, Place
 from vault import OpenVault, RootKey, WebKey
 from vault.clock import Clock, system_clock
@@ -57,12 +58,17 @@ class Many:
         )
 
     def start(
-        self, *words: str, before: tuple[str, ...] = (), **more: str
+        self,
+        *words: str,
+        before: tuple[str, ...] = (),
+        kill_at: str = "",
+        **more: str,
     ) -> subprocess.Popen[str]:
         """Type ``cardvault rotate WORDS`` and don't wait."""
         root = f"{self.place.folder}/root.key"
+        command = launch(kill_at, "cardvault") if kill_at else [BIN / "cardvault"]
         run = subprocess.Popen(
-            [*before, BIN / "cardvault", "rotate", *words],
+            [*before, *command, "rotate", *words],
             env=self.place.environ(VAULT_ROOT_KEY=root, **more),
             cwd=self.place.folder,
             stdout=subprocess.PIPE,

@@ -1,17 +1,30 @@
-"""The vault's revision 0004 with data, on PostgreSQL."""
+"""Revisions with data in them, on PostgreSQL."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.vault.test_migration import ranges_come_and_go
+from tests.app.cards.test_known_files import digests_go_and_files_are_set_aside
+from tests.vault.test_migration import tables_come_and_go
+from vault import RootKey, WebKey
 from vault.database import connect
 
 pytestmark = pytest.mark.postgres
 
 
-def test_ranges_come_beside_a_rotation_and_go_again(databases: tuple[str, str]) -> None:
+def test_the_tables_come_and_go(
+    databases: tuple[str, str], keys: tuple[WebKey, RootKey]
+) -> None:
     """As on SQLite."""
     engine = connect(databases[1])
-    ranges_come_and_go(engine)
+    tables_come_and_go(engine, keys)
+    engine.dispose()
+
+
+def test_digests_of_files_go_and_files_are_set_aside(
+    databases: tuple[str, str],
+) -> None:
+    """As on SQLite."""
+    engine = connect(databases[0])
+    digests_go_and_files_are_set_aside(engine)
     engine.dispose()

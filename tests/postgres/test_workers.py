@@ -110,7 +110,7 @@ def test_every_process_killed_at_each_step_the_next_command_finishes(
     step before has left, and nothing is lost."""
     for step in STEPS:
         words = ("--workers", "2", "--batch", "100")
-        killed = many.start(*words, CARDVAULT_TEST_KILL_AT=step)
+        killed = many.start(*words, kill_at=step)
         killed.communicate()
         assert killed.returncode == -signal.SIGKILL, step
     ran = many.rotate("--json")

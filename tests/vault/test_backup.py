@@ -421,7 +421,7 @@ def test_a_backup_of_newer_code_is_not_drilled(
     with place.engine.begin() as db:
         db.execute(text("UPDATE alembic_version_vault SET version_num = '9999'"))
     make(place.vault(), site, place.folder / "a.backup", OPS)
-    with pytest.raises(errors.SchemaError, match="newer than this code"):
+    with pytest.raises(errors.SchemaError, match="made by a newer version"):
         tried(place.folder / "a.backup", place)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.conftest import VISA, VaultPlace
@@ -18,7 +18,7 @@ from vault import export as exports
 from vault.export import Exported, Order, export
 from vault.part import Part
 from vault.rotation import Step
-from vault.schema import CARD
+from vault.schema import CARD, PURGED
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -282,8 +282,9 @@ class TestTokens:
     ) -> None:
         """The line says why there is no such card."""
         token = Token.new()
+        mark = exporter.place.vault().signer.signed(PURGED, {"token": token, "at": 1})
         with exporter.place.engine.begin() as db:
-            db.execute(text(f"INSERT INTO purged VALUES ('{token}', 1)"))
+            db.execute(insert(PURGED), mark)
         with pytest.raises(errors.InputError, match="line 1: its card was purged"):
             exporter(tokens=listed(token))
 

@@ -25,7 +25,7 @@ def test_a_web_key_reads_back_as_written(
     tmp_path: Path, keys: tuple[WebKey, RootKey]
 ) -> None:
     """Vault, root and sealing key survive the file, whose mode is 0600."""
-    path = tmp_path / "new" / "web.key"
+    path = tmp_path / "web.key"
     keys[0].write(path)
     read = WebKey.read(path)
     assert (read.vault_id, read.root.id) == (keys[0].vault_id, keys[0].root.id)
@@ -84,7 +84,7 @@ def test_a_file_others_can_read_is_refused(
         lambda text: "",
         lambda text: text[:-20],
         lambda text: "[]",
-        lambda text: text.replace("web key 1", "web key 9"),
+        lambda text: text.replace("web key 2", "web key 9"),
         lambda text: text.replace("AES-256-GCM", "ROT13"),
         lambda text: text.replace('"vault_id"', '"x"'),
         lambda text: json.dumps({**json.loads(text), "root_public": "AAAA"}),

@@ -1,20 +1,24 @@
-"""The vault's history: the models equal its head, and revision 0004 with data."""
+"""The vault's history: the models equal its head, its revision with data, and what
+becomes of a database that an earlier or a newer version made."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from tests.conftest import NOON
+from tests.conftest import EXPIRY, VISA, FakeClock
+from vault import Actor, Pan, RootKey, Vault, WebKey, errors
 from vault.database import connect
+from vault.founding import found
 from vault.migrations import HISTORY
-from vault.schema import DATA_KEY, METADATA, ROTATION, ROTATION_RANGE
+from vault.schema import CARD, DATA_KEY, METADATA
+
+OPS = Actor("ops", "command")
 
 
 def test_the_models_equal_the_head(tmp_path: Path) -> None:
@@ -28,86 +32,49 @@ def test_the_models_equal_the_head(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_ranges_come_beside_a_rotation_and_go_again(tmp_path: Path) -> None:
+def test_the_tables_come_and_go(tmp_path: Path, keys: tuple[WebKey, RootKey]) -> None:
     """On SQLite."""
     engine = connect(f"sqlite:///{tmp_path / 'vault.db'}")
-    ranges_come_and_go(engine)
+    tables_come_and_go(engine, keys)
     engine.dispose()
 
 
-def ranges_come_and_go(engine: Engine) -> None:
-    """Up from 0003 with a rotation under way, a range of it; down, the rotation is
-    as it was; up once more, there is no range."""
-    HISTORY.upgrade(engine, "0003")
+def tables_come_and_go(engine: Engine, keys: tuple[WebKey, RootKey]) -> None:
+    """Up, a vault with a card; a key that a card needs can't be destroyed; down,
+    nothing is left; up once more, every table is empty."""
+    found(*keys, engine, FakeClock(), OPS)
+    vault = Vault(keys[0], engine, FakeClock())
     with engine.begin() as db:
-        db.execute(DATA_KEY.insert(), a_key())
-        db.execute(ROTATION.insert(), a_rotation())
-    HISTORY.upgrade(engine, "0004")
-    with engine.begin() as db:
-        db.execute(ROTATION_RANGE.insert(), a_range(rotation_id=1))
-        assert db.execute(select(ROTATION_RANGE.c.last_card)).scalar_one() == 2**40
+        vault.tokenize(db, Pan.parse(VISA), EXPIRY, OPS)
     with pytest.raises(IntegrityError), engine.begin() as db:
-        db.execute(ROTATION_RANGE.insert(), a_range(rotation_id=2))
+        db.execute(DATA_KEY.update().values(state="destroyed", opens=None))
 
-    HISTORY.downgrade(engine, "0003")
-    assert "rotation_range" not in inspect(engine).get_table_names()
+    HISTORY.downgrade(engine, "base")
+    left = set(inspect(engine).get_table_names()) & set(METADATA.tables)
+    assert left == set()
+
+    HISTORY.upgrade(engine)
     with engine.connect() as db:
-        assert db.execute(select(ROTATION)).one()._mapping == a_rotation()
-
-    HISTORY.upgrade(engine, "0004")
-    with engine.connect() as db:
-        assert db.execute(select(ROTATION_RANGE)).all() == []
+        assert db.execute(select(CARD)).all() == []
 
 
-def a_key() -> dict[str, Any]:
-    """A data key's row; nobody checks its MAC here."""
-    none = ("next_root_id", "next_wrapped", "retired_at", "destroyed_at")
-    return {
-        **dict.fromkeys(none),
-        "id": 1,
-        "opens": 1,
-        "generation": 2,
-        "state": "live",
-        "suite": "s",
-        "root_id": "r",
-        "wrapped": b"w",
-        "seals": 0,
-        "created_at": NOON,
-        "mac": b"m",
-    }
-
-
-def a_rotation() -> dict[str, Any]:
-    """An unfinished rotation's row."""
-    zero = ("reencrypted", "newer", "quarantined", "read_back", "keys_destroyed")
-    return {
-        **dict.fromkeys(zero, 0),
-        **dict.fromkeys(("finished_at", "census_after", "audit_seq")),
-        "id": 1,
-        "state": "running",
-        "actor": "ops",
-        "reason": "",
-        "generation": 2,
-        "data_key_id": 1,
-        "started_at": NOON,
-        "card_cursor": 7,
-        "census_before": "{}",
-        "lease": "",
-        "lease_at": NOON,
-        "mac": b"m",
-    }
-
-
-def a_range(rotation_id: int) -> dict[str, Any]:
-    """A range that is half done."""
-    return {
-        "id": 1 + rotation_id,
-        "rotation_id": rotation_id,
-        "last_card": 2**40,
-        "card_cursor": 2**39,
-        "reencrypted": 5,
-        "newer": 0,
-        "lease": "",
-        "lease_at": NOON,
-        "mac": b"m",
-    }
+@pytest.mark.parametrize(
+    ("revision", "said"), [("0004", "an earlier version"), ("9999", "a newer version")]
+)
+def test_another_versions_database_is_refused_and_left_alone(
+    tmp_path: Path, keys: tuple[WebKey, RootKey], revision: str, said: str
+) -> None:
+    """Nothing is converted: it is said in one line, with the next step."""
+    engine = connect(f"sqlite:///{tmp_path / 'vault.db'}")
+    found(*keys, engine, FakeClock(), OPS)
+    with engine.begin() as db:
+        db.execute(
+            text(f"UPDATE {HISTORY.version_table} SET version_num = {revision!r}")
+        )
+    for act in (HISTORY.upgrade, lambda e: HISTORY.require_head(e, "vault")):
+        with pytest.raises(errors.SchemaError, match=said) as refused:
+            act(engine)
+        assert "\n" not in str(refused.value)
+        assert refused.value.hint
+    assert HISTORY.current(engine) == revision
+    engine.dispose()

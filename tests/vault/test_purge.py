@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Executable, delete, insert, select, text, update
 
 from tests.conftest import VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
@@ -178,7 +178,6 @@ def test_a_card_renewed_between_looking_and_deleting_stays(
 def test_a_purged_card_leaves_quarantine(place: VaultPlace, register: Register) -> None:
     """There is nothing left to mend, and the next rotation is not held up."""
     token = register(expiry=Expiry(2026, 1))
-    vault = place.vault()
     row = {
         "card_id": 1,
         "token": token,
@@ -188,7 +187,8 @@ def test_a_purged_card_leaves_quarantine(place: VaultPlace, register: Register) 
     }
     with place.engine.begin() as db:
         db.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        db.execute(insert(QUARANTINE), vault.signer.signed(QUARANTINE, row))
+        signer = place.open_vault().signer
+        db.execute(insert(QUARANTINE), signer.signed(QUARANTINE, row))
         db.execute(insert(ROTATION), _a_rotation(place))
     purge(place, 90)
     with place.engine.connect() as db:
@@ -214,26 +214,52 @@ def _a_rotation(place: VaultPlace) -> dict[str, object]:
         "lease_at": place.clock(),
         **dict.fromkeys(zero, 0),
     }
-    return place.vault().signer.signed(ROTATION, row)
+    return place.open_vault().signer.signed(ROTATION, row)
 
 
 @pytest.mark.parametrize(
     ("harm", "problem"),
     [
-        ("DELETE FROM purged", "was purged, but is not marked so"),
-        ("INSERT INTO purged VALUES ('card_x', 1)", "is marked as purged"),
+        (delete(PURGED), "was purged, but is not marked so"),
+        (insert(PURGED).values(token="card_x", at=1, mac=b""), "not as it was written"),
+        (update(PURGED).values(at=1), "not as it was written"),
+        (update(PURGED).values(ops_mac=b"x"), "not made by this vault's root"),
     ],
 )
 def test_verify_holds_the_marks_against_the_trail(
-    place: VaultPlace, register: Register, harm: str, problem: str
+    place: VaultPlace, register: Register, harm: Executable, problem: str
 ) -> None:
-    """A mark taken away or added behind the vault's back is found."""
+    """A mark taken away, added or edited behind the vault's back is found."""
     register(expiry=Expiry(2026, 1))
     purge(place, 90)
     with place.engine.begin() as db:
-        db.execute(text(harm))
+        db.execute(harm)
     ((_, found),) = place.findings().items()
     assert problem in found
+
+
+def test_a_mark_made_with_the_web_key_alone_is_held_against_the_trail(
+    place: VaultPlace,
+) -> None:
+    """Nothing was purged: the mark is right in itself and named all the same."""
+    mark = place.vault().signer.signed(PURGED, {"token": "card_x", "at": 1})
+    with place.engine.begin() as db:
+        db.execute(insert(PURGED), mark)
+    assert place.findings() == {
+        "purge mark of card_x": "is marked as purged, the trail says nothing"
+    }
+
+
+def test_a_purge_with_the_root_at_hand_leaves_its_mark(
+    place: VaultPlace, register: Register
+) -> None:
+    """The root signs what it purged, and verify asks for no more than there is."""
+    register(expiry=Expiry(2026, 1))
+    for _ in Purge(place.open_vault(), 90).run(OPS):
+        pass
+    with place.engine.connect() as db:
+        assert db.execute(select(PURGED.c.ops_mac)).scalar_one() is not None
+    assert place.findings() == {}
 
 
 def test_a_row_put_back_after_its_purge_is_found_and_purged_again(

@@ -342,8 +342,11 @@ def test_a_new_sealing_key_meanwhile_stops_it_and_nothing_is_lost(
         register()
     steps = take_up(place.open_vault(), OPS, "").reencrypt(2)
     next(steps)
-    new = dataclasses.replace(place.web_key, sealing_key=sealing.new_key())
-    resign(place.open_vault(), new, OPS)
+    ops = place.open_vault()
+    new = place.web_key.successor(
+        ops.ops, root=place.web_key.root, sealing_key=sealing.new_key()
+    )
+    resign(ops, new, OPS)
     with pytest.raises(errors.LeaseHeld, match="signed anew"):
         next(steps)
     after = dataclasses.replace(place, web_key=new)

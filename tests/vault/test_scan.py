@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from vault.scan import CHUNK, scan
+from vault.scan import CHUNK, Found, Unread, scan
 
 NUMBER = "4810000000020000"
 MASK = "48**-****-****-0000"
 
 
+def hits(path: Path) -> list[Found]:
+    """What is found where everything can be read."""
+    told = list(scan(path))
+    assert not [one for one in told if isinstance(one, Unread)]
+    return [one for one in told if isinstance(one, Found)]
+
+
 def found(path: Path) -> list[tuple[str, str]]:
     """Places and masks."""
-    return [(hit.place, hit.masked) for hit in scan(path)]
+    return [(hit.place, hit.masked) for hit in hits(path)]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +68,7 @@ def test_gzip_and_sqlite_are_looked_into(tmp_path: Path) -> None:
         db.execute("INSERT INTO t VALUES ('09000000000', ?, '09000000000')", (NUMBER,))
         db.commit()
     (tmp_path / "c.gz").write_bytes(b"\x1f\x8b not gzip")
-    hits = list(scan(tmp_path))
-    assert [(hit.path.name, hit.place) for hit in hits] == [
+    assert [(hit.path.name, hit.place) for hit in hits(tmp_path)] == [
         ("a.gz", "byte 50000 inside gzip"),
         ("b.db", "t.n, row 1"),
     ]
@@ -100,3 +108,47 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "self").symlink_to(tmp_path)
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert found(tmp_path) == []
+
+
+def deep(folder: Path) -> None:
+    """Make a folder so deep below ``folder`` that no path reaches its bottom."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=at)
+        at, above = os.open("d" * 250, os.O_RDONLY, dir_fd=at), at
+        os.close(above)
+    os.close(at)
+
+
+def test_what_can_not_be_read_does_not_end_the_search(tmp_path: Path) -> None:
+    """A folder or a file that the system refuses is named; what comes before it and
+    after it is looked through."""
+    (tmp_path / "a").write_text(NUMBER)
+    deep(tmp_path)
+    (tmp_path / "z").write_text(NUMBER)
+    first, unread, last = scan(tmp_path)
+    assert isinstance(unread, Unread)
+    assert unread.why == "file name too long"
+    assert unread.path.name == "d" * 250
+    assert [one.path.name for one in (first, last)] == ["a", "z"]
+    shutil.rmtree(tmp_path / ("d" * 250))
+
+
+def test_a_file_that_breaks_off_is_named(tmp_path: Path) -> None:
+    """Its bytes can't be read, though it can be opened."""
+    assert list(scan(Path("/proc/self/mem"))) == [
+        Unread(Path("/proc/self/mem"), "input/output error")
+    ]
+    assert [one for one in scan(tmp_path / "gone") if isinstance(one, Unread)]
+
+
+def test_a_database_with_names_of_no_alphabet_ends_nothing(tmp_path: Path) -> None:
+    """Its bytes are looked through, and the next file."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.execute("CREATE TABLE tttt (n TEXT)")
+        db.execute("INSERT INTO tttt VALUES (?)", (NUMBER,))
+        db.commit()
+    path = tmp_path / "a.db"
+    path.write_bytes(path.read_bytes().replace(b"tttt", b"t\xff\xfet"))
+    (tmp_path / "b").write_text(NUMBER)
+    assert [hit.path.name for hit in hits(tmp_path)] == ["a.db", "b"]

@@ -6,10 +6,18 @@ from urllib.parse import quote
 
 import pytest
 
-from vault.scrub import CUT, holds_card_number, one_line, scrub
+from vault.scrub import (
+    _GROUPS,
+    CUT,
+    _span_of_groups,
+    holds_card_number,
+    one_line,
+    scrub,
+)
 
 VISA = "4810000000020000"
-WIDE = VISA.translate({48 + n: 0xFF10 + n for n in range(10)})
+TO_WIDE = {48 + n: 0xFF10 + n for n in range(10)}
+WIDE = VISA.translate(TO_WIDE)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,80 @@ def test_what_is_no_number_stays(text: str) -> None:
     assert not holds_card_number(text)
 
 
+@pytest.mark.parametrize(
+    "gap",
+    [*":;|~=*#\\\"'<&!：；｜〜～￤•\u00a6\u200b\u00b7", " : ", "::", "=>", "', '"],
+    ids=ascii,
+)
+def test_any_sign_may_divide_a_cards_groups(gap: str) -> None:
+    """One to four of them; in an address and in full-width digits too."""
+    for digits in (
+        ("4810", "0000", "0002", "0000"),
+        ("3782", "822463", "10005"),
+        ("3056", "930902", "5904"),
+        ("6212", "3456", "7890", "0000", "003"),
+    ):
+        number = gap.join(digits)
+        for text in (number, number.translate(TO_WIDE), quote(number, safe="")):
+            assert scrub(f"von {text} an") == f"von {CUT} an"
+            assert holds_card_number(text)
+
+
+def test_a_number_among_other_groups_is_cut_alone() -> None:
+    """What stands beside it stays, digits that touch it too; each of several goes."""
+    number = "4810|0000|0002|0000"
+    assert scrub(f"17|{number}|2026") == f"17|{CUT}|2026"
+    assert scrub(f"99{number}77") == f"99{CUT}77"
+    assert scrub(f"{number}|1|{number}") == f"{CUT}|1|{CUT}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Each would be a number by its digits alone.
+        "2026-11-23 12:00:06",
+        "12:00:00|12:00:00|1:3",
+        "192.168.100.200:50103",
+        "10:20:30:40:50:60:7008",
+        "4810:0000:0002:0001",
+        "481:00000:0002:0000",
+        "4810:::::0000:::::0002:::::0000",
+        "4810x0000x0002x0000",
+        "2400:4050:1234:5600:ffff::1",
+    ],
+)
+def test_signs_between_other_groups_make_no_number(text: str) -> None:
+    """Times, ports and addresses stay, and what has letters between."""
+    assert scrub(text) == text
+    assert not holds_card_number(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["1", "1:", "1234:", "4810:0000:0002:0000:", ":", "%3A"]
+)
+def test_a_long_text_is_looked_through_in_steps_of_its_length(piece: str) -> None:
+    """No text makes the search go back over what it has seen: a text that is eight
+    times as long asks for at most some ten times as many checks."""
+    few, many = (checks(piece * (size // len(piece))) for size in (2_000, 16_000))
+    assert many <= 10 * few + 1000
+
+
+def checks(text: str) -> int:
+    """How many possible numbers of a card's groups are held against the rule."""
+    count = 0
+
+    def counted(_digits: str) -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr("vault.scrub.luhn_ok", counted)
+        for run in _GROUPS.finditer(text):
+            _span_of_groups(run[0])
+    return count
+
+
 def test_a_text_can_forge_no_line() -> None:
     """Line breaks, escapes, bidi marks and half a character become a visible
     replacement."""
@@ -73,3 +155,10 @@ def test_a_text_can_forge_no_line() -> None:
         one_line("a\r\nb\x1b[0m\u202ec\u2028") == "a\ufffd\ufffdb\ufffd[0m\ufffdc\ufffd"
     )
     assert one_line("a\u2029b\ud800") == "a\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize("hidden", "\u200b\u200d\u2060\ufeff\xad\u3164\u115f\U000e0041")
+def test_a_text_can_hide_nothing(hidden: str) -> None:
+    """What has no width is shown; what Japanese names are written with stays."""
+    assert one_line(f"a{hidden}b") == "a\ufffdb"
+    assert one_line("葛\U000e0100城　太郎 O'Neil") == "葛\U000e0100城　太郎 O'Neil"

@@ -37,6 +37,8 @@ from . import (
     web_key,
 )
 from .place import HintedUsage
+from .uses import Verbs
+from .words import harmless
 
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT, EXIT_HELD = 1, 2, 3, 5, 6
 
@@ -47,7 +49,7 @@ opens them. Alone it shows where things stand and the next step.
 """
 
 
-@click.group(invoke_without_command=True, help=HELP)
+@click.group(cls=Verbs, invoke_without_command=True, help=HELP)
 @click.pass_context
 def cardvault(context: click.Context) -> None:
     if context.invoked_subcommand is None:
@@ -119,7 +121,8 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _fail(what: str, hint: str, code: int) -> None:
-    click.echo(f"cardvault: error: {what.rstrip('.')}", err=True)
+    # An error may name a row or a file whose name nobody has checked.
+    click.echo(f"cardvault: error: {harmless(what).rstrip('.')}", err=True)
     if hint:
-        click.echo(f"cardvault: hint: {hint}", err=True)
+        click.echo(f"cardvault: hint: {harmless(hint)}", err=True)
     sys.exit(code)

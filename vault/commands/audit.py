@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection, select
 
-from ..anchor import Anchor
+from ..anchor import Anchor, newest_given
 from ..audit import VIEWED, AuditEntry, read_entries
 from ..database import reading
 from ..errors import IntegrityFault
-from ..schema import AUDIT_ENTRY
-from ..vault import Vault
+from ..scrub import one_line
+from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
 from .place import EXAMPLE, actor, closed_vault, open_vault
+from .uses import note_use, warn
 from .words import counted
 
 
@@ -39,65 +39,59 @@ def list_entries(token: str | None) -> None:
 
 
 @audit.command(epilog=EXAMPLE + "cardvault audit verify --anchor anchor-2026-11.json")
-@click.option(
-    "--anchor",
-    "anchor_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What audit anchor printed earlier: finds an older database put back.",
-)
+@ANCHOR_FILE
 @click.pass_context
 def verify(context: click.Context, anchor_file: Path | None) -> None:
     """Check the whole trail from its first entry. Needs the root key.
 
-    Exit code 1 names the first entry that is not as it was written.
+    Exit code 1 names the first entry that is not as it was written, or not as it
+    was anchored. Without --anchor an older database put back is not found.
     """
+    anchors = anchors_given(anchor_file)
     vault = open_vault()
+    note_use(vault, vault.root_id, "audit verify")
     with reading(vault.engine) as db:
         try:
-            count = sum(1 for _ in vault.trail_entries(db))
-            if anchor_file is not None:
-                _check_anchor(vault, db, anchor_file)
+            count = check_trail(vault, db, anchors)
         except IntegrityFault as fault:
-            click.echo(f"{fault.subject}  {fault.problem}")
+            click.echo(one_line(f"{fault.subject}  {fault.problem}"))
             context.exit(1)
+        given = newest_given(db)
     click.echo(f"{counted(count, 'entry')}, every one as written")
+    say_held(anchors, vault.clock())
+    say_given(given, vault.clock())
+    if given.at is None:
+        warn(
+            "no anchor was ever given away",
+            "set AUDIT_ANCHOR_COMMAND, or keep elsewhere what this prints: "
+            "cardvault audit anchor",
+        )
+    if not anchors:
+        warn(
+            "an older database put back is found with an anchor alone",
+            "cardvault audit verify --anchor FILE",
+        )
 
 
 @audit.command(epilog=EXAMPLE + "cardvault audit anchor > anchor-2026-11.json")
 def anchor() -> None:
-    """Print the trail's head, to be kept elsewhere. Needs no root key."""
+    """Print the trail's head, to be kept elsewhere. Needs no root key.
+
+    One line, one JSON object: FILE may be written anew or added to, with >>.
+    """
     vault = closed_vault()
     with reading(vault.engine) as db:
         head = Anchor.of(db, vault.web_key.vault_id)
-    click.echo(json.dumps(head.as_object()))
-
-
-def read_anchor(path: Path, vault_id: str) -> Anchor:
-    """What audit anchor printed for this vault; raises UsageError."""
-    try:
-        kept = Anchor.parse(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise click.UsageError(
-            f"{path} is not what cardvault audit anchor prints"
-        ) from None
-    if kept.vault_id != vault_id:
-        raise click.UsageError(f"{path} is of vault {kept.vault_id}, not of this one")
-    return kept
-
-
-def _check_anchor(vault: Vault, db: Connection, path: Path) -> None:
-    """Raise IntegrityFault unless the trail still holds what was anchored."""
-    kept = read_anchor(path, vault.web_key.vault_id)
-    query = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == kept.entries)
-    kept.check(db.execute(query).scalar())
+    click.echo(head.line())
 
 
 def _line(entry: AuditEntry) -> str:
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.at))
+    """An entry as one line; nothing of it was checked, so each part may be of any
+    type and hold anything."""
     detail = json.dumps(entry.detail, ensure_ascii=False) if entry.detail else ""
     parts = (
-        str(entry.seq),
-        at,
+        entry.seq,
+        _time(entry.at),
         entry.actor,
         entry.origin,
         entry.event,
@@ -105,4 +99,11 @@ def _line(entry: AuditEntry) -> str:
         entry.subject,
         detail,
     )
-    return "\t".join(parts)
+    return "\t".join(one_line(str(part)) for part in parts)
+
+
+def _time(at: int) -> str:
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    except (OSError, OverflowError, TypeError, ValueError):
+        return str(at)

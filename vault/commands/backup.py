@@ -16,6 +16,7 @@ from ..errors import KeyFileError
 from ..manifest import Manifest
 from ..part import disk_faults, require_free
 from ..settings import VaultSettings
+from .anchors import give_anchor
 from .place import EXAMPLE, actor, closed_vault, settings
 
 KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
@@ -44,6 +45,7 @@ def backup(file: Path, as_json: bool) -> None:
     with disk_faults(file):
         manifest = backups.make(vault, site, file, actor())
         size = file.stat().st_size
+    give_anchor(vault, actor())
     if as_json:
         told = {"file": str(file), "bytes": size, **manifest.as_object()}
         click.echo(json.dumps(told, ensure_ascii=False))

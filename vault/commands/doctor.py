@@ -12,12 +12,20 @@ import click
 from sqlalchemy import text
 
 from .. import sealing
+from ..anchor import newest_given
+from ..census import take_census
 from ..database import reading, sqlite_path
 from ..settings import VaultSettings
 from ..vault import Vault
+from .anchors import age
+from .half_done import half_done
 from .place import EXAMPLE, closed_vault, settings
+from .words import harmless
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
+# What leaves by itself does so with the daily backup.
+OLD_ANCHOR_DAYS = 8
+DAY_SECONDS = 24 * 3600
 
 
 @click.command(epilog=EXAMPLE + "cardvault doctor")
@@ -31,9 +39,15 @@ def doctor(context: click.Context) -> None:
     click.echo("ok       the ciphers give their known answers")
     place, vault = settings(), closed_vault()
     click.echo("ok       the web key and the database belong together")
-    found = [*_files(place), *_database(place, vault), *_machine()]
+    found = [
+        *_files(place),
+        *_left(place, vault),
+        *_database(place, vault),
+        *_anchors(vault),
+        *_machine(),
+    ]
     for line in found:
-        click.echo(f"warning  {line}")
+        click.echo(f"warning  {harmless(line)}")
     context.exit(1 if found else 0)
 
 
@@ -44,8 +58,14 @@ def _files(place: VaultSettings) -> Iterator[str]:
     root_key = place.root_key or place.web_key.with_name("root.key")
     if root_key.exists():
         yield f"the root key {root_key} lies on this machine; take it off a web server"
-    for leftover in place.web_key.parent.glob("*.key.new"):
-        yield f"{leftover} waits to be put in place"
+
+
+def _left(place: VaultSettings, vault: Vault) -> Iterator[str]:
+    with reading(vault.engine) as db:
+        census = take_census(vault, db)
+    for one in half_done(place, vault, census):
+        yield f"{one.what}; next: {one.next}"
+    yield from census.unmarked
 
 
 def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:
@@ -59,6 +79,21 @@ def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:
     free = shutil.disk_usage(path.parent).free
     if free < LOW_DISK_BYTES:
         yield f"{free // 1024 // 1024} MB are left on the disk of {path}; make room"
+
+
+def _anchors(vault: Vault) -> Iterator[str]:
+    """Warn where anchors used to leave by themselves and no longer do; whoever keeps
+    them by hand has no entry about it and is not warned."""
+    with reading(vault.engine) as db:
+        given = newest_given(db)
+    if given.failed_since:
+        yield (
+            "the last anchor could not be given away; see what "
+            "AUDIT_ANCHOR_COMMAND says"
+        )
+    now = vault.clock()
+    if given.at is not None and now - given.at > OLD_ANCHOR_DAYS * DAY_SECONDS:
+        yield f"the newest anchor is old (given away {age(given.at, now)}); run a backup"
 
 
 def _machine() -> Iterator[str]:

@@ -8,8 +8,10 @@ import click
 
 from ..database import reading
 from ..duplicates import Duplicates, Search
+from ..scrub import one_line
 from .place import EXAMPLE, open_vault
 from .progress import watching
+from .uses import record_use
 from .words import counted
 
 EXIT_FOUND, EXIT_LEFT_OUT = 1, 4
@@ -22,11 +24,12 @@ def duplicates(context: click.Context, as_json: bool) -> None:
     """Show the cards that hold the same number: token, mask and expiry.
 
     Every card is opened and compared in memory; no number, nor a hash of one, is
-    written anywhere. Needs the root key and changes nothing.
+    written anywhere. Needs the root key and changes nothing; the trail notes its use.
 
     Exit code 1: some were found; 4: none, but some cards could not be opened.
     """
     vault = open_vault()
+    record_use(vault, vault.root_id, "duplicates")
     with reading(vault.engine) as db, watching() as watch:
         found = Search(vault, db, watch, _name_left_out).run()
     if as_json:
@@ -41,7 +44,7 @@ def duplicates(context: click.Context, as_json: bool) -> None:
 
 
 def _name_left_out(token: str, problem: str) -> None:
-    click.echo(f"{token}  {problem}, left out", err=True)
+    click.echo(one_line(f"{token}  {problem}, left out"), err=True)
 
 
 def _as_object(found: Duplicates) -> dict[str, object]:

@@ -11,6 +11,8 @@ from .. import export as exports
 from ..errors import KeyFileError
 from ..export import Exported, Order
 from ..part import disk_faults, require_free
+from ..scrub import one_line
+from .anchors import give_anchor
 from .place import EXAMPLE, actor, open_vault
 from .progress import watching
 from .words import counted
@@ -72,6 +74,7 @@ def export(
     vault = open_vault()
     with disk_faults(out), watching() as watch:
         result = exports.export(vault, order, watch, _name_left_out)
+    give_anchor(vault, order.by)
     _say_result(order, result, as_json)
     context.exit(EXIT_LEFT_OUT if result.left_out else 0)
 
@@ -87,7 +90,7 @@ def _require_file(out: Path) -> None:
 
 
 def _name_left_out(token: str, problem: str) -> None:
-    click.echo(f"{token}  {problem}, left out", err=True)
+    click.echo(one_line(f"{token}  {problem}, left out"), err=True)
 
 
 def _say_result(order: Order, result: Exported, as_json: bool) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from sqlalchemy import Engine
 
-from .. import founding, shares
+from .. import founding, new_place, shares
 from ..clock import system_clock
-from ..database import connect, sqlite_path
+from ..new_place import NewPlace
+from ..part import part_of
+from ..settings import VaultSettings
 from .place import EXAMPLE, actor, new_passphrase, settings
 
 DEFAULT_ROOT_KEY = Path("instance/root.key")
@@ -25,31 +28,76 @@ def init(no_passphrase: bool, count: int | None, threshold: int | None) -> None:
 
     The root key is written to VAULT_ROOT_KEY, or with --shares printed once and
     kept nowhere. Nothing is ever overwritten. The root key belongs off this
-    machine.
+    machine; its folder is never made. Killed at any instant, run it again; shares
+    it showed before that open nothing.
     """
-    if (count is None) != (threshold is None) or (count and no_passphrase):
+    if (count is None) != (threshold is None) or (count is not None and no_passphrase):
         raise click.UsageError("give --shares with --threshold, or --no-passphrase")
-    place = settings()
-    root_path = place.root_key or DEFAULT_ROOT_KEY
-    founding.require_free(place.web_key, *([] if count else [root_path]))
-    database = sqlite_path(place.database_url)
-    if database is not None:
-        founding.require_free(database)
-        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = connect(place.database_url)
-    founding.require_empty(engine, "the database")
-    web_key, root_key = founding.new_keys()
-    # Keys first: a database without its keys could never be opened.
-    if count and threshold:
-        show_shares(shares.split(root_key, count, threshold), threshold)
+    given = settings()
+    root_path = given.root_key or DEFAULT_ROOT_KEY
+    if count is not None and threshold is not None:
+        place = NewPlace(given.web_key, None, given.database_url)
+        _by_shares(place, count, threshold)
     else:
-        root_key.write(root_path, None if no_passphrase else new_passphrase(place))
-    web_key.write(place.web_key)
-    founding.found(web_key, root_key, engine, system_clock, actor())
+        place = NewPlace(given.web_key, root_path, given.database_url)
+        _by_file(place, root_path, given, no_passphrase)
     click.echo(f"web key   {place.web_key}   seals cards; the web server needs it")
-    if not count:
+    if place.root_key is not None:
         click.echo(f"root key  {root_path}   opens cards; keep it off the web server")
     click.echo("next      flask --app wsgi migrate")
+
+
+def _by_file(
+    place: NewPlace, root_path: Path, given: VaultSettings, no_passphrase: bool
+) -> None:
+    if new_place.is_left_whole(place):
+        new_place.finish(place)
+        click.echo("finished an init that was cut off; the root key is as it wrote it")
+        return
+    new_place.require_free(place)
+    passphrase = None if no_passphrase else new_passphrase(given)
+    web_key, root_key = founding.new_keys()
+    texts = {root_path: root_key.text(passphrase), place.web_key: web_key.text()}
+    new_place.make(
+        place,
+        texts,
+        lambda engine: founding.found(web_key, root_key, engine, system_clock, actor()),
+    )
+
+
+def _by_shares(place: NewPlace, count: int, threshold: int) -> None:
+    web_key, root_key = founding.new_keys()
+    lines = shares.split(root_key, count, threshold)
+    _clear_way(place)
+    new_place.require_free(place)
+    shown = False
+
+    def found(engine: Engine) -> None:
+        nonlocal shown
+        shown = True
+        # Before the vault is there: one whose shares nobody saw could not be opened.
+        show_shares(lines, threshold)
+        founding.found(web_key, root_key, engine, system_clock, actor())
+
+    try:
+        new_place.make(place, {place.web_key: web_key.text()}, found)
+    except BaseException:
+        if shown and not new_place.is_left_whole(place):
+            click.echo("no vault was made; shares shown above open nothing", err=True)
+        raise
+
+
+def _clear_way(place: NewPlace) -> None:
+    """Make room for a vault by shares where an init was cut off: what it showed
+    can't be shown again."""
+    if new_place.is_left_whole(place):
+        new_place.give_up(place)
+    if part_of(place.web_key).exists():
+        click.echo(
+            "an init was cut off here; shares it may have shown open nothing, "
+            "destroy them",
+            err=True,
+        )
 
 
 def show_shares(lines: list[str], threshold: int) -> None:

@@ -21,6 +21,8 @@ from ..migrations import HISTORY
 from ..open_vault import OpenVault
 from ..rows import RowSigner
 from ..schema import VAULT
+from ..vault import Vault
+from .anchors import give_anchor
 from .init import show_shares
 from .leavings import clear
 from .place import (
@@ -59,6 +61,7 @@ def prepare() -> None:
         )
         successor.write(web_path)
     count = roots.prepare(vault, secret, actor())
+    give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
     click.echo(f"new web key   {web_path}")
     if place.root_key is not None:
@@ -152,6 +155,11 @@ def _new_shares(root_id: str) -> list[str]:
 
 def _read_new_root(vault: OpenVault, path: Path) -> RootKey:
     text = read_root_text(path)
+    if RootKey.root_named(text, path) == vault.root_id:
+        raise KeyFileError(
+            f"{path} is this vault's root already, not a new one",
+            hint=f"put it in place first: mv {path} {settings().root_key}",
+        )
     RootKey.require_made_by(text, vault.ops, path)
     passphrase = read_passphrase(settings()) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, path, passphrase)
@@ -191,6 +199,7 @@ def _finalize(newest: WebKey, coming: str) -> None:
             f"that is not the new root, {coming}", hint="nothing was changed"
         )
     roots.finalize(vault, new, actor())
+    give_anchor(Vault(newest, vault.engine, vault.clock), actor())
 
 
 def _state(newest: WebKey) -> Row[Any]:
@@ -226,6 +235,7 @@ def abandon() -> None:
         raise click.UsageError("no new root is being prepared; nothing was changed")
     for path in files:
         path.unlink(missing_ok=True)
+    give_anchor(vault, actor())
     click.echo(f"root {root_id} is given up; root {vault.root_id} stays the vault's")
     for path in files:
         click.echo(f"removed  {path}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..scan import scan
+from ..scan import Found, scan
 from .place import EXAMPLE
 from .words import counted
 
@@ -26,24 +26,27 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
     Text, gzip and SQLite files, UTF-8 and UTF-16, digits grouped or full-width.
     Prints file, place and mask, never a number. Needs no key.
 
-    Exit code 1: something was found; 2: a file could not be read.
+    Exit code 1: something was found; 2: nothing was, but not all could be read. What
+    could not is named.
     """
     count, unread = 0, 0
     for path in paths:
-        try:
-            for found in scan(path):
+        for one in scan(path):
+            if isinstance(one, Found):
                 count += 1
-                click.echo(f"{found.path}\t{found.place}\t{found.masked}")
-        except OSError as error:
-            unread += 1
-            click.echo(
-                f"cardvault: error: {error.filename or path}: {error.strerror}",
-                err=True,
-            )
-    click.echo(f"{counted(count, 'number')} found", err=True)
+                click.echo(f"{one.path}\t{one.place}\t{one.masked}")
+            else:
+                unread += 1
+                click.echo(f"cardvault: error: {one.path}: {one.why}", err=True)
+    left = f", {counted(unread, 'place')} not read" if unread else ""
+    click.echo(f"{counted(count, 'number')} found{left}", err=True)
     if count:
         click.echo(
             "cardvault: hint: look whether they are cards, then destroy the files",
             err=True,
+        )
+    if unread:
+        click.echo(
+            "cardvault: hint: run it again as somebody who may read the rest", err=True
         )
     context.exit(EXIT_FOUND if count else EXIT_UNREAD if unread else 0)

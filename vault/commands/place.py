@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
 import sys
@@ -13,10 +12,11 @@ from typing import Any
 import click
 
 from .. import sealing, shares
+from ..account import account_name
 from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect
-from ..errors import KeyFileError
+from ..errors import IntegrityFault, KeyFileError
 from ..keys import MIN_PASSPHRASE, RootKey, WebKey, read_root_text
 from ..open_vault import OpenVault
 from ..settings import VaultSettings
@@ -40,12 +40,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
 
 
 def actor() -> Actor:
-    """The account that runs the command (the one before sudo)."""
-    try:
-        name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        name = f"uid {os.getuid()}"
-    return Actor(name, "command")
+    """The account that runs the command."""
+    return Actor(account_name(), "command")
 
 
 def closed_vault(*, read_only: bool = False) -> Vault:
@@ -54,15 +50,54 @@ def closed_vault(*, read_only: bool = False) -> Vault:
     sealing.self_test()
     engine = connect(place.database_url, read_only=read_only)
     vault = Vault(WebKey.read(place.web_key), engine, system_clock)
-    vault.require_ready()
+    _require_ready(vault)
     return vault
+
+
+def best_vault(*, read_only: bool = False) -> Vault:
+    """The vault with its root key where that is at hand, and else without.
+
+    For what needs no root and is worth more with it: what the root's mark is on is
+    checked, and what is written bears it.  A root key file on a medium that is not
+    there is not at hand; one that is there and wrong is an error.
+    """
+    place = settings()
+    at_hand = place.root_key.exists() if place.root_key else place.root_key_command
+    return (
+        open_vault(read_only=read_only)
+        if at_hand
+        else closed_vault(read_only=read_only)
+    )
 
 
 def open_vault(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key, its database checked."""
     vault = open_parts(read_only=read_only)
-    vault.require_ready()
+    _require_ready(vault)
     return vault
+
+
+def _require_ready(vault: Vault) -> None:
+    """Raise what ``Vault.require_ready`` does; when the vault has gone over to the
+    new web key file beside this one, say that instead."""
+    try:
+        vault.require_ready()
+    except (IntegrityFault, KeyFileError):
+        path = settings().web_key
+        if _fits(vault, beside(path)):
+            raise KeyFileError(
+                f"the vault has gone over to {beside(path)}",
+                hint=f"mv {beside(path)} {path}, then restart the site",
+            ) from None
+        raise
+
+
+def _fits(vault: Vault, path: Path) -> bool:
+    try:
+        newer = WebKey.read(path)
+    except KeyFileError:
+        return False
+    return Vault(newer, vault.engine, vault.clock).is_well()
 
 
 def beside(path: Path) -> Path:

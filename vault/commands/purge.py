@@ -11,9 +11,11 @@ from sqlalchemy import Engine, Row
 
 from ..database import checkpoint
 from ..purge import Purge
+from ..scrub import one_line
 from ..vault import card_of
+from .anchors import give_anchor
 from .leavings import clear_tables
-from .place import EXAMPLE, actor, closed_vault
+from .place import EXAMPLE, actor, best_vault, closed_vault
 from .progress import Stop, follow, progress
 from .words import counted
 
@@ -39,8 +41,11 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     """Delete the cards that expired long enough ago, for good.
 
     A card is good to the end of its month in Japan. The customers stay: the site
-    says that the number is gone and asks for a new one. Needs no root key. Killed or
+    says that the number is gone and asks for a new one. Killed or
     stopped at any instant, the same command goes on.
+
+    Needs no root key; with it the marks it leaves bear the root's own. Without it,
+    whoever has the web key could have made them.
 
     Exit code 1: cards that are not as they were written were left alone, all else
     is done; 3: interrupted.
@@ -49,11 +54,12 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
         run = Purge(closed_vault(read_only=True), days)
         (_list_as_json if as_json else _list)(run, days)
         context.exit(EXIT_FOUND if run.damaged else 0)
-    vault = closed_vault()
+    vault = best_vault()
     run = Purge(vault, days)
     with Stop() as stop, progress() as shown:
         finished = follow(run.run(actor()), shown, stop)
     emptied = _empty_log(vault.engine)
+    give_anchor(vault, actor())
     clear_tables(vault.engine)
     _say_result(run, finished, emptied, as_json)
     if not finished:
@@ -120,7 +126,7 @@ def _say_result(run: Purge, finished: bool, emptied: bool, as_json: bool) -> Non
 
 
 def _name_damaged(run: Purge) -> None:
-    for token in run.damaged:
+    for token in map(one_line, run.damaged):
         click.echo(f"{token}  is not as it was written (MAC), left alone", err=True)
     if run.damaged:
         click.echo(

@@ -8,9 +8,10 @@ from sqlalchemy import delete, select
 from ..database import reading
 from ..errors import UnknownToken
 from ..schema import CARD, QUARANTINE
+from ..scrub import one_line
 from ..token import Token
 from .leavings import clear
-from .place import EXAMPLE, actor, closed_vault
+from .place import EXAMPLE, actor, best_vault, closed_vault
 
 
 @click.group()
@@ -25,7 +26,7 @@ def list_quarantined() -> None:
     with reading(vault.engine) as db:
         rows = db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
     for row in rows:
-        click.echo(f"{row.token}  {row.problem}")
+        click.echo(one_line(f"{row.token}  {row.problem}"))
     if rows:
         click.echo(
             "restore the row from a backup and run cardvault rotate again, or give "
@@ -44,19 +45,23 @@ def list_quarantined() -> None:
 def drop(token: str, reason: str) -> None:
     """Give up an unreadable card; the site then asks for a new number.
 
-    Only a quarantined card can be given up. It is gone for good.
+    Only a quarantined card can be given up. It is gone for good. With the root key
+    at hand the row that names it is asked for the root's mark.
     """
-    vault = closed_vault()
+    vault = best_vault()
     with vault.engine.begin() as db:
-        found = select(QUARANTINE.c.card_id).where(QUARANTINE.c.token == token)
-        card_id = db.execute(found).scalar()
-        if card_id is None:
+        found = select(QUARANTINE).where(QUARANTINE.c.token == token)
+        row = db.execute(found).first()
+        if row is None:
             raise UnknownToken(
                 f"no quarantined card has the token {token}",
                 hint="see them with: cardvault quarantine list",
             )
-        db.execute(delete(CARD).where(CARD.c.id == card_id))
-        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
+        vault.signer.check(QUARANTINE, row, f"quarantine {row.card_id}")
+        # By both: the row may name another card by its number than by its token.
+        card = CARD.c.id == row.card_id, CARD.c.token == token
+        db.execute(delete(CARD).where(*card))
+        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == row.card_id))
         vault.record(
             db,
             "card.given_up",

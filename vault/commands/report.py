@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Row, select
 from .. import lease, ranges
 from ..database import reading
 from ..expiry import JAPAN_OFFSET
+from ..open_vault import OpenVault
 from ..schema import ROTATION
+from ..scrub import one_line
 from ..vault import Vault
-from .place import EXAMPLE, closed_vault
+from .place import EXAMPLE, best_vault
 
 _WORDS: dict[str, dict[str, str]] = {
     "en": {
@@ -36,8 +38,9 @@ _WORDS: dict[str, dict[str, str]] = {
         "audit_seq": "Audit trail position",
         "how": "Verified by",
         "method": (
-            "each card's row MAC, opening its new envelope (AES-256-GCM), and "
-            "length, first two and last four digits against the row"
+            "each card's row MAC, opening its new envelope (AES-256-GCM), length, "
+            "first two and last four digits against the row, and its revision "
+            "against the audit trail"
         ),
         "state": "Result",
         "running": "not finished",
@@ -46,6 +49,12 @@ _WORDS: dict[str, dict[str, str]] = {
         "none": "none given",
         "of": "generation {number}: {count:,}",
         "at_work": "At work now",
+        "made_by_root": "Record signed by",
+        "root": "root key {root}, checked",
+        "unchecked": (
+            "not checked: the root key was not at hand, and whoever has the web key "
+            "could have written this record"
+        ),
         "sign": "Name, date and signature",
     },
     "ja": {
@@ -68,7 +77,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "how": "確認方法",
         "method": (
             "全カードについて、行のMACの検査、新しい暗号文の復号（AES-256-GCM）、"
-            "桁数・先頭2桁・下4桁と行との照合"
+            "桁数・先頭2桁・下4桁と行との照合、版数と監査証跡との照合"
         ),
         "state": "結果",
         "running": "未完了",
@@ -77,6 +86,12 @@ _WORDS: dict[str, dict[str, str]] = {
         "none": "記載なし",
         "of": "第{number}世代 {count:,}件",
         "at_work": "実行中のプロセス",
+        "made_by_root": "記録の署名",
+        "root": "ルート鍵 {root} による（確認済み）",
+        "unchecked": (
+            "未確認（ルート鍵なしで出力したため、ウェブ鍵を持つ者による偽造でないことは"
+            "確認していません）"
+        ),
         "sign": "氏名・日付・署名",
     },
 }
@@ -97,6 +112,7 @@ _ORDER = (
     "how",
     "keys_destroyed",
     "audit_seq",
+    "made_by_root",
     "state",
 )
 
@@ -115,8 +131,12 @@ def report() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def rotation(number: int | None, lang: str, as_json: bool) -> None:
-    """Print the record of rotation NUMBER, or of the latest."""
-    vault = closed_vault()
+    """Print the record of rotation NUMBER, or of the latest.
+
+    With the root key at hand the record is asked for the root's mark; without it the
+    page says that it was not.
+    """
+    vault = best_vault()
     query = select(ROTATION).order_by(ROTATION.c.id.desc()).limit(1)
     if number is not None:
         query = query.where(ROTATION.c.id == number)
@@ -131,7 +151,9 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
         vault.signer.check(ROTATION, row, f"rotation {row.id}")
         values = ranges.with_counts(vault, db, dict(row._mapping))
         at_work = _at_work(vault, db, row)
+    proven = vault.root_id if isinstance(vault, OpenVault) else None
     facts = {"vault": vault.web_key.vault_id, **_facts(values), **at_work}
+    facts["made_by_root"] = proven
     click.echo(json.dumps(facts) if as_json else page(facts, lang))
 
 
@@ -166,13 +188,16 @@ def page(facts: dict[str, Any], lang: str) -> str:
         "census_before": _census(facts["census_before"], words),
         "census_after": _census(facts["census_after"], words),
         "how": words["method"],
+        "made_by_root": words["root"].format(root=facts["made_by_root"])
+        if facts["made_by_root"]
+        else words["unchecked"],
         "state": words[_result(facts)],
     }
     lines = [words["title"], "=" * 64, ""]
     lines += [f"{words[name]}: {_number(shown[name])}" for name in _ORDER]
     if "at_work" in facts:
         lines.append(f"{words['at_work']}: {', '.join(facts['at_work']) or '-'}")
-    return "\n".join([*lines, "", "", f"{words['sign']}: {'_' * 40}"])
+    return "\n".join([*map(one_line, lines), "", "", f"{words['sign']}: {'_' * 40}"])
 
 
 def _result(facts: dict[str, Any]) -> str:

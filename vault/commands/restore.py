@@ -11,13 +11,17 @@ from .. import drill as drills
 from .. import restore as restores
 from ..anchor import Anchor
 from ..clock import system_clock
+from ..database import connect
 from ..errors import IntegrityFault, KeyFileError
 from ..keys import WebKey
 from ..part import disk_faults
+from ..scrub import one_line
 from ..settings import VaultSettings
-from .audit import read_anchor
+from ..vault import Vault
+from .anchors import give_anchor, read_anchors
 from .backup import JSON, database_files, end_tidily, show
-from .place import EXAMPLE, read_root_key, settings
+from .place import EXAMPLE, actor, read_root_key, settings
+from .uses import note_use_here
 
 NEXT = (
     "flask --app wsgi migrate --check",
@@ -75,7 +79,7 @@ def restore(
             hint="put the web key file back first; no backup holds it",
         )
     web_key = WebKey.read(place.web_key)
-    anchor = read_anchor(anchor_file, web_key.vault_id) if anchor_file else None
+    anchor = read_anchors(anchor_file, web_key.vault_id)[-1] if anchor_file else None
     end_tidily()
     with disk_faults(file), restores.opening(file, web_key) as opened:
         if anchor is not None:
@@ -99,6 +103,9 @@ def _restore(
     for folder in (vault_place.parent, site_place.parent):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     restores.restore(opened, vault_place, site_place, anchor)
+    if place.audit_anchor_command:
+        restored = Vault(web_key, connect(place.database_url), system_clock)
+        give_anchor(restored, actor())
     if as_json:
         told = {**opened.manifest.as_object(), "next": list(NEXT)}
         click.echo(json.dumps(told, ensure_ascii=False))
@@ -119,6 +126,9 @@ def _drill(
     as_json: bool,
 ) -> int:
     root_key = read_root_key(place, web_key.vault_id)
+    root_id = root_key.secret().public.id
+    if root_id in opened.manifest.roots:
+        note_use_here(root_id, "restore --drill")
     done = drills.drill(opened, web_key, root_key, system_clock, anchor)
     cards, took = opened.manifest.cards, round(done.seconds, 1)
     if as_json:
@@ -127,14 +137,14 @@ def _drill(
         click.echo(json.dumps(told))
         return 1 if found else 0
     for finding in done.findings:
-        click.echo(f"{finding.subject}  {finding.problem}")
+        click.echo(one_line(f"{finding.subject}  {finding.problem}"))
     if done.findings:
         click.echo(
             f"{len(done.findings)} found in {opened.path}; the drill took {took} s"
         )
         return 1
     click.echo(f"{cards:,} cards opened, every row and audit entry as written")
-    click.echo(f"the drill took {took} s; this place was not touched")
+    click.echo(f"the drill took {took} s; no card of this place was touched")
     return 0
 
 

@@ -22,6 +22,7 @@ from .place import (
     read_shares,
     settings,
 )
+from .uses import note_use_here
 
 
 @click.group()
@@ -86,6 +87,7 @@ def check_shares() -> None:
             f"these shares are of root {public.id}, not of this vault's",
             hint=f"this vault's root is {web_key.root.id}",
         )
+    note_use_here(public.id, "root check-shares")
     click.echo(f"{len(given)} shares open root {web_key.root.id}, each one tried")
 
 
@@ -106,6 +108,7 @@ def passphrase() -> None:
     root_key = read_root_key(place, web_key.vault_id)
     if root_key.secret().public.encoded != web_key.root.encoded:
         raise WrongRootKey(f"{place.root_key} is not the root key of this vault")
+    note_use_here(web_key.root.id, "root passphrase")
     piped = dataclasses.replace(place, root_passphrase_file=None)
     new = new_passphrase(piped) if sys.stdin.isatty() else _piped_passphrase()
     # Not under the name of a new root's file: a killed run's would be taken for one.

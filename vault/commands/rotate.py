@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
+from ..anchor import Anchor, newest_given
 from ..crew import Crew
-from ..database import takes_several
+from ..database import reading, takes_several
+from ..errors import IntegrityFault
 from ..joining import join
 from ..open_vault import OpenVault
 from ..pace import Pace
 from ..rotation import take_up
 from ..worker import Tally, Worker
+from .anchors import (
+    ANCHOR_FILE,
+    anchors_given,
+    check_trail,
+    give_anchor,
+    say_given,
+    say_held,
+)
 from .leavings import clear
 from .place import EXAMPLE, HintedUsage, actor, open_vault
 from .progress import Stop, follow, progress
@@ -25,10 +36,15 @@ from .rotation_told import (
     say_result,
     say_resumed,
 )
+from .uses import writes_nothing
 
 BATCH = 2000
 MAX_BATCH = 5000
 MAX_WORKERS = 16
+NOT_HELD_HINT = (
+    "nothing was rotated; docs/operations.md says what to do, "
+    "under: When an anchor does not hold"
+)
 
 
 @click.command(
@@ -60,6 +76,7 @@ MAX_WORKERS = 16
 @click.option(
     "--join", "joins", is_flag=True, help="Help the rotation that runs already."
 )
+@ANCHOR_FILE
 @click.option("--reason", default="", help="Why, for the rotation record.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
@@ -70,6 +87,7 @@ def rotate(
     batch: int,
     workers: int,
     joins: bool,
+    anchor_file: Path | None,
     reason: str,
     as_json: bool,
 ) -> None:
@@ -83,16 +101,38 @@ def rotate(
     on another one, or here, the same command with --join, which takes ranges of
     cards until none is free and leaves the rest to the first.
 
+    With --anchor the whole trail is checked, and held against FILE, before anything
+    is written: exit code 1 names the first bad place.
+
     Exit code 3: interrupted; 4: some cards could not be opened; 6: another
     rotation runs; 7: finished, but older cards are left.
     """
+    if dry_run:
+        writes_nothing(context)
+    anchors = anchors_given(anchor_file)
     vault = open_vault(read_only=dry_run)
     _require_several(vault, workers, joins)
+    _hold(vault, anchors)
     if dry_run:
         say_plan(vault, as_json)
         return
     limits = _Limits(batch, max_rate, workers)
     context.exit((_join if joins else _rotate)(vault, limits, reason, as_json))
+
+
+def _hold(vault: OpenVault, anchors: Sequence[Anchor]) -> None:
+    """Hold the trail against the anchors, and say how old the newest given away is;
+    raises IntegrityFault naming the place that is not as it was."""
+    with reading(vault.engine) as db:
+        try:
+            if anchors:
+                check_trail(vault, db, anchors)
+        except IntegrityFault as fault:
+            fault.hint = fault.hint or NOT_HELD_HINT
+            raise
+        given = newest_given(db)
+    say_held(anchors, vault.clock())
+    say_given(given, vault.clock())
 
 
 def _require_several(vault: OpenVault, workers: int, joins: bool) -> None:
@@ -153,6 +193,7 @@ def _rotate(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> in
             rotation.release()
             return say_interrupted(rotation, as_json)
         rotation.finish(actor())
+    give_anchor(vault, actor())
     clear(vault.engine)
     return say_result(rotation, as_json)
 

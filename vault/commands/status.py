@@ -7,11 +7,16 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from ..anchor import Given, newest_given
 from ..census import Census, KeyCount, take_census
 from ..database import reading
-from .place import EXAMPLE, closed_vault
+from ..scrub import one_line
+from .anchors import age
+from .half_done import HalfDone, half_done
+from .place import EXAMPLE, closed_vault, settings
 from .words import counted
 
 SHOWN_KEYS = 12
@@ -23,17 +28,18 @@ def status(as_json: bool) -> None:
     """Show cards, keys, ages and the next step. Needs no root key."""
     vault = closed_vault()
     with reading(vault.engine) as db:
-        census = take_census(vault, db)
+        census, given = take_census(vault, db), newest_given(db)
+    left = half_done(settings(), vault, census)
     if as_json:
-        click.echo(json.dumps(as_object(census)))
+        click.echo(json.dumps(as_object(census, given, left)))
     else:
-        show(census)
+        show(census, given, left, vault.clock())
 
 
-def next_step(census: Census) -> str:
+def next_step(census: Census, left: list[HalfDone]) -> str:
     """The command to type next, as it would be typed."""
-    if census.next_root_id:
-        return "cardvault root rotate --finalize"
+    if left:
+        return left[0].next
     if census.rotation is not None:
         return "cardvault rotate"
     if census.quarantined:
@@ -43,8 +49,9 @@ def next_step(census: Census) -> str:
     return "cardvault verify"
 
 
-def as_object(census: Census) -> dict[str, object]:
-    """The census as ``--json`` prints it."""
+def as_object(census: Census, given: Given, left: list[HalfDone]) -> dict[str, object]:
+    """The census, when an anchor last left and what is half done, as ``--json``
+    prints it."""
     return {
         "vault": census.vault_id,
         "root": census.root_id,
@@ -56,13 +63,15 @@ def as_object(census: Census) -> dict[str, object]:
         "rotation": census.rotation,
         "quarantined": census.quarantined,
         "audit_seq": census.audit_seq,
+        "anchor": vars(given),
+        "half_done": [vars(one) for one in left],
         "warnings": census.warnings(),
-        "next": next_step(census),
+        "next": next_step(census, left),
     }
 
 
-def show(census: Census) -> None:
-    """The census as a person reads it."""
+def show(census: Census, given: Given, left: list[HalfDone], now: int) -> None:
+    """The same as a person reads it at ``now`` (seconds since 1970 UTC)."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"vault       {census.vault_id}")
     console.print(f"root        {census.root_id}")
@@ -75,22 +84,34 @@ def show(census: Census) -> None:
     if census.quarantined:
         console.print(f"quarantine  {census.quarantined:,} cards can't be opened")
     console.print(f"trail       {counted(census.audit_seq, 'entry')}")
+    console.print(f"anchor      {_anchor_line(given, now)}")
     in_use = [key for key in census.keys if key.state != "destroyed"]
     if in_use:
         console.print(_key_table(in_use))
+    for one in left:
+        console.print(f"half done   {escape(one_line(one.what))}")
     for line in census.warnings():
-        console.print(f"warning     {line}")
-    console.print(f"next        {next_step(census)}")
+        console.print(f"warning     {escape(one_line(line))}")
+    console.print(f"next        {next_step(census, left)}")
+
+
+def _anchor_line(given: Given, now: int) -> str:
+    if given.at is None:
+        told = "none was ever given away"
+    else:
+        told = f"given away {age(given.at, now)}"
+    return f"{told}; the last one could not be" if given.failed_since else told
 
 
 def _show_rotation(console: Console, rotation: dict[str, Any]) -> None:
-    done, by = rotation["reencrypted"], rotation["lease"]
+    # Whoever holds the lease wrote its name, and nobody has checked the row.
+    done, by = rotation["reencrypted"], escape(one_line(rotation["lease"]))
     console.print(
         f"rotation    {rotation['id']} is unfinished: {done:,} cards "
         f"re-encrypted, {'held by ' + by if by else 'nobody is at it'}"
     )
     if rotation["ranges"]:
-        at_work = ", ".join(rotation["workers"]) or "nobody"
+        at_work = escape(one_line(", ".join(rotation["workers"]))) or "nobody"
         console.print(
             f"            {rotation['ranges_done']} of "
             f"{counted(rotation['ranges'], 'range')} done, at work: {at_work}"

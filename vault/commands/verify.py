@@ -12,8 +12,10 @@ from ..database import reading
 from ..errors import IntegrityFault
 from ..migrations import HISTORY
 from ..schema import CARD
+from ..scrub import one_line
 from ..verify import verify as find_faults
 from .place import EXAMPLE, open_parts
+from .uses import note_use
 from .words import counted
 
 
@@ -24,13 +26,15 @@ def verify(context: click.Context, as_json: bool) -> None:
     """Open every card and check every row of every table.
 
     Exit code 1 when something is wrong; each bad token is named. Needs the root
-    key and changes nothing.
+    key and changes nothing; the trail notes its use.
     """
     vault = open_parts()
     HISTORY.require_head(vault.engine, "vault")
+    # A wrong root key is refused here; what is damaged is named with all the rest.
+    with reading(vault.engine) as db, suppress(IntegrityFault):
+        vault.state(db)
+    note_use(vault, vault.root_id, "verify")
     with reading(vault.engine) as db:
-        with suppress(IntegrityFault):  # named below, with all the others
-            vault.state(db)
         findings = list(find_faults(vault, db))
         cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
     if as_json:
@@ -38,7 +42,7 @@ def verify(context: click.Context, as_json: bool) -> None:
         click.echo(json.dumps({"ok": not findings, "cards": cards, "findings": found}))
     else:
         for finding in findings:
-            click.echo(f"{finding.subject}  {finding.problem}")
+            click.echo(one_line(f"{finding.subject}  {finding.problem}"))
         click.echo(
             f"{len(findings)} found; nothing was changed"
             if findings

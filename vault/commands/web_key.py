@@ -12,6 +12,8 @@ from ..errors import KeyFileError
 from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
+from ..vault import Vault
+from .anchors import give_anchor
 from .leavings import clear
 from .place import EXAMPLE, actor, beside, open_parts, settings
 from .words import counted
@@ -45,6 +47,7 @@ def rotate() -> None:
         vault.require_ready()
         new = _new_key(new_path, vault) if left is None else _taken_up(left, vault)
         count = resign(vault, new, actor())
+        give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
     clear(vault.engine)
     click.echo(f"new web key  {new_path}")

@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from ..database import reading
 from ..errors import SchemaError
 
 
@@ -55,7 +56,8 @@ class History:
 
     def current(self, engine: Engine) -> str | None:
         """The revision the database stands at, or None when it has no tables."""
-        with engine.connect() as connection:
+        # Only looking: whoever writes just now is not waited for.
+        with reading(engine) as connection:
             context = MigrationContext.configure(
                 connection, opts={"version_table": self.version_table}
             )

@@ -360,3 +360,18 @@ def test_without_a_trail_nobody_logs_in(auth: Auth, app: Flask) -> None:
 def test_limits_are_as_agreed() -> None:
     """PCI DSS 8.3.4 and the issue's own numbers."""
     assert (service.FAILURES, service.LOCK_SECONDS) == (5, 30 * 60)
+
+
+@pytest.mark.parametrize(
+    "login_id",
+    ["taro\x00", "\x00", "ta\x00ro", "taro\x1b[2K", "ta\u202ero", "x" * 65, "x" * 9000],
+)
+def test_what_can_be_no_id_is_refused_in_its_field(auth: Auth, login_id: str) -> None:
+    """Nobody has such an ID, and PostgreSQL is not asked for one: the usual 422, what
+    was typed is gone, no hash is made and nobody's failures grow."""
+    answer = auth.password(login_id=login_id)
+    assert answer.status_code == 422
+    assert REFUSED in answer.text
+    assert re.search(r'id="login_id"[^>]* value=""', answer.text)
+    with auth.app.extensions["site_engine"].connect() as db:
+        assert db.exec_driver_sql("SELECT * FROM origin_failure").all() == []

@@ -101,6 +101,16 @@ def test_a_bent_passkey_is_not_kept(
     assert operator_of(app).passkeys == []
 
 
+def test_a_passkeys_name_is_as_long_as_the_standard_says(
+    auth: Auth, app: Flask
+) -> None:
+    """A longer one fits no column, and PostgreSQL would answer with an error."""
+    auth.login()
+    assert NOT_MADE in enrol_passkey(auth, Authenticator(id=bytes(1024))).text
+    assert operator_of(app).passkeys == []
+    assert enrol_passkey(auth, Authenticator(id=bytes(1023))).location == "/factors"
+
+
 def test_an_old_challenge_makes_no_passkey(auth: Auth, app: Flask) -> None:
     """It is the login row's own and used once, right or wrong."""
     auth.login()

@@ -321,3 +321,17 @@ def _let_expire(desk: Desk) -> None:
     """Put every stored customer's expiry into the past."""
     with desk.app.extensions["site_engine"].begin() as db:
         db.execute(text("UPDATE customer SET expiry = 202001"))
+
+
+def test_the_history_bears_whatever_stands_in_the_trail(desk: Desk) -> None:
+    """Who can write to the vault's database ends no page (INP-04)."""
+    public_id = desk.register()
+    token = desk.customers()[0].token
+    with desk.vault.engine.begin() as db:
+        for number, detail in enumerate(('{"before": "\\udc80"}', "{", "[]", "7")):
+            db.exec_driver_sql(
+                "INSERT INTO audit_entry SELECT seq + ?, at, actor, event, outcome, "
+                "origin, subject, ?, mac FROM audit_entry WHERE subject = ? LIMIT 1",
+                (1000 + number, detail, token),
+            )
+    assert desk.open(f"/cards/{public_id}/edit").status_code == 200

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from werkzeug.datastructures import MultiDict
 
-from app.cards.folding import phone_of, search_key, shown
+from app.cards.folding import phone_of, search_key, shortened, shown
 from app.cards.forms import CardForm
 from app.cards.tickets import Tickets
 from tests.conftest import NOON
@@ -134,3 +134,24 @@ def test_a_ticket_is_good_for_its_login_alone() -> None:
     assert Tickets(["old", "new"], "mine").are_ours(ticket)
     assert not Tickets(["old", "new"], "other").are_ours(ticket)
     assert not Tickets(["new"], "mine").are_ours(ticket)
+
+
+@pytest.mark.parametrize(
+    ("typed", "left"),
+    [
+        ("", ""),
+        ("12345678901", "12345678901"),
+        ("123456789012", "9012"),
+        ("1 2-3.4/5,6:7|8~9_0(1)2", "9012"),
+        ("（1234-5678-9012）様", "（9012）様"),
+        ("①②③④⑤⑥⑦⑧⑨1２٣", "9123"),
+        ("4810ー0000ｰ0002━0000", "0000"),
+        ("123456あ789012", "123456あ789012"),
+        ("4810\x000000\u202e00020000", "0000"),
+        ("a1111222233334444b5555666677778888c", "a4444b8888c"),
+    ],
+)
+def test_runs_of_twelve_digits_are_shortened(typed: str, left: str) -> None:
+    """Digits of any script, whatever but letters between them; once is enough."""
+    assert shortened(typed) == left
+    assert shortened(left) == left

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from urllib.parse import unquote_plus, urlencode
 
 import pytest
 from sqlalchemy.orm import Session
@@ -89,15 +90,84 @@ def test_the_search_finds_by_name_phone_and_last_four(
     assert names(three, f"/cards?q={q}") == found
 
 
-@pytest.mark.parametrize(
-    "q", [VISA, "4810-0000-0002-0000", "４８１００００００００２００００"]
-)
-def test_a_number_in_the_search_is_cut_to_its_last_four(three: Desk, q: str) -> None:
-    """The address with the number is left at once, for one with four digits."""
-    answer = three.open(f"/cards?q={q}&sort=name&_external=1&_scheme=evil")
-
+def search(desk: Desk, q: str, path: str = "/cards", **more: str) -> str:
+    """Type into the search of the list at ``path``; where it leads."""
+    desk.open(path)
+    answer = desk.send("/cards/search", desk.filled("検索", q=q, **more))
     assert answer.status_code == 303
-    assert answer.location == "/cards?q=0000&sort=name"
+    return unquote_plus(str(answer.location))
+
+
+NUMBERS = [
+    (VISA, "0000"),
+    ("4810-0000-0002-0000", "0000"),
+    ("4810 0000:0002|0000", "0000"),
+    ("４８１０－００００　０００２ー００００", "0000"),
+    ("4810\u200b0000\u200b00020000", "0000"),
+    ("481000000002", "0002"),
+    (f"番号{VISA}様", "番号0000様"),
+    (f"山田 {VISA} x {AMEX}", "山田 0000 x 0005"),
+    (f"山田{'x' * 90}{VISA}", f"山田{'x' * 90}0000"),
+]
+
+
+@pytest.mark.parametrize(("q", "left"), NUMBERS)
+def test_a_number_in_the_search_is_cut_to_its_last_four(
+    three: Desk, q: str, left: str
+) -> None:
+    """Each run of 12 digits or more, whatever but letters is in it."""
+    assert search(three, q) == f"/cards?q={left}"
+
+
+@pytest.mark.parametrize(
+    "q", ["山田 太郎", "090-1234-5678", "03 1234 5678 山田 1234", "48100000000"]
+)
+def test_what_is_no_number_is_searched_as_typed(three: Desk, q: str) -> None:
+    """A telephone number has 11 digits; letters end a run."""
+    assert search(three, q) == f"/cards?q={q}"
+
+
+def test_a_search_keeps_order_and_filter_and_begins_at_the_first_page(
+    three: Desk,
+) -> None:
+    """As the list it was typed into."""
+    path = "/cards?q=x&sort=name&page=3&expiry=soon"
+    assert search(three, "さとう", path) == "/cards?q=さとう&sort=name&expiry=soon"
+    assert search(three, "", path) == "/cards?sort=name&expiry=soon"
+    strange = {"page": "7", "sort": "x", "_external": "1", "_scheme": "evil"}
+    assert search(three, "a", **strange) == "/cards?q=a"
+
+
+def test_a_search_is_found_where_it_leads(three: Desk) -> None:
+    """The last four digits of what was typed."""
+    assert names(three, search(three, AMEX)) == ["Ｓato 100%"]
+
+
+@pytest.mark.parametrize("path", ["/cards", "/cards.csv", "/cards/search", "EDIT"])
+@pytest.mark.parametrize(("q", "left"), NUMBERS)
+def test_an_address_with_a_number_is_refused(
+    three: Desk, path: str, q: str, left: str
+) -> None:
+    """Whoever made it has it in every log on the way; ours don't lead on with it."""
+    if path == "EDIT":
+        path = f"/cards/{three.customers()[0].public_id}/edit"
+    for query in (urlencode({"q": q}), urlencode([("q", "a"), ("q", q)])):
+        answer = three.open(f"{path}?{query}")
+        assert answer.status_code == 400
+        assert q not in three.page
+    assert three.open(f"{path}?{urlencode({'q': left})}").status_code in (200, 303)
+
+
+def test_the_search_needs_its_token_and_a_login(desk: Desk) -> None:
+    """Another site can't have an operator search; a stranger is led to the login."""
+    assert desk.client.post("/cards/search", data={"q": "a"}).status_code == 400
+    answer = desk.app.test_client().post("/cards/search", data={"q": "a"})
+    assert answer.location == "/login"
+
+
+def test_a_searchs_address_can_be_opened_again(desk: Desk) -> None:
+    """A reload after the token went stale leads to the list."""
+    assert desk.open("/cards/search").location == "/cards"
 
 
 @pytest.mark.parametrize(

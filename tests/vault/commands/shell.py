@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gc
 import io
+import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -52,7 +56,7 @@ class Shell:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         for name in os.environ:
-            if name.startswith("VAULT_"):
+            if name.startswith(("VAULT_", "AUDIT_")):
                 monkeypatch.delenv(name)
         monkeypatch.chdir(folder)
         self.root = "instance/root.key"
@@ -97,6 +101,28 @@ class Shell:
         folder = self.folder / "instance"
         kept = {p.name: p.read_bytes() for p in folder.iterdir()}
         return {n: data for n, data in kept.items() if data and ".db-shm" not in n}
+
+    def but_the_trail(self) -> tuple[dict[str, bytes], dict[str, list[Any]]]:
+        """What every file holds but the database's, and every table but the trail's."""
+        others = {n: d for n, d in self.files().items() if not n.startswith("vault.db")}
+        with closing(sqlite3.connect(self.folder / "instance" / "vault.db")) as db:
+            query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+            names = [name for (name,) in db.execute(query)]
+            rows = {
+                name: db.execute(f"SELECT * FROM {name}").fetchall()
+                for name in names
+                if not name.startswith("audit_")
+            }
+        return others, rows
+
+    def trail(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Event, outcome and detail of every entry, in order."""
+        with closing(sqlite3.connect(self.folder / "instance" / "vault.db")) as db:
+            query = "SELECT event, outcome, detail FROM audit_entry ORDER BY seq"
+            found = db.execute(query).fetchall()
+        return [
+            (event, outcome, json.loads(detail)) for event, outcome, detail in found
+        ]
 
     def open_vault(self) -> OpenVault:
         """The ops role on this folder's vault."""

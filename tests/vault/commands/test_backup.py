@@ -155,16 +155,18 @@ def test_without_the_web_key_nothing_is_restored(kept: Shell) -> None:
 
 
 def test_a_drill_opens_every_card_and_touches_nothing(kept: Shell) -> None:
-    """It says how many and how long it took."""
+    """It says how many and how long it took; the trail alone tells of it."""
     gc.collect()  # the commands before ran in this process: close their databases
-    before = kept.files()
+    before = kept.but_the_trail()
     ran = kept("restore", "kept", "--drill")
     assert ran.code == 0
     assert ran.out.startswith("2 cards opened, every row and audit entry as written\n")
     assert "the drill took " in ran.out
     told = json.loads(kept("restore", "kept", "--drill", "--json").out)
     assert (told["ok"], told["cards"], told["findings"]) == (True, 2, [])
-    assert kept.files() == before
+    assert kept.but_the_trail() == before
+    used = ("root.used", "success", {"command": "restore --drill"})
+    assert kept.trail()[-2:] == [used, used]
     assert kept("restore", "kept", "--drill", **ELSEWHERE).code == 0
     assert not Path("elsewhere").exists()
 

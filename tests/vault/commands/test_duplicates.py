@@ -40,17 +40,20 @@ def test_groups_are_shown_and_exit_is_1(shell: Shell) -> None:
 
 
 def test_none_is_exit_0(shell: Shell) -> None:
-    """Said, and an empty list for a machine; every file is as it was."""
+    """Said, and an empty list for a machine; nothing changes but the trail, which
+    has the root key's use before a card is opened."""
     shell.seal()
     seal_other(shell)
-    before = shell.files()
+    before = shell.but_the_trail()
     ran = shell("duplicates")
     assert (ran.code, ran.out) == (0, "no number is stored twice\n")
     assert json.loads(shell("duplicates", "--json").out) == {
         "groups": [],
         "left_out": 0,
     }
-    assert shell.files() == before
+    assert shell.but_the_trail() == before
+    used = ("root.used", "success", {"command": "duplicates"})
+    assert shell.trail()[-2:] == [used, used]
 
 
 def test_a_card_that_cannot_be_opened_is_never_silence(shell: Shell) -> None:

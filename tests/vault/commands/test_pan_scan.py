@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+from tests.site import BIN
+
 from .shell import Shell
 
 
@@ -25,3 +30,37 @@ def test_a_path_that_is_not_there_is_a_usage_error(empty: Shell) -> None:
     ran = empty("pan-scan", "nowhere")
     assert ran.code == 2
     assert "nowhere" in ran.err
+
+
+def test_what_can_not_be_read_is_named_and_counted(empty: Shell) -> None:
+    """Exit 2, never 0; with a find elsewhere exit 1, and the count says that the
+    rest was not read."""
+    (empty.folder / "clean").write_text("nothing\n")
+    (empty.folder / "log").write_text("card 5555555555554444\n")
+    ran = empty("pan-scan", "/proc/self/mem", "clean")
+    assert (ran.code, ran.out) == (2, "")
+    assert "cardvault: error: /proc/self/mem: input/output error\n" in ran.err
+    assert "0 numbers found, 1 place not read\n" in ran.err
+    ran = empty("pan-scan", "/proc/self/mem", "log")
+    assert (ran.code, ran.out) == (1, "log\tbyte 5\t55**-****-****-4444\n")
+    assert "1 number found, 1 place not read\n" in ran.err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    """As in ``cardvault pan-scan . | head -1``: nothing is said of a file."""
+    line = "card 5555555555554444 of 4810000000020000\n"
+    (tmp_path / "log").write_text(line * 9000)
+    scan = subprocess.Popen(
+        [BIN / "cardvault", "pan-scan", "log"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert scan.stdout is not None
+    assert scan.stderr is not None
+    assert scan.stdout.readline().startswith("log\t")
+    scan.stdout.close()
+    said = scan.stderr.read()
+    scan.stderr.close()
+    assert (scan.wait(30), said) == (1, "")

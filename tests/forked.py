@@ -1,0 +1,145 @@
+"""Runs the cardvault command many times over, each in a process forked for it, and
+kills it before any line of its own code that a test names.
+
+A fork costs a tenth of a start, and the number of a line is the same on a slow
+machine as on a fast one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VAULT = str(ROOT / "vault") + os.sep
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command came to; ``lines`` is how many lines of vault/ it executed, 0
+    when it was killed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    lines: int
+
+
+class Forks:
+    """A process that forks commands; a context to be entered and left."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = dict(environ)
+
+    def __enter__(self) -> Forks:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked"],
+            env=self._environ,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.kill()
+        self._server.communicate()
+
+    def run(
+        self, *words: str, kill_before: int = 0, given: str = "", **more: str
+    ) -> Run:
+        """Run ``cardvault words``; with ``kill_before`` it is killed before that line
+        it comes to, counted from 1."""
+        asked = {"words": words, "kill": kill_before, "given": given, "more": more}
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(asked) + "\n")
+        self._server.stdin.flush()
+        return Run(**json.loads(self._server.stdout.readline()))
+
+
+class _Lines:
+    """Counts the lines of vault/ that are about to be executed."""
+
+    def __init__(self, kill_before: int) -> None:
+        self.count = 0
+        self._kill = kill_before
+
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event == "call" and not frame.f_code.co_filename.startswith(VAULT):
+            return None
+        if event == "line":
+            self.count += 1
+            if self.count == self._kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.trace
+
+
+def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
+    from vault.commands import main  # noqa: PLC0415 - imported by the parent already
+
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    os.environ.update(asked["more"])
+    sys.argv = ["cardvault", *asked["words"]]
+    lines = _Lines(asked["kill"])
+    sys.settrace(lines.trace)
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.settrace(None)
+    told.write_text(str(lines.count))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _serve(folder: Path) -> None:
+    told = folder / "lines"
+    for line in sys.stdin:
+        asked = json.loads(line)
+        (folder / "0").write_text(asked["given"])
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        files = [os.open(folder / "0", os.O_RDONLY)]
+        files += [os.open(folder / name, flags) for name in ("1", "2")]
+        told.unlink(missing_ok=True)
+        pid = os.fork()
+        if pid == 0:
+            _child(asked, files, told)
+        _, status = os.waitpid(pid, 0)
+        for file in files:
+            os.close(file)
+        ran = Run(
+            os.waitstatus_to_exitcode(status),
+            (folder / "1").read_text(),
+            (folder / "2").read_text(),
+            int(told.read_text()) if told.exists() else 0,
+        )
+        sys.stdout.write(json.dumps(vars(ran)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    import vault.commands
+
+    assert vault.commands
+    with tempfile.TemporaryDirectory() as scratch:
+        _serve(Path(scratch))

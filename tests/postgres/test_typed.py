@@ -1,0 +1,123 @@
+"""What PostgreSQL refuses to be asked never reaches it (INP-03)."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.attack.conftest import Target
+from tests.attack.visitor import Visitor
+from tests.desk import Mails
+from tests.forms import RIGHT, forms_of
+from tests.site import BIN, Place
+from vault.database import connect
+
+pytestmark = pytest.mark.postgres
+
+# A NUL fits no text, and a long one no column.
+TYPED = ("\x00", "taro\x00", "x" * 5000, "9" * 5000)
+CARD = {name: RIGHT[name] for name in ("customer_name", "phone", "card_number_1")}
+CARD |= {"exp_month": "1", "exp_year": "2030", "confirmed": "y"}
+HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, databases: tuple[str, str], mails: tuple[Mails, int]
+) -> Place:
+    """A place whose site is on PostgreSQL."""
+    more = {"DATABASE_URL": databases[0], "VAULT_DATABASE_URL": databases[1]}
+    more |= {"LOGIN_FAILURES_PER_ORIGIN": "10000"}
+    return Place(tmp_path, mail_port=mails[1], more=more).make()
+
+
+def forgive(engine: Engine) -> None:
+    """Take back failures, locks and tries, so that every field is looked at."""
+    with engine.begin() as db:
+        db.exec_driver_sql("UPDATE operator SET failures = 0, locked_until = 0")
+        db.exec_driver_sql("UPDATE code SET tries = 0")
+
+
+def fill_in(visitor: Visitor, page: str, engine: Engine) -> int:
+    """Every field of every form of a page in turn; returns how many were sent.
+    The visitor himself fails at a status of 500 or over."""
+    sent = 0
+    for form in forms_of(visitor.get(page).text):
+        if form.action in ("/logout", "/login/code/resend"):
+            continue
+        right = {name: RIGHT.get(name, value) for name, value in form.fields.items()}
+        right |= dict.fromkeys(form.boxes, "y")
+        for name in sorted({*right} - {"csrf_token"}):
+            for text in TYPED:
+                forgive(engine)
+                pairs = {"ticket": "", **right, name: text}
+                visitor.send(form.action or page, pairs.items())
+                sent += 1
+    return sent
+
+
+def test_any_field_and_address_is_borne(
+    place: Place, mails: tuple[Mails, int], databases: tuple[str, str]
+) -> None:
+    """At every step of a login: no page is an incident."""
+    target, engine = Target(place.url, place, mails[0]), connect(databases[0])
+    with place.serving("--workers", "1"):
+        assert fill_in(target.stranger(), "/login", engine) == 8
+        at_code, _ = target.to_code(target.new_operator())
+        sent = fill_in(at_code, "/login/email", engine)
+        sent += fill_in(at_code, "/login/code", engine)
+        visitor = target.logged_in()
+        done = visitor.post("/cards", CARD).location
+        pages = ("/cards", done.replace("registered", "edit"), "/password")
+        for page in (*pages, "/factors/proof"):
+            sent += fill_in(visitor, page, engine)
+        visitor = target.logged_in()
+        for text in TYPED:
+            query = urlencode(dict.fromkeys(("q", "sort", "page", "expiry"), text))
+            like = urlencode(dict.fromkeys(("prefix", "last4", "expiry"), text))
+            paths = (
+                f"/cards?{query}",
+                f"/cards.csv?{query}",
+                f"/cards/likeness?{like}",
+            )
+            for path in (*paths, "/cards/%00/edit", f"/cards/{'x' * 900}/edit"):
+                if len(path) < 4000:
+                    visitor.get(path)
+    engine.dispose()
+    assert sent > 60
+    assert "incident" not in (place.folder / "gunicorn.log").read_text()
+
+
+def test_a_file_imported_twice_at_once_goes_in_once(
+    place: Place, tmp_path: Path, databases: tuple[str, str]
+) -> None:
+    """Whoever comes second is told to wait, or that the rows are in already."""
+    file = tmp_path / "customers.csv"
+    rows = [f"客,090-{n:08},5555555555554444,12,2030\n" for n in range(400)]
+    file.write_text(HEADING + "".join(rows))
+    words = [str(BIN / "flask"), "--app", "wsgi", "cards", "import", str(file)]
+    runs = [
+        subprocess.Popen(
+            words,
+            env=place.environ(),
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said = [(run.communicate()[1], run.returncode) for run in runs]
+    for told, code in said:
+        assert code == 0 or "another import is at it" in told
+    again = place.run("flask", *words[1:])
+    assert "400 of 400 rows are in already" in again.stderr
+    engine = connect(databases[0])
+    with engine.connect() as db:
+        count = db.exec_driver_sql("SELECT count(*) FROM customer").scalar_one()
+    engine.dispose()
+    assert count == 400

@@ -1,0 +1,201 @@
+"""Anchors: given away after each act that matters, and held against the trail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..anchor import GIVEN, NOT_GIVEN, SUBJECT, Anchor, Given, parse_anchors
+from ..audit import Actor
+from ..database import reading
+from ..errors import VaultError
+from ..keys import WebKey
+from ..open_vault import OpenVault
+from ..schema import AUDIT_ENTRY
+from ..scrub import one_line
+from ..vault import Vault
+from .place import settings
+from .uses import try_record, warn
+from .words import counted
+
+ANCHOR_SECONDS = 30.0
+"""How long the command may take."""
+
+# What the site and the ops side are told, which is nobody else's business.
+_OURS = ("VAULT_", "SECRET_KEY", "MAIL_", "DATABASE_", "AUDIT_", "PGPASS")
+_NOT_FOUND = 127
+_BY_HAND = 'cardvault audit anchor | sh -c "$AUDIT_ANCHOR_COMMAND"'
+
+ANCHOR_FILE = click.option(
+    "--anchor",
+    "anchor_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What audit anchor printed earlier, or many of them, one a line: finds an "
+    "older database put back.",
+)
+
+
+def give_anchor(vault: Vault, by: Actor) -> None:
+    """Hand the trail's head to AUDIT_ANCHOR_COMMAND, if there is one.
+
+    To be called when the act is committed, with a vault that holds the web key in
+    force by then.  It never raises and prints nothing on stdout: the act is done,
+    and an anchor that could not be given away is a warning and an entry.
+    """
+    command = settings().audit_anchor_command
+    if not command:
+        return
+    try:
+        with reading(vault.engine) as db:
+            head = Anchor.of(db, vault.web_key.vault_id)
+    except (SQLAlchemyError, VaultError) as error:
+        warn(
+            f"no anchor was given away: {one_line(' '.join(str(error).split()))}",
+            "look closer with: cardvault audit verify; then give it by hand: "
+            + _BY_HAND,
+        )
+        return
+    problem = _hand_over(command, head.line() + "\n")
+    if problem:
+        warn(
+            f"the anchor of entry {head.entries} was not given away: "
+            f"AUDIT_ANCHOR_COMMAND {problem}",
+            f"see what it says, and give it by hand: {_BY_HAND}",
+        )
+    _tell_trail(vault, by, head, problem)
+
+
+def _tell_trail(vault: Vault, by: Actor, head: Anchor, problem: str) -> None:
+    detail: dict[str, object] = {"entries": head.entries}
+    unwritten = try_record(
+        vault,
+        NOT_GIVEN if problem else GIVEN,
+        by,
+        outcome="failure" if problem else "success",
+        subject=SUBJECT,
+        detail={**detail, "why": problem} if problem else detail,
+    )
+    if unwritten:
+        warn(
+            f"the trail has no entry about the anchor: {unwritten}",
+            "look closer with: cardvault audit verify",
+        )
+
+
+def _hand_over(command: str, text: str) -> str:
+    """Run the command with ``text`` on its standard input; returns what went wrong,
+    or "".  What it prints on stdout is dropped, so that ours stays one object."""
+    try:
+        # A shell command by its meaning.  A session of its own has no terminal to
+        # ask anything on, and its children can be ended with it.
+        process = subprocess.Popen(  # nosec B602
+            command,
+            shell=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=without_secrets(),
+            text=True,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        return f"could not be started: {error}"
+    try:
+        process.communicate(text, timeout=ANCHOR_SECONDS)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return f"did not end within {ANCHOR_SECONDS:g} seconds"
+    except KeyboardInterrupt:
+        _end(process)
+        return "was interrupted"
+    if process.returncode < 0:
+        return f"was ended by signal {-process.returncode}"
+    if process.returncode == _NOT_FOUND:
+        return f"ended with exit code {_NOT_FOUND}: no such command"
+    return f"ended with exit code {process.returncode}" if process.returncode else ""
+
+
+def without_secrets(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment without our settings and without any passphrase."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(_OURS) and "PASSPHRASE" not in name
+    }
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def read_anchors(path: Path, vault_id: str) -> list[Anchor]:
+    """The anchors of this vault in a file, the oldest first; raises UsageError when
+    it holds none, or anything else.  Those of other vaults are left out."""
+    try:
+        kept = parse_anchors(path.read_text(encoding="utf-8-sig"))
+    except ValueError:
+        raise click.UsageError(
+            f"{path} is not what cardvault audit anchor prints"
+        ) from None
+    ours = [anchor for anchor in kept if anchor.vault_id == vault_id]
+    if not ours:
+        other = one_line(kept[-1].vault_id)
+        raise click.UsageError(f"{path} is of vault {other}, not of this one")
+    return ours
+
+
+def anchors_given(path: Path | None) -> list[Anchor]:
+    """What ``--anchor`` names, none without it; read before the root key is, so
+    that nobody types shares for a wrong file."""
+    if path is None:
+        return []
+    return read_anchors(path, WebKey.read(settings().web_key).vault_id)
+
+
+def check_trail(vault: OpenVault, db: Connection, anchors: Sequence[Anchor]) -> int:
+    """Check every entry of the trail and hold it against every anchor; returns how
+    many entries there are.
+
+    Every anchor counts, not the newest alone: where an older database was put back
+    and used, the newest one is of the false trail and holds.  Raises IntegrityFault
+    naming the first bad place.
+    """
+    count = sum(1 for _ in vault.trail_entries(db))
+    for anchor in anchors:
+        query = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == anchor.entries)
+        anchor.check(db.execute(query).scalar())
+    return count
+
+
+def say_held(anchors: Sequence[Anchor], now: int) -> None:
+    """Say on stderr how many anchors held, and how old the newest is at ``now``."""
+    if anchors:
+        click.echo(
+            f"anchor  {counted(len(anchors), 'anchor')} held, "
+            f"the newest of {age(anchors[-1].at, now)}",
+            err=True,
+        )
+
+
+def say_given(given: Given, now: int) -> None:
+    """Say on stderr how old the newest anchor given away is at ``now``."""
+    if given.at is not None:
+        click.echo(f"anchor  given away {age(given.at, now)}", err=True)
+    if given.failed_since:
+        warn("the last anchor could not be given away", f"by hand: {_BY_HAND}")
+
+
+def age(at: int, now: int) -> str:
+    """A time (seconds since 1970 UTC) and how long it is ago at ``now``."""
+    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    return f"{shown}, {counted(max(now - at, 0) // 86400, 'day')} old"
