@@ -24,6 +24,7 @@ from ..schema import VAULT
 from ..vault import Vault
 from .anchors import give_anchor
 from .init import show_shares
+from .leavings import clear
 from .place import (
     actor,
     beside,
@@ -180,6 +181,7 @@ def finalize() -> None:
     else:
         _finalize(newest, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
+    clear(connect(place.database_url))
     _say_next(web_path)
 
 

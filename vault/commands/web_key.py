@@ -14,6 +14,7 @@ from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
 from ..vault import Vault
 from .anchors import give_anchor
+from .leavings import clear
 from .place import EXAMPLE, actor, beside, open_parts, settings
 from .words import counted
 
@@ -48,6 +49,7 @@ def rotate() -> None:
         count = resign(vault, new, actor())
         give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
+    clear(vault.engine)
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 
