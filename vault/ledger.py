@@ -1,4 +1,4 @@
-"""What the trail says the tables must hold: cards, keys, rotations, generation."""
+"""What the trail says the tables must hold: cards, keys and rotations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class Ledger:
         self._by_ops: set[str] = set()
         self._rotations: dict[str, str] = {}
         self._purged: set[str] = set()
-        self._generation = 1
         self.fault: IntegrityFault | None = None
 
     def give_up(self, fault: IntegrityFault) -> None:
@@ -60,7 +59,6 @@ class Ledger:
                 self._by_ops.add(subject)
         elif event in _ROTATION_STATES:
             self._rotations[subject] = _ROTATION_STATES[event]
-            self._generation = max(self._generation, detail.get("generation", 0))
 
     def _read_cards(self, event: str, cards: Mapping[str, int]) -> None:
         if event == _PURGE:
@@ -121,15 +119,6 @@ class Ledger:
             )
         if subject in self._by_ops and key.ops_mac is None and key.suite == SUITE:
             raise IntegrityFault(subject, "lacks the mark of the root that retired it")
-
-    def check_generation(self, generation: int) -> None:
-        """Raise IntegrityFault unless the vault is at the latest rotation's
-        generation: an older row of the vault would disarm the next one."""
-        if self.fault is None and generation != self._generation:
-            raise IntegrityFault(
-                "vault row",
-                f"is at generation {generation}, the trail at {self._generation}",
-            )
 
     def check_rotation(self, number: int, state: str) -> None:
         """Raise IntegrityFault unless the trail tells of this rotation's beginning,

@@ -23,7 +23,7 @@ from .schema import (
     ROTATION_RANGE,
     VAULT,
 )
-from .sealing import Cipher
+from .sealing import OPS_SUITE, Cipher
 from .token import Token
 
 PAGE = 1000
@@ -96,6 +96,7 @@ class _Verification:
         self._db = db
         self._trail = TrailReading(vault)
         self._ledger = self._trail.ledger
+        self._generation = 1
         self._ciphers: dict[int, Cipher] = {}
         self._opened = opener(vault.signer, self._cipher_of)
 
@@ -115,11 +116,11 @@ class _Verification:
 
     def _checks(self) -> Mapping[Table, Callable[[Row[Any]], None]]:
         """How a row of each table is checked beyond its MACs.  Cards come after the
-        keys that open them."""
+        keys that open them, the vault's row after what tells its generation."""
         return {
-            VAULT: lambda row: self._ledger.check_generation(row.generation),
             DATA_KEY: self._check_key,
-            ROTATION: lambda row: self._ledger.check_rotation(row.id, row.state),
+            ROTATION: self._check_rotation,
+            VAULT: self._check_state,
             ROTATION_RANGE: _no_more,
             QUARANTINE: _no_more,
             PURGED: lambda row: self._ledger.check_purged(row.token),
@@ -158,9 +159,21 @@ class _Verification:
         return self._ciphers[key_id]
 
     def _check_key(self, row: Row[Any]) -> None:
+        if row.suite == OPS_SUITE:
+            self._generation = max(self._generation, row.generation)
         if row.state != "destroyed":
             self._vault.open_key(row)
         self._ledger.check_key(row)
+
+    def _check_rotation(self, row: Row[Any]) -> None:
+        self._generation = max(self._generation, row.generation)
+        self._ledger.check_rotation(row.id, row.state)
+
+    def _check_state(self, row: Row[Any]) -> None:
+        if row.generation < self._generation:
+            # An older row of the vault, put back.
+            problem = f"is at generation {row.generation}, not {self._generation}"
+            raise IntegrityFault("vault row", problem)
 
     def _check_card(self, row: Row[Any]) -> None:
         if not _is_token(row.token):
