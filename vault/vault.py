@@ -27,7 +27,6 @@ from .clock import Clock
 from .database import connect, reading
 from .errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
 from .expiry import Expiry
-from .keys import WebKey
 from .live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
 from .migrations import HISTORY
 from .pan import Pan
@@ -36,6 +35,7 @@ from .schema import CARD, DATA_KEY, PURGED, VAULT
 from .sealing import Cipher
 from .settings import VaultSettings
 from .token import Token
+from .web_key import WebKey
 
 ENVELOPE_FORMAT = 1
 DATA_KEY_SEALS = 2**20

@@ -16,12 +16,13 @@ from sqlalchemy import Row, select
 from .. import roots, sealing, shares
 from ..database import connect, reading
 from ..errors import IntegrityFault, KeyFileError, WrongRootKey
-from ..keys import RootKey, WebKey, read_root_text
 from ..migrations import HISTORY
 from ..open_vault import OpenVault
+from ..root_key import RootKey, read_root_text
 from ..rows import RowSigner
 from ..schema import VAULT
 from ..vault import Vault
+from ..web_key import WebKey
 from .anchors import give_anchor
 from .init import show_shares
 from .leavings import clear

@@ -9,10 +9,10 @@ import click
 from .. import sealing
 from ..database import reading
 from ..errors import KeyFileError
-from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
 from ..vault import Vault
+from ..web_key import WebKey
 from .anchors import give_anchor
 from .leavings import clear
 from .place import EXAMPLE, actor, beside, open_parts, settings

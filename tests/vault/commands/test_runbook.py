@@ -102,7 +102,7 @@ def test_the_web_hosts_recipe_leaves_a_thief_nothing(
     thief = Thief(reader.shell)
     attack(thief)
     done = reader.follow(HOST)
-    assert reader.mended == named
+    assert sorted(reader.mended) == sorted(named)
     # Before the rotation the trail may still say what the thief entered.
     assert done[0][1].code in (0, 1)
     assert [ran for ran in done[1:] if ran[1].code] == []
