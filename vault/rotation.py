@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -32,6 +31,7 @@ from .faults import instant
 from .held import Held
 from .open_vault import OpenVault, card_page
 from .pace import Pace
+from .progress import Step
 from .reseal import Batch
 from .rows import canonical
 from .schema import (
@@ -52,16 +52,6 @@ PAUSE_SECONDS = 0.001
 CROWDED_PAUSE_SECONDS = 0.02
 # A holder is given up after 60 seconds of silence.
 BEAT_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a phase ("re-encrypt" or "read back") has come: cards ``done`` of
-    ``total``."""
-
-    phase: str
-    done: int
-    total: int
 
 
 class Rotation(Held):

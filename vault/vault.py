@@ -25,6 +25,7 @@ from .audit import Actor, AuditEntry, Trail
 from .brands import mask
 from .clock import Clock
 from .database import connect, reading
+from .envelope import envelope_aad, pad
 from .errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
 from .expiry import Expiry
 from .live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
@@ -37,11 +38,9 @@ from .settings import VaultSettings
 from .token import Token
 from .web_key import WebKey
 
-ENVELOPE_FORMAT = 1
 DATA_KEY_SEALS = 2**20
 MAX_SEALS = 2**31
 _VAULT_ID = re.compile("[0-9a-f]{32}")
-PLAINTEXT_BYTES = 20
 
 
 @dataclass(frozen=True)
@@ -516,29 +515,6 @@ def card_of(row: Row[Any]) -> Card:
     values = {name: row._mapping[name] for name in Card.__dataclass_fields__}
     values |= {"token": Token(row.token), "expiry": Expiry.from_key(row.expiry)}
     return Card(**values)
-
-
-def pad(pan: Pan) -> bytes:
-    """The plaintext of an envelope: the length in one byte, the digits, zeros up
-    to 20 bytes, so that an envelope's size tells nothing."""
-    digits = pan.expose_digits()
-    return (bytes([len(digits)]) + digits).ljust(PLAINTEXT_BYTES, b"\0")
-
-
-def envelope_aad(vault_id: str, token: str, key_id: int) -> bytes:
-    """What an envelope is bound to: format, vault, token and data key; it ends
-    in a number, so no two agree."""
-    return aad_start(vault_id) + token.encode() + aad_ending(key_id)
-
-
-def aad_start(vault_id: str) -> bytes:
-    """``envelope_aad`` before the token."""
-    return b"%d|%b|" % (ENVELOPE_FORMAT, vault_id.encode())
-
-
-def aad_ending(key_id: int) -> bytes:
-    """``envelope_aad`` after the token."""
-    return b"|%d" % key_id
 
 
 def wrap_info(vault_id: str, key_id: int, generation: int) -> bytes:

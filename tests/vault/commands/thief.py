@@ -12,12 +12,13 @@ from sqlalchemy import insert, select, update
 
 from vault import Actor, OpenVault, Vault, WebKey, roots, sealing
 from vault.audit import entry_mac, next_chain_key
+from vault.envelope import envelope_aad
 from vault.errors import IntegrityFault
 from vault.open_vault import genesis_info
 from vault.root_key import RootKey
 from vault.schema import AUDIT_ENTRY, CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
 from vault.sealing import OPS_SUITE, SUITE, Cipher, RootSecret
-from vault.vault import envelope_aad, next_id, wrap_info
+from vault.vault import next_id, wrap_info
 
 from .shell import Shell
 
