@@ -12,10 +12,10 @@ from sqlalchemy import insert, select
 from vault import Actor, Expiry, OpenVault, Pan, Token, Vault
 from vault.clock import system_clock
 from vault.database import connect
+from vault.envelope import envelope_aad, pad
 from vault.founding import found, new_keys
 from vault.pan import luhn_ok
 from vault.schema import CARD
-from vault.vault import envelope_aad, pad
 
 CHUNK = 10_000
 BY = Actor("bench", "command")

@@ -49,7 +49,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "digits-exposed": (
         ["value = pan.expose_digits()", "vault/export.py: take = row.expose_digits"],
-        ["vault/vault.py: digits = pan.expose_digits()", "shown = pan.last4"],
+        ["vault/envelope.py: digits = pan.expose_digits()", "shown = pan.last4"],
     ),
     "trusted-markup": (
         [

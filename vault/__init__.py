@@ -11,13 +11,14 @@ from __future__ import annotations
 from . import errors, migrations
 from .audit import Actor, AuditEntry
 from .expiry import Expiry
-from .keys import RootKey, WebKey
 from .open_vault import OpenVault
 from .pan import Pan
+from .root_key import RootKey
 from .settings import VaultSettings
 from .site_seal import SiteSeal
 from .token import Token
 from .vault import Card, Vault
+from .web_key import WebKey
 
 __all__ = [
     "Actor",

@@ -14,12 +14,13 @@ from .anchor import Anchor
 from .clock import Clock
 from .database import connect, reading
 from .errors import WrongRootKey
-from .keys import RootKey, WebKey
 from .manifest import SITE, VAULT
 from .migrations import HISTORY
 from .open_vault import OpenVault
 from .restore import Backup, restore
+from .root_key import RootKey
 from .verify import Finding, verify
+from .web_key import WebKey
 
 
 @dataclass(frozen=True)

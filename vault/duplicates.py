@@ -6,7 +6,7 @@ for this run and forgotten with it; no hash of a number is ever written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from .errors import IntegrityFault
 from .open_vault import OpenVault, card_rows
-from .rotation import Step
+from .progress import Step, Tell, Watch
 from .schema import CARD
 from .sealing import Mac, new_key
 from .vault import Card, card_of
@@ -24,8 +24,6 @@ STEP = 1000
 # 128 bits: two of a hundred million numbers agree by chance with 2^-75.
 DIGEST_BYTES = 16
 
-Watch = Callable[[Step], None]
-Tell = Callable[[str, str], None]
 Shape = tuple[str, str, int]
 
 

@@ -8,7 +8,7 @@ says so.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from .faults import instant
 from .ledger import Ledger
 from .open_vault import OpenVault
 from .part import Part
-from .rotation import Step
+from .progress import Step, Tell, Watch
 from .schema import CARD
 from .token import Token
 from .vault import Vault
@@ -43,9 +43,6 @@ _GONE = {
     "given up": "its card was given up",
     "missing": "no card has this token",
 }
-
-Watch = Callable[[Step], None]
-Tell = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from .audit import Actor
 from .clock import Clock
 from .database import reading
 from .errors import KeyFileError
-from .keys import RootKey, WebKey
 from .migrations import HISTORY
 from .open_vault import OpenVault, genesis_info
+from .root_key import RootKey
 from .schema import METADATA, VAULT
+from .web_key import WebKey
 
 
 def new_keys() -> tuple[WebKey, RootKey]:

@@ -14,7 +14,8 @@ from .crew import Crew, at_work
 from .database import reading
 from .open_vault import OpenVault
 from .pace import Pace
-from .rotation import Step, unfinished
+from .progress import Step
+from .rotation import unfinished
 from .schema import CARD, ROTATION
 from .worker import COUNTS, Tally, Worker
 

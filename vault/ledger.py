@@ -1,4 +1,4 @@
-"""What the trail says the tables must hold: cards, keys, rotations, generation."""
+"""What the trail says the tables must hold: cards, keys and rotations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class Ledger:
         self._by_ops: set[str] = set()
         self._rotations: dict[str, str] = {}
         self._purged: set[str] = set()
-        self._generation = 1
         self.fault: IntegrityFault | None = None
 
     def give_up(self, fault: IntegrityFault) -> None:
@@ -61,7 +60,6 @@ class Ledger:
                 self._by_ops.add(subject)
         elif event in _ROTATION_STATES:
             self._rotations[subject] = _ROTATION_STATES[event]
-            self._generation = max(self._generation, detail.get("generation", 0))
 
     def _read_cards(self, event: str, cards: Mapping[str, int]) -> None:
         if event == _PURGE:
@@ -129,11 +127,6 @@ class Ledger:
         if self.fault is not None:
             return
         subject = f"data key {key.id}"
-        if not isinstance(key.generation, int) or key.generation > self._generation:
-            raise IntegrityFault(
-                subject,
-                f"is of generation {key.generation}, the trail at {self._generation}",
-            )
         last = self._keys.get(subject)
         if last != key.state:
             raise IntegrityFault(
@@ -141,15 +134,6 @@ class Ledger:
             )
         if subject in self._by_ops and key.ops_mac is None and key.suite == SUITE:
             raise IntegrityFault(subject, "lacks the mark of the root that retired it")
-
-    def check_generation(self, generation: int) -> None:
-        """Raise IntegrityFault unless the vault is at the latest rotation's
-        generation: an older row of the vault would disarm the next one."""
-        if self.fault is None and generation != self._generation:
-            raise IntegrityFault(
-                "vault row",
-                f"is at generation {generation}, the trail at {self._generation}",
-            )
 
     def check_rotation(self, number: int, state: str) -> None:
         """Raise IntegrityFault unless the trail tells of this rotation's beginning,

@@ -10,8 +10,8 @@ from typing import Any
 from . import sealing
 from .anchor import Anchor
 from .errors import IntegrityFault, KeyFileError
-from .keys import WebKey
 from .sealing import Mac
+from .web_key import WebKey
 
 FORMAT = "cardvault backup 1"
 VAULT, SITE = "vault.db", "site.db"

@@ -24,8 +24,8 @@ from .database import checkpoint, connect, reading, sqlite_path
 from .errors import KeyFileError, VaultError
 from .faults import instant
 from .founding import require_empty
-from .keys import read_root_text
 from .part import Part, disk_faults, part_of, sync_folder
+from .root_key import read_root_text
 from .schema import AUDIT_ENTRY, VAULT
 
 _SIDE_FILES = ("-wal", "-shm", "-journal")

@@ -16,12 +16,13 @@ from . import sealing
 from .audit import Actor, AuditEntry, Chain
 from .clock import Clock
 from .errors import IntegrityFault, NotMadeByRoot, WrongRootKey
-from .keys import RootKey, WebKey
 from .opening import Opener, opener
+from .root_key import RootKey
 from .rows import OpsSigner, canonical
 from .schema import CARD, DATA_KEY, VAULT
 from .sealing import Cipher
 from .vault import Vault, wrap_info
+from .web_key import WebKey
 
 PAGE = 1000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .envelope import aad_ending, aad_start, agrees
 from .errors import IntegrityFault
 from .rows import (
     NOT_AS_TYPED,
@@ -15,7 +16,6 @@ from .rows import (
     moved_numbers,
 )
 from .sealing import Cipher, same
-from .vault import PLAINTEXT_BYTES, aad_ending, aad_start
 
 Opener = Callable[[Sequence[Any]], bytes]
 
@@ -87,13 +87,3 @@ def _cipher(cipher_of: Callable[[int], Cipher], key_id: int, token: str) -> Ciph
         return cipher_of(key_id)
     except IntegrityFault as fault:
         raise IntegrityFault(token, f"its {fault}") from None
-
-
-def agrees(plain: bytes, prefix: str, last4: str, length: int) -> bool:
-    """Say whether an opened envelope has its row's length, prefix and last4."""
-    return (
-        len(plain) == PLAINTEXT_BYTES
-        and plain[0] == length
-        and plain[1:3] == prefix.encode()
-        and plain[length - 3 : length + 1] == last4.encode()
-    )

@@ -16,7 +16,7 @@ from .database import reading
 from .errors import IntegrityFault
 from .expiry import months_now
 from .faults import instant
-from .rotation import Step
+from .progress import Step
 from .schema import CARD, PURGED, QUARANTINE
 from .vault import Vault, purge_subject
 

@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Row, select, text
 
+from .envelope import aad_ending, aad_start, agrees
 from .errors import IntegrityFault
 from .open_vault import OpenVault
-from .opening import agrees
 from .rows import (
     NOT_AS_TYPED,
     NOT_AS_WRITTEN,
@@ -27,7 +27,6 @@ from .rows import (
 )
 from .schema import CARD, DATA_KEY
 from .sealing import Cipher, same
-from .vault import aad_ending, aad_start
 
 # The order of the arguments SQLite passes; all of CARD's columns.
 _COLUMNS = tuple(column.name for column in CARD.columns)

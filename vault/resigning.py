@@ -13,12 +13,12 @@ from sqlalchemy import Connection, Row, Table, bindparam, select, update
 from .audit import Actor, Trail
 from .errors import IntegrityFault
 from .faults import instant
-from .keys import WebKey
 from .open_vault import OpenVault
 from .rows import SIGNED_TABLES, RowSigner
 from .schema import AUDIT_HEAD, VAULT
 from .vault import Vault
 from .verify import name_of
+from .web_key import WebKey
 
 PAGE = 1000
 

@@ -16,9 +16,9 @@ from .anchor import Anchor
 from .backup import MANIFEST
 from .errors import IntegrityFault, KeyFileError
 from .faults import instant
-from .keys import WebKey
 from .manifest import DAMAGED_HINT, SITE, VAULT, Manifest, Member
 from .part import Part, require_free
+from .web_key import WebKey
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 PIECE = 1024 * 1024

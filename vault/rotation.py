@@ -15,13 +15,12 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
 from . import ending, lease, quarantine, ranges
-from .audit import Actor
+from .audit import Actor, read_entries
 from .batches import Batches
 from .beginning import begin, census_text
 from .census import take_census
@@ -32,9 +31,10 @@ from .faults import instant
 from .held import Held
 from .open_vault import OpenVault, card_page
 from .pace import Pace
+from .progress import Step
 from .reseal import Batch
+from .rows import canonical
 from .schema import (
-    AUDIT_ENTRY,
     CARD,
     DATA_KEY,
     QUARANTINE,
@@ -53,16 +53,6 @@ PAUSE_SECONDS = 0.001
 CROWDED_PAUSE_SECONDS = 0.02
 # A holder is given up after 60 seconds of silence.
 BEAT_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a phase ("re-encrypt" or "read back") has come: cards ``done`` of
-    ``total``."""
-
-    phase: str
-    done: int
-    total: int
 
 
 class Rotation(Held):
@@ -219,7 +209,11 @@ class Rotation(Held):
                 by,
                 outcome="failure" if failed else "success",
                 subject=f"rotation {self.id}",
-                detail={**detail, "left": left},
+                detail={
+                    **detail,
+                    "left": left,
+                    "mark": _end_mark(self._vault, self.id, generation),
+                },
             )
             self._write(db, **changes)
         instant("finished")
@@ -253,19 +247,25 @@ def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
     query = select(ROTATION).where(ROTATION.c.state == "running")
     row = db.execute(query.order_by(ROTATION.c.id)).first()
     if row is not None:
-        _require_unfinished(db, row)
+        _require_unfinished(vault, db, row)
         vault.rotation_cipher(db, row.data_key_id, row.generation)
     return row
 
 
-def _require_unfinished(db: Connection, row: Row[Any]) -> None:
-    """The row as it was before a rotation's end, put back, bears the root's mark."""
+def _require_unfinished(vault: OpenVault, db: Connection, row: Row[Any]) -> None:
+    """The row as it was before a rotation's end, put back, bears the root's mark; so
+    does the entry of that end, and no entry that somebody else wrote."""
     subject = f"rotation {row.id}"
-    ended = select(AUDIT_ENTRY.c.seq).where(
-        AUDIT_ENTRY.c.subject == subject, AUDIT_ENTRY.c.event == FINISHED
-    )
-    if db.execute(ended.limit(1)).first() is not None:
+    mark = _end_mark(vault, row.id, row.generation)
+    ends = read_entries(db, subject=subject)
+    if any(e.event == FINISHED and e.detail.get("mark") == mark for e in ends):
         raise IntegrityFault(subject, "is running, the trail says it was finished")
+
+
+def _end_mark(vault: OpenVault, number: int, generation: int) -> str:
+    """What the trail's entry of a rotation's end bears, so that the root made it."""
+    facts = ("rotation finished", vault.web_key.vault_id, number, generation)
+    return vault.ops.mac.sign(canonical(facts)).hex()
 
 
 def require_made_by_root(vault: OpenVault, db: Connection, *more: Table) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics
 
 from .errors import InputError, WrongRootKey
-from .keys import RootKey
+from .root_key import RootKey
 from .sealing import KEY_BYTES
 
 MAX_SHARES = 16

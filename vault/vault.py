@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,9 +25,10 @@ from .audit import Actor, AuditEntry, Trail
 from .brands import mask
 from .clock import Clock
 from .database import connect, reading
+from .envelope import envelope_aad, pad
 from .errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
 from .expiry import Expiry
-from .keys import WebKey
+from .live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
 from .migrations import HISTORY
 from .pan import Pan
 from .rows import RowSigner, canonical
@@ -37,13 +36,11 @@ from .schema import CARD, DATA_KEY, PURGED, VAULT
 from .sealing import Cipher
 from .settings import VaultSettings
 from .token import Token
+from .web_key import WebKey
 
-ENVELOPE_FORMAT = 1
-DATA_KEY_SECONDS = 24 * 3600
 DATA_KEY_SEALS = 2**20
 MAX_SEALS = 2**31
 _VAULT_ID = re.compile("[0-9a-f]{32}")
-PLAINTEXT_BYTES = 20
 
 
 @dataclass(frozen=True)
@@ -66,19 +63,6 @@ class Card:
         return mask(self.prefix, self.last4, self.length)
 
 
-class _LiveKey:
-    """The one data key this process seals with, in memory only."""
-
-    __slots__ = ("cipher", "created_at", "id", "process", "wrapped")
-
-    def __init__(self, key_id: int, cipher: Cipher, wrapped: bytes, now: int) -> None:
-        self.id = key_id
-        self.cipher = cipher
-        self.wrapped = wrapped
-        self.created_at = now
-        self.process = os.getpid()
-
-
 class Vault:
     """Seals, replaces, deletes and describes cards, and keeps the trail.
 
@@ -93,7 +77,7 @@ class Vault:
         self.clock = clock
         self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
         self.trail = Trail(web_key.vault_id, web_key.sealing_key)
-        self._live: _LiveKey | None = None
+        self._memory = KeyMemory()
 
     @classmethod
     def open(cls, settings: VaultSettings, clock: Clock) -> Vault:
@@ -350,7 +334,7 @@ class Vault:
         return token
 
     def _row(
-        self, key: _LiveKey, number: int, pan: Pan, expiry: Expiry
+        self, key: LiveKey, number: int, pan: Pan, expiry: Expiry
     ) -> dict[str, Any]:
         """A new card's row, sealed under ``key`` and signed."""
         token, now = Token.new(), self.clock()
@@ -371,7 +355,7 @@ class Vault:
         }
         return self.signer.signed(CARD, row)
 
-    def _sealing_key(self, db: Connection, by: Actor, count: int) -> _LiveKey:
+    def _sealing_key(self, db: Connection, by: Actor, count: int) -> LiveKey:
         """This process's live key with ``count`` more seals counted in ``db``."""
         generation = self.state(db, keep=True).generation
         live, row = self._live, self._live_row(db)
@@ -385,15 +369,21 @@ class Vault:
             ):
                 self.set_key(db, row, seals=row.seals + count)
                 return live
+        # Before another is minted, which may fail: it is not to stay until then.
+        self._memory.drop()
         self._retire_stale(db, row, by)
         live = self.mint_key(db, generation, by, seals=count)
-        self._keep(live)
+        self._memory.keep(live)
         return live
+
+    @property
+    def _live(self) -> LiveKey | None:
+        return self._memory.key
 
     def _live_row(self, db: Connection) -> Row[Any] | None:
         """The live key's row as this process wrote it; None when there is none."""
         live = self._live
-        if live is None or live.process != os.getpid():
+        if live is None:
             return None
         query = select(DATA_KEY).where(DATA_KEY.c.id == live.id).with_for_update()
         row = db.execute(query).first()
@@ -431,20 +421,9 @@ class Vault:
             return False
         return True
 
-    def _keep(self, live: _LiveKey) -> None:
-        """Hold ``live`` in memory for a day at most, sealing or idle."""
-        self._live = live
-        timer = threading.Timer(DATA_KEY_SECONDS, self._forget, [live])
-        timer.daemon = True
-        timer.start()
-
-    def _forget(self, live: _LiveKey) -> None:
-        if self._live is live:
-            self._live = None
-
     def mint_key(
         self, db: Connection, generation: int, by: Actor, *, seals: int
-    ) -> _LiveKey:
+    ) -> LiveKey:
         """Make a data key, wrap it to the root and write its row in ``db``; it
         is durable with the first card under it, or not at all."""
         key_id, now, secret = next_id(db, DATA_KEY), self.clock(), sealing.new_key()
@@ -471,7 +450,7 @@ class Vault:
             subject=f"data key {key_id}",
             detail={"generation": generation},
         )
-        return _LiveKey(key_id, Cipher(secret), wrapping["wrapped"], now)
+        return LiveKey(key_id, Cipher(secret), wrapping["wrapped"], now)
 
     def _wrap(self, secret: bytes, info: bytes) -> dict[str, Any]:
         """The columns that hold a data key: suite, root and wrapped bytes."""
@@ -537,29 +516,6 @@ def card_of(row: Row[Any]) -> Card:
     values = {name: row._mapping[name] for name in Card.__dataclass_fields__}
     values |= {"token": Token(row.token), "expiry": Expiry.from_key(row.expiry)}
     return Card(**values)
-
-
-def pad(pan: Pan) -> bytes:
-    """The plaintext of an envelope: the length in one byte, the digits, zeros up
-    to 20 bytes, so that an envelope's size tells nothing."""
-    digits = pan.expose_digits()
-    return (bytes([len(digits)]) + digits).ljust(PLAINTEXT_BYTES, b"\0")
-
-
-def envelope_aad(vault_id: str, token: str, key_id: int) -> bytes:
-    """What an envelope is bound to: format, vault, token and data key; it ends
-    in a number, so no two agree."""
-    return aad_start(vault_id) + token.encode() + aad_ending(key_id)
-
-
-def aad_start(vault_id: str) -> bytes:
-    """``envelope_aad`` before the token."""
-    return b"%d|%b|" % (ENVELOPE_FORMAT, vault_id.encode())
-
-
-def aad_ending(key_id: int) -> bytes:
-    """``envelope_aad`` after the token."""
-    return b"|%d" % key_id
 
 
 def wrap_info(vault_id: str, key_id: int, generation: int) -> bytes:

@@ -23,7 +23,7 @@ from .schema import (
     ROTATION_RANGE,
     VAULT,
 )
-from .sealing import Cipher
+from .sealing import OPS_SUITE, Cipher
 from .token import Token
 from .triggers import triggers
 
@@ -97,6 +97,9 @@ class _Verification:
         self._db = db
         self._trail = TrailReading(vault)
         self._ledger = self._trail.ledger
+        # What the root signed tells the generation; web processes mint for no later.
+        self._generation = 1
+        self._minted: dict[str, int] = {}
         self._ciphers: dict[int, Cipher] = {}
         self._opened = opener(vault.signer, self._cipher_of)
 
@@ -113,16 +116,17 @@ class _Verification:
         for table, check in self._checks().items():
             for row in self._rows(table):
                 yield from self._row(table, row, check)
+        yield from self._ahead()
         for subject, problem in self._ledger.missing():
             yield Finding(subject, problem)
 
     def _checks(self) -> Mapping[Table, Callable[[Row[Any]], None]]:
         """How a row of each table is checked beyond its MACs.  Cards come after the
-        keys that open them."""
+        keys that open them, the vault's row after what tells its generation."""
         return {
-            VAULT: lambda row: self._ledger.check_generation(row.generation),
             DATA_KEY: self._check_key,
-            ROTATION: lambda row: self._ledger.check_rotation(row.id, row.state),
+            ROTATION: self._check_rotation,
+            VAULT: self._check_state,
             ROTATION_RANGE: _no_more,
             QUARANTINE: _no_more,
             PURGED: lambda row: self._ledger.check_purged(row.token),
@@ -161,9 +165,31 @@ class _Verification:
         return self._ciphers[key_id]
 
     def _check_key(self, row: Row[Any]) -> None:
+        if row.suite == OPS_SUITE:
+            self._generation = max(self._generation, row.generation)
+        elif isinstance(row.generation, int):
+            self._minted[name_of(DATA_KEY, row)] = row.generation
         if row.state != "destroyed":
             self._vault.open_key(row)
         self._ledger.check_key(row)
+
+    def _check_rotation(self, row: Row[Any]) -> None:
+        self._generation = max(self._generation, row.generation)
+        self._ledger.check_rotation(row.id, row.state)
+
+    def _check_state(self, row: Row[Any]) -> None:
+        if row.generation < self._generation:
+            # An older row of the vault, put back.
+            problem = f"is at generation {row.generation}, not {self._generation}"
+            raise IntegrityFault("vault row", problem)
+        self._generation = row.generation
+
+    def _ahead(self) -> Iterator[Finding]:
+        """Keys made for a generation to come, by whoever has the web key."""
+        for subject, generation in self._minted.items():
+            if generation > self._generation:
+                problem = f"is of generation {generation}, the vault at "
+                yield Finding(subject, f"{problem}{self._generation}")
 
     def _check_card(self, row: Row[Any]) -> None:
         if not _is_token(row.token):

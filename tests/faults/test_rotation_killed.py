@@ -17,8 +17,8 @@ from tests.site import BIN, Place
 from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.database import connect
+from vault.envelope import envelope_aad, pad
 from vault.schema import CARD
-from vault.vault import envelope_aad, pad
 
 pytestmark = pytest.mark.faults
 

@@ -19,10 +19,10 @@ from vault.batches import Batches
 from vault.clock import system_clock
 from vault.database import connect
 from vault.founding import found
+from vault.live_key import DATA_KEY_SECONDS
 from vault.ranges import take
 from vault.rotation import Rotation, take_up
 from vault.schema import CARD
-from vault.vault import DATA_KEY_SECONDS
 
 pytestmark = pytest.mark.postgres
 

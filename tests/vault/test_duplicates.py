@@ -11,7 +11,7 @@ from tests.conftest import VISA, VaultPlace
 from vault import Expiry, Token, duplicates
 from vault.database import reading
 from vault.duplicates import Duplicates, Search
-from vault.rotation import Step
+from vault.progress import Step
 
 Register = Callable[..., Token]
 # Alike in all that is shown: brand, first two and last four digits, length.

@@ -17,7 +17,7 @@ from vault import Actor, Expiry, Token, errors
 from vault import export as exports
 from vault.export import Exported, Order, export
 from vault.part import Part
-from vault.rotation import Step
+from vault.progress import Step
 from vault.schema import CARD, PURGED
 
 Register = Callable[..., Token]

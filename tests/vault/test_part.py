@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from vault import errors
-from vault.keys import write_private
+from vault.key_file import write_private
 from vault.part import Part, disk_faults, part_of, sync_folder
 
 TEXT = "a key, whole\n" * 400

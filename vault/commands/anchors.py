@@ -18,11 +18,11 @@ from ..anchor import GIVEN, NOT_GIVEN, SUBJECT, Anchor, Given, parse_anchors
 from ..audit import Actor
 from ..database import reading
 from ..errors import VaultError
-from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..schema import AUDIT_ENTRY
 from ..scrub import one_line
 from ..vault import Vault
+from ..web_key import WebKey
 from .place import settings
 from .uses import try_record, warn
 from .words import counted

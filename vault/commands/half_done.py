@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ..census import Census
 from ..errors import KeyFileError
-from ..keys import RootKey, WebKey, read_root_text
+from ..root_key import RootKey, read_root_text
 from ..settings import VaultSettings
 from ..vault import Vault
+from ..web_key import WebKey
 from .place import beside
 
 ROTATE, FINALIZE = "cardvault root rotate", "cardvault root rotate --finalize"

@@ -16,16 +16,18 @@ from sqlalchemy import Row, select
 from .. import roots, sealing, shares
 from ..database import connect, reading
 from ..errors import IntegrityFault, KeyFileError, WrongRootKey
-from ..keys import RootKey, WebKey, read_root_text
 from ..migrations import HISTORY
 from ..open_vault import OpenVault
+from ..root_key import RootKey, read_root_text
 from ..rotation import require_made_by_root
 from ..rows import RowSigner
 from ..schema import PURGED, VAULT
 from ..sealing import OpsKeys
 from ..vault import Vault
+from ..web_key import WebKey
 from .anchors import give_anchor
 from .init import show_shares
+from .leavings import clear
 from .place import (
     actor,
     beside,
@@ -185,6 +187,7 @@ def finalize() -> None:
     else:
         at_hand = _finalize(newest, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
+    clear(connect(place.database_url))
     _say_next(newest, at_hand)
 
 

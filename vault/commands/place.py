@@ -17,10 +17,11 @@ from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect
 from ..errors import IntegrityFault, KeyFileError, NotMadeByRoot
-from ..keys import MIN_PASSPHRASE, RootKey, WebKey, read_root_text
 from ..open_vault import OpenVault
+from ..root_key import MIN_PASSPHRASE, RootKey, read_root_text
 from ..settings import VaultSettings
 from ..vault import Vault
+from ..web_key import WebKey
 
 
 class HintedUsage(click.UsageError):

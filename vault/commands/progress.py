@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..rotation import Step
+from ..progress import Step
 
 Watch = Callable[[Step], None]
 

@@ -14,6 +14,7 @@ from ..purge import Purge
 from ..scrub import one_line
 from ..vault import card_of
 from .anchors import give_anchor
+from .leavings import clear_tables
 from .place import EXAMPLE, actor, best_vault, closed_vault
 from .progress import Stop, follow, progress
 from .words import counted
@@ -59,6 +60,7 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
         finished = follow(run.run(actor()), shown, stop)
     emptied = _empty_log(vault.engine)
     give_anchor(vault, actor())
+    clear_tables(vault.engine)
     _say_result(run, finished, emptied, as_json)
     if not finished:
         context.exit(EXIT_INTERRUPTED)

@@ -13,11 +13,11 @@ from ..anchor import Anchor
 from ..clock import system_clock
 from ..database import connect
 from ..errors import IntegrityFault, KeyFileError
-from ..keys import WebKey
 from ..part import disk_faults
 from ..scrub import one_line
 from ..settings import VaultSettings
 from ..vault import Vault
+from ..web_key import WebKey
 from .anchors import give_anchor, read_anchors
 from .backup import JSON, database_files, end_tidily, show
 from .place import EXAMPLE, actor, read_root_key, settings

@@ -9,8 +9,10 @@ import click
 
 from .. import shares
 from ..errors import KeyFileError, WrongRootKey
-from ..keys import MIN_PASSPHRASE, WebKey, write_private
+from ..key_file import write_private
 from ..part import sync_folder
+from ..root_key import MIN_PASSPHRASE
+from ..web_key import WebKey
 from . import new_root
 from .init import show_shares
 from .place import (

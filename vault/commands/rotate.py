@@ -26,6 +26,7 @@ from .anchors import (
     say_given,
     say_held,
 )
+from .leavings import clear
 from .place import EXAMPLE, HintedUsage, actor, open_vault
 from .progress import Stop, follow, progress
 from .rotation_told import (
@@ -193,6 +194,7 @@ def _rotate(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> in
             return say_interrupted(rotation, as_json)
         rotation.finish(actor())
     give_anchor(vault, actor())
+    clear(vault.engine)
     return say_result(rotation, as_json)
 
 

@@ -13,9 +13,9 @@ from ..audit import Actor
 from ..clock import system_clock
 from ..database import connect, sqlite_path
 from ..errors import VaultError, WrongRootKey
-from ..keys import WebKey
 from ..scrub import one_line
 from ..vault import Vault
+from ..web_key import WebKey
 from .place import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"

@@ -9,13 +9,14 @@ import click
 from .. import sealing
 from ..database import reading
 from ..errors import KeyFileError
-from ..keys import WebKey
 from ..open_vault import OpenVault
 from ..resigning import is_signed_by, resign
 from ..rotation import require_made_by_root
 from ..schema import PURGED
 from ..vault import Vault
+from ..web_key import WebKey
 from .anchors import give_anchor
+from .leavings import clear
 from .place import EXAMPLE, actor, beside, open_parts, settings
 from .words import counted
 
@@ -50,6 +51,7 @@ def rotate() -> None:
         count = resign(vault, new, actor())
         give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
+    clear(vault.engine)
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Table, select, text, update
 
 from vault import sealing
-from vault.keys import RootKey, WebKey
 from vault.open_vault import genesis_info
+from vault.root_key import RootKey
 from vault.rows import SIGNED_TABLES, OpsSigner, RowSigner
 from vault.schema import DATA_KEY, VAULT
 from vault.sealing import OPS_SUITE, SUITE, OpsKeys
 from vault.vault import wrap_info
+from vault.web_key import WebKey
 
 from .case import PREPARED, Case, all_of, refused, robbed
 from .day import NOT_MADE

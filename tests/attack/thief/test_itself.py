@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.vault.commands.test_any_verb import all_commands
 from vault.commands import cardvault
-from vault.keys import RootKey
+from vault.root_key import RootKey
 from vault.schema import DATA_KEY
 
 from .day import Day, changing, looking

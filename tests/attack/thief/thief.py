@@ -22,10 +22,11 @@ from vault import Vault, WebKey, sealing
 from vault.audit import entry_mac, next_chain_key
 from vault.clock import system_clock
 from vault.database import connect
+from vault.envelope import envelope_aad
 from vault.errors import IntegrityFault
 from vault.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY
 from vault.sealing import SUITE, Cipher, OpsKeys, RootSecret
-from vault.vault import envelope_aad, next_id, wrap_info
+from vault.vault import next_id, wrap_info
 
 from .house import NUMBERS, OPS, House
 
