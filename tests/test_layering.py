@@ -41,7 +41,7 @@ def test_the_import_contracts_hold() -> None:
 
 
 def test_the_cipher_library_is_imported_in_one_file() -> None:
-    """vault/sealing.py and nothing else."""
+    """vault/crypto.py and nothing else."""
     found = [path for path in SOURCES if "cryptography" in imports_of(path)]
     assert found == [ROOT / "vault" / "sealing.py"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select, text, update
 
-from vault import sealing
-from vault.open_vault import genesis_info
-from vault.root_key import RootKey
-from vault.rows import SIGNED_TABLES, OpsSigner, RowSigner
-from vault.schema import DATA_KEY, VAULT
-from vault.sealing import OPS_SUITE, SUITE, OpsKeys
-from vault.vault import wrap_info
-from vault.web_key import WebKey
+from vault import crypto
+from vault.crypto import OPS_SUITE, SUITE, OpsKeys
+from vault.ops.open_vault import genesis_info
+from vault.ops.root_key import RootKey
+from vault.store.row_macs import SIGNED_TABLES, OpsSigner, RowSigner
+from vault.store.schema import DATA_KEY, VAULT
+from vault.web.vault import wrap_info
+from vault.web.web_key import WebKey
 
 from .case import PREPARED, Case, all_of, refused, robbed
 from .day import NOT_MADE
@@ -441,7 +441,7 @@ def test_finalize_names_no_file_that_is_not_the_vaults_roots(house: House) -> No
     house.must("root", "rotate")
     house.must("root", "rotate", "--abandon")
     with house.ops() as vault:
-        RootKey(vault.web_key.vault_id, sealing.new_key()).write(
+        RootKey(vault.web_key.vault_id, crypto.new_key()).write(
             house.folder / ROOT_NEW, None, vault.ops
         )
     said = house.must("root", "rotate", "--finalize").out

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, select
 
-from vault.beginning import MAX_GENERATION
 from vault.clock import system_clock
+from vault.crypto import OPS_SUITE, SUITE, OpsKeys
 from vault.errors import NotMadeByRoot
-from vault.rotation import take_up
-from vault.schema import (
+from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import MAX_GENERATION
+from vault.store.schema import (
     AUDIT_ENTRY,
     CARD,
     DATA_KEY,
@@ -21,8 +22,7 @@ from vault.schema import (
     ROTATION_RANGE,
     VAULT,
 )
-from vault.sealing import OPS_SUITE, SUITE, OpsKeys
-from vault.vault import wrap_info
+from vault.web.vault import wrap_info
 
 from .case import MIDWAY, Case, all_of, found, refused, robbed
 from .house import NEXT_KEY, OPS, ROTATIONS_KEY, House

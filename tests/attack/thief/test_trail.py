@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from vault.audit import entry_mac, next_chain_key
 from vault.clock import system_clock
-from vault.open_vault import genesis_info
-from vault.schema import AUDIT_ENTRY, AUDIT_HEAD, PURGED, VAULT
-from vault.vault import purge_subject
+from vault.ops.open_vault import genesis_info
+from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, PURGED, VAULT
+from vault.trail import entry_mac, next_chain_key
+from vault.web.vault import purge_subject
 
 from .case import Case, all_of, refused, robbed
 from .house import House
