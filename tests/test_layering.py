@@ -53,7 +53,7 @@ for found in pkgutil.walk_packages(app.__path__, "app."):
     if ".migrations" not in found.name:
         importlib.import_module(found.name)
 opening = ("vault.ops", "vault.commands")
-sys.exit(", ".join(name for name in sys.modules if name.startswith(opening)))
+sys.exit(", ".join(n for n in sys.modules if n.startswith(opening)) or 0)
 """
 
 
