@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import NOON
+from tests.places.vault import NOON
 from vault import Expiry, errors
 
 # 2026-12-01 00:00:00 in Japan.

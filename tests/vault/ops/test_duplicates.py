@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import VISA, VaultPlace
+from tests.places.vault import VISA, VaultPlace
 from vault import Expiry, Token
 from vault.ops import duplicates
 from vault.ops.duplicates import Duplicates, Search

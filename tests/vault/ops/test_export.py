@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.conftest import VISA, VaultPlace
+from tests.places.vault import VISA, VaultPlace
 from vault import Actor, Expiry, Token, errors
 from vault.ops import export as exports
 from vault.ops.export import Exported, Order, export

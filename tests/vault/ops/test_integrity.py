@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Row, Table, select, text, update
 
-from tests.conftest import VaultPlace
+from tests.places.vault import VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey, crypto, errors
 from vault.ops import RootKey
 from vault.ops.open_vault import OpenVault

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, update
 
-from tests.conftest import VaultPlace
+from tests.places.vault import VaultPlace
 from vault import Actor, Token, crypto, errors
 from vault.crypto import RootSecret
 from vault.ops import OpenVault, root_rotation

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlalchemy import Executable, delete, insert, select, text, update
 
-from tests.conftest import VaultPlace
+from tests.places.vault import VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
 from vault.ops.purge import BATCH, DAY_SECONDS, Purge, first_kept
 from vault.store.database import checkpoint, reading

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 import pytest
 from sqlalchemy import Connection, Table, insert, inspect
 
-from tests.conftest import NOON, VaultPlace
+from tests.places.vault import NOON, VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
 from vault.ops.purge import Purge
 from vault.ops.rotation.rotation import take_up

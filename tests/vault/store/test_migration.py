@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text
 
-from tests.conftest import EXPIRY, VISA, FakeClock
-from vault import Actor, Pan, Vault, WebKey, errors
+from tests.places.vault import FakeClock
+from vault import WebKey, errors
 from vault.ops import RootKey
 from vault.ops.create import found
 from vault.store.database import connect
 from vault.store.migrations import HISTORY
-from vault.store.schema import CARD, DATA_KEY, METADATA
+from vault.store.schema import METADATA
 
-OPS = Actor("ops", "command")
+from .revisions import OPS, tables_come_and_go
 
 
 def test_the_models_equal_the_head(tmp_path: Path) -> None:
@@ -38,25 +37,6 @@ def test_the_tables_come_and_go(tmp_path: Path, keys: tuple[WebKey, RootKey]) ->
     engine = connect(f"sqlite:///{tmp_path / 'vault.db'}")
     tables_come_and_go(engine, keys)
     engine.dispose()
-
-
-def tables_come_and_go(engine: Engine, keys: tuple[WebKey, RootKey]) -> None:
-    """Up, a vault with a card; a key that a card needs can't be destroyed; down,
-    nothing is left; up once more, every table is empty."""
-    found(*keys, engine, FakeClock(), OPS)
-    vault = Vault(keys[0], engine, FakeClock())
-    with engine.begin() as db:
-        vault.tokenize(db, Pan.parse(VISA), EXPIRY, OPS)
-    with pytest.raises(IntegrityError), engine.begin() as db:
-        db.execute(DATA_KEY.update().values(state="destroyed", opens=None))
-
-    HISTORY.downgrade(engine, "base")
-    left = set(inspect(engine).get_table_names()) & set(METADATA.tables)
-    assert left == set()
-
-    HISTORY.upgrade(engine)
-    with engine.connect() as db:
-        assert db.execute(select(CARD)).all() == []
 
 
 @pytest.mark.parametrize(

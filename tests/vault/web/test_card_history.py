@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from tests.conftest import NOON, VaultPlace
+from tests.places.vault import NOON, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.store.schema import AUDIT_ENTRY, PURGED
 from vault.web.vault import purge_subject

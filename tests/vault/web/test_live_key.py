@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.conftest import VISA, VaultPlace
+from tests.places.vault import VISA, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.crypto import Cipher
 from vault.ops.rotation.rotation import take_up

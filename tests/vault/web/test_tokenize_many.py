@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from tests.conftest import EXPIRY, VISA, VaultPlace
+from tests.places.vault import EXPIRY, VISA, VaultPlace
 from vault import Actor, Pan, Token, Vault
 from vault.store.schema import CARD, DATA_KEY
 from vault.trail import read_entries

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import VISA, FakeClock, VaultPlace
+from tests.places.vault import VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings, WebKey, errors, trail
 from vault.store.schema import CARD, DATA_KEY
 from vault.web.live_key import DATA_KEY_SECONDS

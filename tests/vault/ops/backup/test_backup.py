@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import VaultPlace
+from tests.places.vault import VaultPlace
 from vault import Actor, Token, WebKey, crypto, errors
 from vault.ops import RootKey
 from vault.ops.anchor import Anchor

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select, text, update
 
-from tests.conftest import VISA, VaultPlace
+from tests.places.vault import VISA, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, crypto, errors
 from vault.card.scrub import CUT
 from vault.ops.census import take_census

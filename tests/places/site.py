@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,14 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.killed import launch
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PASSWORD = "correct horse battery 5"
 START_SECONDS = 30
@@ -151,8 +150,6 @@ def processes(master: int) -> list[int]:
     return [master, *map(int, children.split())]
 
 
-def csrf(page: str) -> str:
-    """The CSRF token of a page."""
-    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-    assert found is not None, page[:500]
-    return found[1]
+def site_path(environ: Mapping[str, str]) -> Path:
+    """The file of the site's database, out of the settings of a site."""
+    return Path(environ["DATABASE_URL"].removeprefix("sqlite:///"))

@@ -1,28 +1,25 @@
-"""A PostgreSQL server of a test's own, on a port of 127.0.0.1."""
+"""A PostgreSQL server of a run's own, on a port of 127.0.0.1."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
-import signal
+import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import create_engine, text
-
-from tests.site import free_port
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 SETTINGS = "fsync=on listen_addresses=127.0.0.1 unix_socket_directories="
 DRIVER = "postgresql+psycopg"
 ROLE = "cardsite"
-PATIENCE_SECONDS = 30
 
 
 def account() -> str | None:
@@ -39,8 +36,16 @@ def new_folder() -> Path:
     return folder
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass
-class Cluster:
+class Server:
     """Its files and its process."""
 
     folder: Path = field(default_factory=new_folder)
@@ -60,20 +65,13 @@ class Cluster:
         """The URL of one of its databases."""
         return f"{DRIVER}://{ROLE}@{self.host}/{database}"
 
-    def make(self) -> Cluster:
-        """Make the files of a server where only tests are let in, and start it."""
+    def make(self) -> Self:
+        """Make the files of a server that asks nobody for a password, and start it."""
         words = ("-A", "trust", "-U", ROLE, "-E", "UTF8", "--locale=C.UTF-8")
         self.run("initdb", *words)
         return self.start()
 
-    def standby(self) -> Cluster:
-        """A running copy that follows this server."""
-        other = Cluster()
-        source = f"host=127.0.0.1 port={self.port} user={ROLE}"
-        self.run("pg_basebackup", "-R", "-c", "fast", "-d", source, data=other.data)
-        return other.start()
-
-    def start(self) -> Cluster:
+    def start(self) -> Self:
         """Start it and wait until it answers."""
         options = " ".join(f"-c {setting}" for setting in SETTINGS.split())
         log = str(self.folder / "log")
@@ -83,25 +81,6 @@ class Cluster:
     def stop(self) -> None:
         """Stop it as a crash would."""
         self.run("pg_ctl", "-m", "immediate", "stop")
-
-    def kill(self) -> None:
-        """SIGKILL: nobody is told anything, as when its host is gone."""
-        master = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        for process in (master, *map(int, children)):
-            os.kill(process, signal.SIGKILL)
-        until = time.monotonic() + PATIENCE_SECONDS
-        while any(Path(f"/proc/{process}/exe").exists() for process in children):
-            assert time.monotonic() < until
-            time.sleep(0.01)
-
-    def lose_sight(self) -> None:
-        """Cut a standby off from its primary."""
-        self.say("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
-
-    def promote(self) -> None:
-        """Make a standby the primary."""
-        self.run("pg_ctl", "-w", "promote")
 
     def remove(self) -> None:
         """Stop it, if it runs, and delete its files."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from tests.site import PASSWORD
+from tests.places.site import PASSWORD
 
+# A card typed in at the counter, without the customer's name.
+CARD = {
+    "phone": "090-0000-0000",
+    "card_number_1": "4810000000020000",
+    "exp_month": "1",
+    "exp_year": "2030",
+    "confirmed": "y",
+}
 # What the site's forms send when nothing in them is wrong but who it is.
 RIGHT = {
     "login_id": "nobody",
@@ -17,11 +26,7 @@ RIGHT = {
     "new_password": "another battery 7",
     "new_password_again": "another battery 7",
     "customer_name": "山田",
-    "phone": "090-0000-0000",
-    "card_number_1": "4810000000020000",
-    "exp_month": "1",
-    "exp_year": "2030",
-    "confirmed": "y",
+    **CARD,
 }
 
 
@@ -86,3 +91,17 @@ def forms_of(page: str) -> list[Form]:
     reader = _Reader()
     reader.feed(page)
     return list(reader.forms.values())
+
+
+def hidden(page: str, *names: str) -> dict[str, str]:
+    """What those of the hidden fields ``names`` hold that a page has."""
+    found = {
+        name: re.search(rf'name="{name}"[^>]*value="([^"]*)"', page) for name in names
+    }
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def csrf(page: str) -> str:
+    """The CSRF token of a page that has a form."""
+    (token,) = hidden(page, "csrf_token").values()
+    return token

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode, urlsplit
 
+from .answer import Answer
+from .forms import hidden
+
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -20,21 +23,6 @@ ALLOWED = {200, 204, 302, 303, 400, 403, 404, 405, 409, 413, 422, 429}
 # A machine that runs the whole suite besides is no measure: ``make attack`` says 2.
 PATIENCE_SECONDS = float(os.environ.get("ATTACK_PATIENCE", "10"))
 TELLTALES = ("Traceback", "sqlalchemy", "site-packages", "werkzeug.", 'File "')
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back, and in how many seconds."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    text: str
-    seconds: float
-
-    @property
-    def location(self) -> str:
-        """Where a redirect leads, as a path."""
-        return urlsplit(self.headers.get("Location", "")).path
 
 
 @dataclass
@@ -63,8 +51,9 @@ class Visitor:
             text = response.read().decode(errors="replace")
         finally:
             connection.close()
+        seconds = time.monotonic() - began
         answer = Answer(
-            response.status, response.headers, text, time.monotonic() - began
+            response.status, self.url + path, response.headers, text, seconds
         )
         self._keep_cookies(answer)
         self._judge(method, path, answer)
@@ -84,10 +73,9 @@ class Visitor:
         """Send a form of ``page`` with its token (and ticket) to ``path``."""
         html = self.get(page or path).text
         pairs = list(fields.items()) if isinstance(fields, Mapping) else list(fields)
-        for name in ("csrf_token", "ticket"):
-            found = re.search(rf'name="{name}"[^>]*value="([^"]*)"', html)
-            if found and name not in dict(pairs):
-                pairs.append((name, found[1]))
+        given = dict(pairs)
+        found = hidden(html, "csrf_token", "ticket")
+        pairs += [(name, kept) for name, kept in found.items() if name not in given]
         return self.send(path, pairs, **headers)
 
     def send(

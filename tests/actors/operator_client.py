@@ -1,7 +1,9 @@
-"""An operator at a desk: reads the site's forms and sends them as a browser does."""
+"""An operator at Flask's test client: goes through the login, and then reads the
+site's forms and sends them as a browser does."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask
@@ -11,26 +13,79 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from app.cards.models import Customer
-from tests.forms import forms_of
+from tests.places.site import PASSWORD
 from vault import Vault
 
-A_CARD = {
-    "customer_name": "A",
-    "phone": "090-0000-0000",
-    "card_number_1": "4810",
-    "card_number_2": "0000",
-    "card_number_3": "0002",
-    "card_number_4": "0000",
-    "exp_month": "01",
-    "exp_year": "2030",
-    "confirmed": "y",
-}
+from .forms import CARD, forms_of, hidden
+from .mail import Mails
+
+LOGIN_ID = "taro"
+ADDRESS = "taro@example.co.jp"
 
 
 def boxes(*parts: str) -> dict[str, str]:
     """What the four boxes send."""
     padded = [*parts, "", "", "", ""][:4]
     return {f"card_number_{place}": part for place, part in enumerate(padded, 1)}
+
+
+A_CARD = {
+    "customer_name": "A",
+    **CARD,
+    **boxes("4810", "0000", "0002", "0000"),
+    "exp_month": "01",
+}
+
+
+@dataclass
+class Auth:
+    """Somebody who goes through the login."""
+
+    app: Flask
+    client: FlaskClient
+    mailbox: Mails
+
+    def get(self, path: str) -> TestResponse:
+        """Open a page."""
+        return self.client.get(path)
+
+    def post(self, path: str, page: str | None = None, **fields: str) -> TestResponse:
+        """Send a form of ``page`` (the same path when not said)."""
+        fields.setdefault("csrf_token", self.csrf(page or path))
+        return self.client.post(path, data=fields)
+
+    def csrf(self, page: str) -> str:
+        """The CSRF token a page was shown with."""
+        html = self.get(page).get_data(as_text=True)
+        return hidden(html, "csrf_token").get("csrf_token", "none on this page")
+
+    def password(
+        self, login_id: str = LOGIN_ID, password: str = PASSWORD
+    ) -> TestResponse:
+        """Give login ID and password."""
+        return self.post("/login", login_id=login_id, password=password)
+
+    def address(self, address: str = ADDRESS) -> TestResponse:
+        """Give the address."""
+        return self.post("/login/email", email=address)
+
+    def code(self, code: str) -> TestResponse:
+        """Give the code."""
+        return self.post("/login/code", code=code)
+
+    def to_code(self) -> str:
+        """Go as far as the code page and return the code that was mailed."""
+        self.password()
+        self.address()
+        return self.mailbox.code()
+
+    def login(self) -> TestResponse:
+        """Go all the steps."""
+        return self.code(self.to_code())
+
+    def logout(self) -> TestResponse:
+        """Press ログアウト."""
+        return self.post("/logout", page="/cards")
 
 
 class Desk:
