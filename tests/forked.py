@@ -1,4 +1,4 @@
-"""Runs the cardvault command many times over, each in a process forked for it, and
+"""Runs the project's commands many times over, each in a process forked for it, and
 kills it before any line of its own code that a test names.
 
 A fork costs a tenth of a start, and the number of a line is the same on a slow
@@ -7,26 +7,32 @@ machine as on a fast one.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+import app
+import vault
+
 ROOT = Path(__file__).resolve().parents[1]
-VAULT = str(ROOT / "vault") + os.sep
+OURS = tuple(str(ROOT / name) + os.sep for name in ("app", "vault"))
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a command came to; ``lines`` is how many lines of vault/ it executed, 0
-    when it was killed."""
+    """What a command came to; ``lines`` is how many lines of app/ and vault/ it
+    executed, 0 when it was killed."""
 
     returncode: int
     stdout: str
@@ -61,11 +67,23 @@ class Forks:
         self._server.communicate()
 
     def run(
-        self, *words: str, kill_before: int = 0, given: str = "", **more: str
+        self,
+        *words: str,
+        command: str = "cardvault",
+        folder: Path = ROOT,
+        kill_before: int = 0,
+        given: str = "",
+        **more: str,
     ) -> Run:
-        """Run ``cardvault words``; with ``kill_before`` it is killed before that line
-        it comes to, counted from 1."""
-        asked = {"words": words, "kill": kill_before, "given": given, "more": more}
+        """Run ``command words`` in ``folder``; with ``kill_before`` it is killed
+        before that line it comes to, counted from 1."""
+        asked = {
+            "words": [command, *words],
+            "folder": str(folder),
+            "kill": kill_before,
+            "given": given,
+            "more": more,
+        }
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(asked) + "\n")
@@ -74,14 +92,14 @@ class Forks:
 
 
 class _Lines:
-    """Counts the lines of vault/ that are about to be executed."""
+    """Counts the lines of app/ and vault/ that are about to be executed."""
 
     def __init__(self, kill_before: int) -> None:
         self.count = 0
         self._kill = kill_before
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        if event == "call" and not frame.f_code.co_filename.startswith(VAULT):
+        if event == "call" and not frame.f_code.co_filename.startswith(OURS):
             return None
         if event == "line":
             self.count += 1
@@ -91,12 +109,13 @@ class _Lines:
 
 
 def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
-    from vault.commands import main  # noqa: PLC0415 - imported by the parent already
-
+    (script,) = entry_points(group="console_scripts", name=asked["words"][0])
+    main = script.load()
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.environ.update(asked["more"])
-    sys.argv = ["cardvault", *asked["words"]]
+    os.chdir(asked["folder"])
+    sys.argv = asked["words"]
     lines = _Lines(asked["kill"])
     sys.settrace(lines.trace)
     code = 0
@@ -138,8 +157,10 @@ def _serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    import vault.commands
-
-    assert vault.commands
+    # Everything is loaded here once, and no command meets its imports.
+    for package in (app, vault):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith((".env", "__main__")):
+                importlib.import_module(found.name)
     with tempfile.TemporaryDirectory() as scratch:
         _serve(Path(scratch))

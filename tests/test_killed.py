@@ -27,7 +27,7 @@ def test_nothing_of_the_site_listens_or_kills() -> None:
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
         assert "SIGKILL" not in text, path
-        assert not re.search(r"\bfaults\.listen|\bimport .*\blisten\b", text), path
+        assert not re.search(r"\bkill_points\.listen|\bimport .*\blisten\b", text), path
     assert kill_points._listeners == []
 
 

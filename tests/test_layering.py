@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.kill_points import VAULT, points_in
+from vault.kill_points import instant
+
 ROOT = Path(__file__).resolve().parent.parent
 CHANGING = re.compile(r"\b(delete|update|drop)$")
 CHANGES = re.compile(r"(?i)\b(?:delete from|update|drop table|truncate) +\W?audit_\w+")
+TESTS = [*ROOT.glob("tests/**/*.py")]
 SOURCES = [*ROOT.glob("app/**/*.py"), *ROOT.glob("vault/**/*.py"), ROOT / "config.py"]
 
 
@@ -123,10 +127,46 @@ def test_nothing_removes_or_rewrites_an_entry_of_the_trail() -> None:
 
 
 def test_every_named_instant_is_one_a_test_kills_at() -> None:
-    """A step of a command that can be killed there is in a list of steps (REL-02)."""
-    code = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    tests = ROOT.glob("tests/**/*.py")
-    killed = "".join(path.read_text(encoding="utf-8") for path in tests)
-    names = re.findall(r'\binstant\(f?"([\w-]+)', code)
-    assert len(names) > 20
-    assert [name for name in names if f'"{name}' not in killed] == []
+    """Each file with a kill point is one whose points a test asks for; points that
+    are added to it are killed at without being listed (REL-02)."""
+    asked: set[Path] = set()
+    for path in TESTS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "points_in":
+                patterns = [ast.literal_eval(word) for word in node.args]
+                asked |= {file for word in patterns for file in VAULT.glob(word)}
+    assert len(points_in("**/*.py")) > 20
+    call = re.compile(rf"(?<!def )\b{instant.__name__}\(")
+    files = {file for file in SOURCES if call.search(file.read_text(encoding="utf-8"))}
+    assert files - asked == set()
+
+
+def modules_of(path: Path) -> set[str]:
+    """The full names of the modules a file imports, and of what it takes out of
+    them."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_no_test_module_is_imported() -> None:
+    """What two of them need is in actors/, in places/ or in a module beside them."""
+    for path in TESTS:
+        for name in modules_of(path):
+            parts = name.split(".")
+            is_test = any(re.match(r"test_|conftest$", part) for part in parts[1:])
+            assert parts[0] != "tests" or not is_test, f"{path}: {name}"
+
+
+@pytest.mark.parametrize("folder", ["bench", "deploy", "app", "vault"])
+def test_nothing_but_a_test_imports_the_tests(folder: str) -> None:
+    """The measurements stand on their own."""
+    for path in ROOT.glob(f"{folder}/**/*.py"):
+        assert "tests" not in imports_of(path), path

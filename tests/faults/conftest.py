@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.actors.mail import Mails
+from tests.forked import Forks
 from tests.places.site import Place
 
 
@@ -29,3 +30,10 @@ def open_at(made: Path, mails: tuple[Mails, int]) -> Callable[[Path], Place]:
         return Place(folder, mail_port=mails[1])
 
     return open_at
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """A process that forks commands; where they work is said at each of them."""
+    with Forks(Place(tmp_path_factory.mktemp("forks")).environ()) as forks:
+        yield forks

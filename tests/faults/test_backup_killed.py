@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
-import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from itertools import pairwise
@@ -20,10 +17,12 @@ from typing import Any
 import pytest
 
 from tests.actors.writer import write
+from tests.forked import Forks
+from tests.kill_points import points_in
+from tests.killer import Killer
 from tests.places.filled_vault import elsewhere, fill
 from tests.places.site import BIN, Place
 from vault import WebKey
-from vault.commands import main
 from vault.ops.backup.restore import opening
 
 pytestmark = pytest.mark.faults
@@ -32,8 +31,10 @@ WRITERS = 8
 BACKUPS = 3
 KILLS = 40
 CARDS = 5_000
-BACKUP_STEPS = ["backup-begun", "backup-copied", "backup-written", "backup-named"]
-RESTORE_STEPS = ["restore-written", "restore-named-vault.db", "restore-named-site.db"]
+BACKUP_STEPS = points_in("ops/backup/make.py")
+# The last one comes once for each database.
+RESTORE_STEPS = points_in("ops/backup/restore.py")
+RESTORE_STEPS[-1:] = [f"{RESTORE_STEPS[-1]}{name}.db" for name in ("vault", "site")]
 
 
 def column(path: Path, query: str) -> list[str]:
@@ -103,50 +104,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-def command(words: list[str], environ: dict[str, str], folder: str) -> None:
-    """cardvault in a process that has its modules loaded already, so that a kill
-    meets its work and not Python's start."""
-    os.environ.update(environ)
-    os.chdir(folder)
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        sys.stdout, sys.stderr, sys.argv = nowhere, nowhere, ["cardvault", *words]
-        main()
-
-
-class Killer:
-    """Runs one command again and again, each time killed at another instant."""
-
-    def __init__(self, place: Place, words: list[str], seed: int) -> None:
-        self.place, self.words = place, words
-        self.draw = random.Random(seed)
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
-        self._start("--help").join(60)  # loads the modules, once for all
-        self.whole_seconds = 60.0
-
-    def run(self) -> None:
-        """Once to the end; how long it takes bounds the instants."""
-        began = time.monotonic()
-        child = self._start(*self.words)
-        child.join(60)
-        assert child.exitcode == 0
-        self.whole_seconds = min(self.whole_seconds, time.monotonic() - began)
-
-    def kill(self) -> None:
-        """Once, killed at some instant."""
-        child = self._start(*self.words)
-        child.join(self.draw.random() * self.whole_seconds)
-        child.kill()
-        child.join()
-        assert child.exitcode in (0, -signal.SIGKILL)
-
-    def _start(self, *words: str) -> Any:
-        given = ([*words], self.place.environ(), str(self.place.folder))
-        child = self._context.Process(target=command, args=given)
-        child.start()
-        return child
-
-
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every database of a place, by name; of parts too."""
     return {
@@ -170,43 +127,39 @@ def good(filled: Place, tmp_path: Path) -> dict[str, str]:
     return digests(other.folder)
 
 
-def test_a_backup_killed_at_random_instants_is_whole_or_absent(filled: Place) -> None:
+def test_a_backup_killed_at_random_instants_is_whole_or_absent(
+    filled: Place, forks: Forks
+) -> None:
     """40 SIGKILLs; the next run makes it and leaves nothing beside it."""
     path = filled.folder / "killed"
-    killer = Killer(filled, ["backup", "killed"], seed=1)
+    killer = Killer(forks, filled, "backup", "killed", seed=1)
     killer.run()
     path.unlink()
-    met = 0
     for _ in range(KILLS):
         killer.kill()
-        met += bool(list(filled.folder.glob("killed.part*")))
         if not path.exists():
             killer.run()
         require_whole(path, filled.folder / "web.key")
         assert {p.name for p in filled.folder.glob("killed*")} == {"killed"}
         path.unlink()
-    assert met > KILLS / 8
     assert filled.ops("verify").returncode == 0
 
 
 def test_a_restore_killed_at_random_instants_is_finished_by_the_next(
-    filled: Place, tmp_path: Path, good: dict[str, str]
+    filled: Place, forks: Forks, tmp_path: Path, good: dict[str, str]
 ) -> None:
     """40 SIGKILLs; whatever has its name is whole, and the same command ends it."""
     other = elsewhere(filled, tmp_path / "other")
-    killer = Killer(other, ["restore", f"{filled.folder}/kept"], seed=2)
+    killer = Killer(forks, other, "restore", f"{filled.folder}/kept", seed=2)
     killer.run()
-    met = 0
     for _ in range(KILLS):
         for path in other.folder.glob("*.db*"):
             path.unlink()
         killer.kill()
-        met += bool(list(other.folder.glob("*.part")))
         named = {n: d for n, d in digests(other.folder).items() if n in good}
         assert named.items() <= good.items()
         killer.run()
         assert digests(other.folder) == good
-    assert met > KILLS / 8
     assert other.ops("verify").returncode == 0
 
 

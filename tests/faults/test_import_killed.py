@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
-import random
+import shutil
 import signal
 import sqlite3
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.places.site import BIN, Place
+from tests.forked import Forks
+from tests.kill_points import points_in
+from tests.killer import Killer
+from tests.places.site import Place
 
 pytestmark = pytest.mark.faults
 
 ROWS = 6000
 KILLS = 25
+# A kill comes within so small a part of a whole import.
+KILLS_AN_IMPORT = 5
 HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
 
 
@@ -30,28 +33,24 @@ def count(place: Place, database: str, query: str) -> int:
 
 
 def test_an_import_killed_at_random_instants_takes_each_row_once(
-    tmp_path: Path,
+    forks: Forks, tmp_path: Path
 ) -> None:
-    """Whatever was cut off, the same command finishes it; only cards without a
-    customer are left over, for reconcile to remove."""
-    place = Place(tmp_path).make()
+    """25 SIGKILLs, each on what the one before has left: the same command finishes
+    it; only cards without a customer are left over, for reconcile to remove."""
+    whole, place = Place(tmp_path / "whole"), Place(tmp_path / "place")
+    for one in (whole, place):
+        one.folder.mkdir()
+    whole.make()
+    shutil.copytree(whole.folder, place.folder, dirs_exist_ok=True)
     file = tmp_path / "customers.csv"
     rows = [f"客{n % 7},090-{n:08},5555555555554444,12,2030\n" for n in range(ROWS)]
     file.write_text(HEADING + "".join(rows))
     words = ["--app", "wsgi", "cards", "import", str(file)]
-    draw, cut_off = random.Random(25), 0
+    killer = Killer(forks, whole, *words, command="flask", seed=25)
+    killer.run()
+    killer.place = place
     for _ in range(KILLS):
-        run = subprocess.Popen(
-            [BIN / "flask", *words],
-            env=place.environ(),
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(0.5 + draw.random() * 0.6)
-        run.send_signal(signal.SIGKILL)
-        cut_off += run.wait() == -signal.SIGKILL
-    assert cut_off > KILLS // 2
+        killer.kill(KILLS_AN_IMPORT)
     out = tmp_path / "results.csv"
     done = place.run("flask", *words, "--results", str(out))
     assert done.returncode == 0, done.stderr
@@ -66,7 +65,7 @@ def test_an_import_killed_at_random_instants_takes_each_row_once(
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.mark.parametrize("step", ["part-opened", "part-synced", "part-named"])
+@pytest.mark.parametrize("step", points_in("store/files.py"))
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)], ids=["import", "dry-run"])
 def test_an_import_killed_while_it_tells_its_results_is_not_refused(
     tmp_path: Path, flags: tuple[str, ...], step: str

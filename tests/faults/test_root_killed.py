@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.forked import Forks, Run
+from tests.kill_points import points_in
 from tests.places.filled_vault import fill
 from tests.places.site import Place
 from tests.places.vault import EXPIRY, VISA
@@ -21,6 +21,11 @@ from vault.store.database import connect
 pytestmark = pytest.mark.faults
 
 KILLS = 100
+ABANDON_STEPS = [
+    step
+    for step in points_in("ops/root_rotation.py")
+    if step.startswith("root-abandon")
+]
 CARDS = 5
 
 
@@ -66,14 +71,14 @@ class Killing:
             VAULT_ROOT_KEY=f"{self.place.folder}/root.key{keys}",
             VAULT_WEB_KEY=f"{self.place.folder}/web.key{keys}",
         )
-        return self._forks.run(*words, kill_before=kill_before, **more)
+        folder = self.place.folder
+        return self._forks.run(*words, folder=folder, kill_before=kill_before, **more)
 
 
 @pytest.fixture
-def killing(filled: Place, tmp_path: Path) -> Iterator[Killing]:
+def killing(filled: Place, tmp_path: Path, forks: Forks) -> Killing:
     """Forks, and copies to kill them on."""
-    with Forks(filled.environ()) as forks:
-        yield Killing(filled, tmp_path, forks)
+    return Killing(filled, tmp_path, forks)
 
 
 ROOT = ("root", "rotate")
@@ -132,7 +137,7 @@ def finish(killing: Killing, words: tuple[str, ...], keys: str) -> None:
         assert not list(killing.place.folder.glob("*.new"))
 
 
-@pytest.mark.parametrize("step", ["root-abandon", "root-abandoned"])
+@pytest.mark.parametrize("step", ABANDON_STEPS)
 def test_abandon_killed_at_a_step_is_finished_by_the_same_command(
     filled: Place, tmp_path: Path, step: str
 ) -> None:

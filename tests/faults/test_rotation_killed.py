@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tests.forked import Forks
+from tests.kill_points import points_in
+from tests.killer import Killer
 from tests.places.filled_vault import copy, fill
 from tests.places.site import BIN, Place
 from vault import WebKey
@@ -24,26 +26,23 @@ pytestmark = pytest.mark.faults
 
 CARDS = 20_000
 RANDOM_KILLS = 200
+# A kill comes within so small a part of a whole rotation.
+KILLS_A_ROTATION = 50
+# No range is taken by one process alone; tests/postgres kills at those.
 ROTATE_STEPS = [
-    "begin",
-    "begun",
-    "batch-written",
-    "batch-ready",
-    "batch-committed",
-    "read-back",
-    "destroy",
-    "finished",
+    step for step in points_in("ops/rotation/*.py") if not step.startswith("range")
 ]
 # While a new key file is written; the second that `root rotate` writes is the web key.
-PART_STEPS = ["part-opened", "part-synced", "part-named"]
-ROOT_STEPS = [
+PART_STEPS = points_in("store/files.py")
+ROOT_STEPS = points_in("ops/root_rotation.py")
+FINALIZE_STEPS = [step for step in ROOT_STEPS if step.startswith("root-finalize")]
+# Those of --abandon are killed at in test_root_killed.py.
+PREPARE_STEPS = [
     *PART_STEPS,
     *(f"{step}:2" for step in PART_STEPS),
-    "root-prepare",
-    "root-prepared",
+    *(s for s in ROOT_STEPS if not s.startswith(("root-finalize", "root-abandon"))),
 ]
-FINALIZE_STEPS = ["root-finalize", "root-finalized"]
-WEB_KEY_STEPS = [*PART_STEPS, "web-key-ready", "web-key-committed"]
+WEB_KEY_STEPS = [*PART_STEPS, *points_in("ops/web_key_rotation.py")]
 
 
 @pytest.fixture(scope="module")
@@ -109,35 +108,27 @@ def test_rotate_killed_at_a_step_goes_on(
 
 
 def test_rotate_killed_at_random_instants_finishes(
-    filled: Place, tmp_path: Path
+    filled: Place, forks: Forks, tmp_path: Path
 ) -> None:
-    """200 SIGKILLs over 20,000 cards, then one run to the end."""
+    """200 SIGKILLs over 20,000 cards, each on what the one before has left, then one
+    run to the end."""
     place = copy(filled, tmp_path / "place")
     before = dump(place)
-    draw = random.Random(20261123)
-    environ = place.environ(VAULT_ROOT_KEY=f"{place.folder}/root.key")
-    finished = 0
+    whole = copy(filled, tmp_path / "whole")
+    killer = Killer(forks, whole, "rotate", "--batch", "50", seed=20261123)
+    for one in (whole, place):
+        one.more["VAULT_ROOT_KEY"] = "root.key"
+    killer.run()
+    killer.place = place
     for _ in range(RANDOM_KILLS):
-        run = subprocess.Popen(
-            [BIN / "cardvault", "rotate", "--batch", "50"],
-            env=environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            run.wait(timeout=0.25 + draw.random() * 0.35)
-            finished += 1
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.wait()
-    assert finished < RANDOM_KILLS
+        killer.kill(KILLS_A_ROTATION)
     done = place.ops("rotate")
     assert done.returncode == 0, done.stderr
     assert dump(place) == before
     assert place.ops("verify").returncode == 0
 
 
-@pytest.mark.parametrize("step", [*ROOT_STEPS, *FINALIZE_STEPS])
+@pytest.mark.parametrize("step", [*PREPARE_STEPS, *FINALIZE_STEPS])
 def test_root_rotate_killed_at_a_step_goes_on(
     small: Place, tmp_path: Path, step: str
 ) -> None:

@@ -14,6 +14,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
+from tests.kill_points import points_in
 from tests.postgres.many import CARDS, Many, until
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.clock import system_clock
@@ -23,14 +24,13 @@ pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
 WRITERS = 4
 KILLS = 6
+# Those of ranges and batches; the last one comes when no range is left.
 STEPS = [
-    "range-held",
-    "range-taken",
-    "batch-written",
-    "batch-ready",
-    "batch-committed",
-    "ranges-done",
+    step
+    for step in points_in("ops/rotation/*.py")
+    if step.startswith(("range-", "batch-"))
 ]
+STEPS.append("ranges-done")
 
 
 class Writer:
