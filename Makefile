@@ -35,11 +35,10 @@ attack: export ATTACK_TRIES = 200
 attack: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/attack
 
-# Is what the tests hold held? setup.cfg says which files are changed, and by which
-# tests that must be noticed. It takes the better part of an hour.
+# Is what the tests hold held? The tests marked with mutation say which files are
+# changed, and must notice it. It takes the better part of an hour.
 mutation: $(VENV)/test.stamp
 	@rm -rf mutants
-	@$(BIN)/mutmut run
 	@$(BIN)/python -m tests.mutation
 
 # The pictures of docs/manual.ja.md, taken anew by the browser's walk.

@@ -1,28 +1,66 @@
-"""``make mutation``'s last words: the score, file by file, and what survived."""
+"""Runs mutmut, and prints the score, file by file, and what survived.
+
+A file of tests says what it holds: ``pytestmark = pytest.mark.mutation("vault/x.py",
+area="sealing")``.  The files it names are changed, and the tests in it must notice.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
+import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
+ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = Path("mutants")
 # mutmut's exit codes: a test failed, pytest itself did, or time ran out.
 KILLED = {1, 3, -24, 24, 36, 152, 255}
 FLOOR = 90
-AREAS = {
-    "sealing": ["vault/crypto.py", "vault/web/site_seal.py"],
-    "card numbers": ["vault/card/pan.py", "vault/card/scrub.py"],
-    "code check": [
-        "app/auth/code_views.py",
-        "app/auth/codes.py",
-        "app/auth/service.py",
-        "app/auth/totp.py",
-    ],
-    "session": ["app/auth/guard.py", "app/auth/logins.py"],
-}
+MARK = "pytest.mark.mutation"
+# mutmut reads its lists from setup.cfg alone.  It runs in a fresh interpreter: this
+# one has loaded `tests` from beside the copy that is changed.
+RUN = """
+import json, sys
+from mutmut.__main__ import cli
+from mutmut.configuration import config
+
+chosen = config()
+chosen.only_mutate, chosen.pytest_add_cli_args_test_selection = json.loads(sys.argv[1])
+cli(["run"])
+"""
+
+
+class Held(NamedTuple):
+    """What one file of tests holds: paths of the code, and the area they are in."""
+
+    tests: str
+    paths: list[str]
+    area: str
+
+
+def held() -> list[Held]:
+    """Every file of tests that is marked, by name."""
+    found = []
+    for path in sorted(ROOT.glob("tests/**/test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == MARK:
+                paths = [ast.literal_eval(word) for word in node.args]
+                (area,) = [ast.literal_eval(word.value) for word in node.keywords]
+                found.append(Held(str(path.relative_to(ROOT)), paths, area))
+    return found
+
+
+def areas() -> dict[str, list[str]]:
+    """The files of each area."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for one in held():
+        found[one.area] |= set(one.paths)
+    return {area: sorted(paths) for area, paths in sorted(found.items())}
 
 
 def results(path: str) -> dict[str, int | None]:
@@ -40,13 +78,22 @@ def row(name: str, ended: dict[str, int | None]) -> bool:
     return score >= FLOOR
 
 
+def run() -> int:
+    """Change the files and run the tests; returns mutmut's exit code."""
+    paths = sorted({path for one in held() for path in one.paths})
+    lists = json.dumps([paths, [one.tests for one in held()]])
+    return subprocess.run([sys.executable, "-c", RUN, lists], check=False).returncode
+
+
 def main() -> None:
-    """Every file, every area, all; then the survivors, as ``mutmut show`` names
-    them.  Exit 1 when an area or the whole is below the floor."""
+    """Run it; then every file, every area, all, and the survivors, as ``mutmut
+    show`` names them.  Exit 1 when an area or the whole is below the floor."""
+    if code := run():
+        sys.exit(code)
     click.echo(f"{'file':24} {'mutants':>8} {'killed':>8} {'score':>9}")
     everything: dict[str, int | None] = {}
     enough = True
-    for area, paths in AREAS.items():
+    for area, paths in areas().items():
         of_area: dict[str, int | None] = {}
         for path in paths:
             row(path, results(path))
@@ -54,8 +101,8 @@ def main() -> None:
         enough &= row(f"  {area}", of_area)
         everything |= of_area
     enough &= row("all", everything)
-    for name, code in everything.items():
-        if code not in KILLED:
+    for name, ended in everything.items():
+        if ended not in KILLED:
             click.echo(f"survived {name}")
     sys.exit(not enough)
 

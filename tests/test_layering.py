@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kill_points import VAULT, points_in
+from tests.mutation import areas, held
 from vault.kill_points import instant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -170,3 +171,16 @@ def test_nothing_but_a_test_imports_the_tests(folder: str) -> None:
     """The measurements stand on their own."""
     for path in ROOT.glob(f"{folder}/**/*.py"):
         assert "tests" not in imports_of(path), path
+
+
+def test_what_the_mutation_run_changes_is_there() -> None:
+    """Each marked file of tests names files of the code; no area has lost all of its."""
+    assert set(areas()) == {
+        "card numbers",
+        "code check",
+        "sealing",
+        "session",
+    }
+    for one in held():
+        assert one.paths, one.tests
+        assert [path for path in one.paths if not (ROOT / path).is_file()] == []

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vault import crypto, errors
 
+pytestmark = pytest.mark.mutation("vault/crypto.py", area="sealing")
+
 # A data key of 32 bytes 0x01 wrapped to the root of the seed 00 01 02 ... 1f,
 # bound to "known answer", by cryptography 50.  When this stops opening, an
 # upgrade has changed the draft's encoding: it would lose cards, don't deploy it.

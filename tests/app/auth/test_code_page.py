@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from flask import Flask
 
 from app.auth import totp
@@ -12,6 +13,8 @@ from tests.places.vault import FakeClock
 
 from .authenticator import Authenticator, enrol_app, enrol_passkey
 from .records import change, scalar, trail
+
+pytestmark = pytest.mark.mutation("app/auth/code_views.py", area="code check")
 
 WRONG = "22222222"
 

@@ -13,6 +13,8 @@ from app.auth import codes, logins
 from app.auth.models import Code, Login, Operator
 from tests.places.vault import NOON
 
+pytestmark = pytest.mark.mutation("app/auth/codes.py", area="code check")
+
 DAY = 24 * 3600
 TTL = 1800
 KEY = b"k" * 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from flask import Flask, request
 
 from app.auth import guard
@@ -13,6 +14,8 @@ from tests.places.vault import FakeClock
 
 from .authenticator import enrol_app
 from .records import change, scalar, trail
+
+pytestmark = pytest.mark.mutation("app/auth/guard.py", area="session")
 
 EXPIRED = (
     "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"

@@ -13,6 +13,8 @@ from app.auth import logins
 from app.auth.models import Login, Operator
 from tests.places.vault import NOON
 
+pytestmark = pytest.mark.mutation("app/auth/logins.py", area="session")
+
 HOUR = 3600
 ORIGIN = "192.0.2.7"
 

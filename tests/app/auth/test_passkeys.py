@@ -139,7 +139,7 @@ def test_ten_are_enough(auth: Auth, app: Flask) -> None:
 
 def test_the_passkey_takes_the_codes_place(auth: Auth, passkey: Authenticator) -> None:
     """Password, then the code page with its button and no box; the list."""
-    auth.mailbox.__init__()  # type: ignore[misc]
+    auth.mailbox.empty()
     assert auth.password().location == "/login/code"
     page = auth.get("/login/code").text
     assert "パスキーでログイン" in page

@@ -18,6 +18,8 @@ from app.auth.sharing import Sharing
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
 from tests.places.vault import NOON
 
+pytestmark = pytest.mark.mutation("app/auth/service.py", area="code check")
+
 DAY = 24 * 3600
 ORIGIN = "192.0.2.7"
 KEY = b"k" * 32

@@ -13,6 +13,8 @@ from vault import Pan, errors
 from vault.card.brands import mask
 from vault.card.pan import luhn_ok
 
+pytestmark = pytest.mark.mutation("vault/card/pan.py", area="card numbers")
+
 VISA = "4810000000020000"
 
 NUMBERS = [

@@ -15,6 +15,8 @@ from vault.card.scrub import (
     scrub,
 )
 
+pytestmark = pytest.mark.mutation("vault/card/scrub.py", area="card numbers")
+
 VISA = "4810000000020000"
 TO_WIDE = {48 + n: 0xFF10 + n for n in range(10)}
 WIDE = VISA.translate(TO_WIDE)

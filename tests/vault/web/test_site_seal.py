@@ -9,6 +9,8 @@ import pytest
 from vault import SiteSeal
 from vault.errors import IntegrityFault
 
+pytestmark = pytest.mark.mutation("vault/web/site_seal.py", area="sealing")
+
 OLD = "the site's secret of last year, long enough"
 NEW = "the site's secret of this year, long enough"
 SEED = b"twenty bytes of seed"
