@@ -7,6 +7,8 @@ a key of the root's (rows.py); the trail has a chain of its own (audit.py).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -92,6 +94,28 @@ CARD = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
+
+
+class CardRow(NamedTuple):
+    """A whole row of ``CARD``, its columns in the table's order (a test holds that).
+
+    Loops over many cards take rows apart by place: by name costs more than opening.
+    """
+
+    id: int
+    token: str
+    data_key_id: int
+    rev: int
+    envelope: bytes
+    brand: str
+    prefix: str
+    last4: str
+    length: int
+    expiry: int
+    created_at: int
+    updated_at: int
+    mac: bytes
+
 
 # What ``rotate`` did, or is doing: its cursor and its lease are here, written in
 # the same transaction as each batch.  Censuses are JSON, cards by generation.
