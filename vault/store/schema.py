@@ -117,6 +117,10 @@ class CardRow(NamedTuple):
     mac: bytes
 
 
+TOKEN, REV, EXPIRY = map(CardRow._fields.index, ("token", "rev", "expiry"))
+"""The places of a card's columns in its row."""
+
+
 # What ``rotate`` did, or is doing: its cursor and its lease are here, written in
 # the same transaction as each batch.  Censuses are JSON, cards by generation.
 ROTATION = Table(
