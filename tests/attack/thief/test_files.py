@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select, text, update
 
+from tests.vault.commands.runbook import statements
 from vault import sealing
 from vault.open_vault import genesis_info
 from vault.root_key import RootKey
@@ -402,6 +403,15 @@ def test_code_in_the_database_is_named_before_it_runs(house: House, case: Case) 
     """A trigger or a view: the vault has none."""
     _, day = robbed(house, case)
     day.names("verify", 1, "is not of this program's making")
+
+
+def test_a_trigger_dropped_as_the_runbook_says_is_gone(house: House) -> None:
+    """Then the same command goes on."""
+    plant_a_trigger(Thief(house))
+    assert house.run("rotate").code == 5
+    with house.engine() as engine, engine.begin() as db:
+        db.execute(text(statements("trigger NAME").replace("NAME", "fresh")))
+    house.must("rotate")
 
 
 def test_a_copy_of_the_web_key_is_no_new_one(house: House) -> None:
