@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import Engine
 
 from vault import Vault
-from vault.migrations import HISTORY as VAULT_HISTORY
+from vault.store.migrations import HISTORY as VAULT_HISTORY
 
 from .migrations import HISTORY
 from .terminal import EXIT_FOUND, example

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from vault import Vault
-from vault.database import reading
+from vault.store.database import reading
 
 Act = Callable[[], object]
 

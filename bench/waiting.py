@@ -9,7 +9,7 @@ from typing import Any
 
 from vault import Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 from .cards import BY, filled
 from .rotating import ours

@@ -9,7 +9,7 @@ import secrets
 from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from vault.pan import fold_typed
+from vault.card.pan import fold_typed
 
 from .logins import SKEW_SECONDS
 from .models import Code, Login, Operator

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from vault.token import random_letters
+from vault.card.token import random_letters
 
 from .models import Ticket
 

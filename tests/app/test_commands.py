@@ -18,8 +18,8 @@ from app.migrations import HISTORY
 from app.start import safe_config
 from config import ConfigError
 from tests.conftest import FakeClock, VaultPlace
-from vault.database import connect
-from vault.migrations import HISTORY as VAULT_HISTORY
+from vault.store.database import connect
+from vault.store.migrations import HISTORY as VAULT_HISTORY
 
 from .auth.records import trail
 from .conftest import ADDRESS, LOGIN_ID, PASSWORD, Auth

@@ -15,7 +15,7 @@ from tests.faults.test_rotation_killed import fill
 from tests.site import Place
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import LOCK_WAIT_SECONDS, connect
+from vault.store.database import LOCK_WAIT_SECONDS, connect
 
 pytestmark = pytest.mark.faults
 

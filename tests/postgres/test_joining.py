@@ -13,10 +13,10 @@ from sqlalchemy import select, text, update
 from tests.conftest import FakeClock
 from tests.postgres.many import CARDS, PATIENCE_SECONDS, Many, until
 from vault import Actor, errors
-from vault.audit import read_entries
-from vault.ranges import Range, ranges_of
-from vault.rotation import take_up
-from vault.schema import CARD, ROTATION_RANGE
+from vault.ops.rotation.ranges import Range, ranges_of
+from vault.ops.rotation.rotation import take_up
+from vault.store.schema import CARD, ROTATION_RANGE
+from vault.trail import read_entries
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 

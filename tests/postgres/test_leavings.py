@@ -14,8 +14,8 @@ from tests.postgres.cluster import Cluster
 from tests.site import Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
-from vault.schema import AUDIT_HEAD, DATA_KEY, VAULT
+from vault.store.database import connect
+from vault.store.schema import AUDIT_HEAD, DATA_KEY, VAULT
 
 pytestmark = pytest.mark.postgres
 

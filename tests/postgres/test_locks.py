@@ -14,15 +14,16 @@ from tests.conftest import FakeClock, VaultPlace
 from tests.postgres.cluster import Cluster
 from tests.postgres.many import until
 from tests.site import Place
-from vault import Actor, Expiry, Pan, RootKey, Token, Vault, WebKey
-from vault.batches import Batches
+from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
-from vault.founding import found
-from vault.live_key import DATA_KEY_SECONDS
-from vault.ranges import take
-from vault.rotation import Rotation, take_up
-from vault.schema import CARD
+from vault.ops import RootKey
+from vault.ops.create import found
+from vault.ops.rotation.batches import Batches
+from vault.ops.rotation.ranges import take
+from vault.ops.rotation.rotation import Rotation, take_up
+from vault.store.database import connect
+from vault.store.schema import CARD
+from vault.web.live_key import DATA_KEY_SECONDS
 
 pytestmark = pytest.mark.postgres
 

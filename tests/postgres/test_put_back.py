@@ -15,7 +15,7 @@ from tests.site import Place
 from tests.vault.commands.runbook import lines_of, statements
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
 

@@ -23,7 +23,7 @@ from tests.attack.thief.test_rotation_rows import (
 )
 from tests.attack.thief.thief import Thief
 from vault.clock import system_clock
-from vault.schema import ROTATION_RANGE
+from vault.store.schema import ROTATION_RANGE
 
 from .cluster import Cluster
 from .many import until

@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tests.conftest import VISA, VaultPlace
 from vault import Actor, Expiry, Token, errors
-from vault import export as exports
-from vault.export import Exported, Order, export
-from vault.part import Part
-from vault.progress import Step
-from vault.schema import CARD, PURGED
+from vault.ops import export as exports
+from vault.ops.export import Exported, Order, export
+from vault.ops.progress import Step
+from vault.store.files import Part
+from vault.store.schema import CARD, PURGED
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import Connection, Row, Table, select, text, update
 
 from tests.conftest import VaultPlace
-from vault import Actor, Expiry, Pan, RootKey, Token, Vault, WebKey, errors, sealing
-from vault.open_vault import OpenVault
-from vault.rows import canonical
-from vault.schema import CARD, DATA_KEY, VAULT
-from vault.verify import verify
+from vault import Actor, Expiry, Pan, Token, Vault, WebKey, crypto, errors
+from vault.ops import RootKey
+from vault.ops.open_vault import OpenVault
+from vault.ops.verify import verify
+from vault.store.row_macs import canonical
+from vault.store.schema import CARD, DATA_KEY, VAULT
 
 Register = Callable[..., Token]
 
@@ -233,7 +234,7 @@ def test_without_the_root_key_nothing_opens_a_card(
             key.wrapped[:32],
         ):
             with pytest.raises(errors.IntegrityFault):
-                sealing.Cipher(secret).open(card.envelope, b"", "card")
+                crypto.Cipher(secret).open(card.envelope, b"", "card")
         told = [
             vault.describe(db, Token(card.token)),
             vault.history(db, Token(card.token)),

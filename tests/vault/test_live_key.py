@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tests.conftest import VISA, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault
-from vault.live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
-from vault.rotation import take_up
-from vault.schema import DATA_KEY
-from vault.sealing import Cipher
-from vault.vault import DATA_KEY_SEALS
+from vault.crypto import Cipher
+from vault.ops.rotation.rotation import take_up
+from vault.store.schema import DATA_KEY
+from vault.web.live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
+from vault.web.vault import DATA_KEY_SEALS
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -55,8 +55,8 @@ def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
     """Timers that go off when the test says so."""
     hours = Hours()
     clock = SimpleNamespace(monotonic=lambda: hours.now)
-    monkeypatch.setattr("vault.live_key.time", clock)
-    monkeypatch.setattr("vault.live_key.threading.Timer", hours.timer)
+    monkeypatch.setattr("vault.web.live_key.time", clock)
+    monkeypatch.setattr("vault.web.live_key.threading.Timer", hours.timer)
     return hours
 
 

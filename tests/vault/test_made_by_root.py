@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import VaultPlace
-from vault import Actor, OpenVault, Token, errors, roots, sealing
-from vault.rows import SIGNED_TABLES
-from vault.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY, METADATA
-from vault.sealing import RootSecret
-from vault.vault import wrap_info
-from vault.verify import _Verification
+from vault import Actor, Token, crypto, errors
+from vault.crypto import RootSecret
+from vault.ops import OpenVault, root_rotation
+from vault.ops.verify import _Verification
+from vault.store.row_macs import SIGNED_TABLES
+from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY, METADATA
+from vault.web.vault import wrap_info
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -37,11 +38,11 @@ def test_finalize_gives_up_nothing_it_has_not_opened(
     """A new wrapping that holds another key, or nothing, is named; the old root stays
     the vault's and opens every card."""
     register()
-    new, vault = RootSecret(sealing.new_key()), place.open_vault()
-    roots.prepare(vault, new, OPS)
+    new, vault = RootSecret(crypto.new_key()), place.open_vault()
+    root_rotation.prepare(vault, new, OPS)
     _put_into_new_wrapping(vault, new, held)
     with pytest.raises(errors.IntegrityFault, match="^data key 1: "):
-        roots.finalize(vault, new, OPS)
+        root_rotation.finalize(vault, new, OPS)
     with place.engine.connect() as db:
         assert place.open_vault().state(db).root_id == vault.root_id
     assert place.findings() == {}

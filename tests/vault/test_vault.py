@@ -10,20 +10,10 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import VISA, FakeClock, VaultPlace
-from vault import (
-    Actor,
-    Expiry,
-    Pan,
-    Token,
-    Vault,
-    VaultSettings,
-    WebKey,
-    audit,
-    errors,
-)
-from vault.live_key import DATA_KEY_SECONDS
-from vault.schema import CARD, DATA_KEY
-from vault.vault import DATA_KEY_SEALS
+from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings, WebKey, errors, trail
+from vault.store.schema import CARD, DATA_KEY
+from vault.web.live_key import DATA_KEY_SECONDS
+from vault.web.vault import DATA_KEY_SEALS
 
 Register = Callable[..., Token]
 
@@ -305,7 +295,7 @@ def test_a_clock_set_back_is_told_before_what_follows(
     clock.advance(-61)
     tokens = {register(), register()}
     with place.engine.connect() as db:
-        entries = list(audit.read_entries(db))
+        entries = list(trail.read_entries(db))
     (told,) = [e for e in entries if e.event == "clock.set_back"]
     assert (told.actor, told.at, told.detail) == (
         "system clock",
@@ -324,5 +314,5 @@ def test_two_hosts_clocks_may_be_a_minute_apart(
     clock.advance(-60)
     register()
     with place.engine.connect() as db:
-        events = {entry.event for entry in audit.read_entries(db)}
+        events = {entry.event for entry in trail.read_entries(db)}
     assert "clock.set_back" not in events

@@ -11,16 +11,16 @@ from pathlib import Path
 import click
 from sqlalchemy import text
 
-from .. import sealing
-from ..anchor import newest_given
-from ..census import take_census
-from ..database import reading, sqlite_path
+from .. import crypto
+from ..ops.anchor import newest_given
+from ..ops.census import take_census
 from ..settings import VaultSettings
-from ..vault import Vault
+from ..store.database import reading, sqlite_path
+from ..web.vault import Vault
 from .anchors import age
 from .half_done import half_done
-from .place import EXAMPLE, closed_vault, settings
-from .words import harmless
+from .output import harmless
+from .vaults import EXAMPLE, closed_vault, settings
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 # What leaves by itself does so with the daily backup.
@@ -35,7 +35,7 @@ def doctor(context: click.Context) -> None:
 
     Exit code 1 when something weakens the vault; each line says what to do.
     """
-    sealing.self_test()
+    crypto.self_test()
     click.echo("ok       the ciphers give their known answers")
     place, vault = settings(), closed_vault()
     click.echo("ok       the web key and the database belong together")

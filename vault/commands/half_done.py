@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..census import Census
 from ..errors import KeyFileError
-from ..root_key import RootKey, read_root_text
+from ..ops.census import Census
+from ..ops.root_key import RootKey, read_root_text
 from ..settings import VaultSettings
-from ..vault import Vault
-from ..web_key import WebKey
-from .place import beside
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+from .vaults import beside
 
 ROTATE, FINALIZE = "cardvault root rotate", "cardvault root rotate --finalize"
 ABANDON = "cardvault root rotate --abandon"

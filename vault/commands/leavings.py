@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from sqlalchemy import Engine
 
-from ..database import checkpoint
-from ..vacuum import vacuum
+from ..store.database import checkpoint
+from ..store.vacuum import vacuum
 
 
 def clear(engine: Engine) -> None:

@@ -13,22 +13,24 @@ from typing import Any
 import click
 from sqlalchemy import Row, select
 
-from .. import roots, sealing, shares
-from ..database import connect, reading
+from .. import crypto
+from ..crypto import OpsKeys
 from ..errors import IntegrityFault, KeyFileError, WrongRootKey
-from ..migrations import HISTORY
-from ..open_vault import OpenVault
-from ..root_key import RootKey, read_root_text
-from ..rotation import require_made_by_root
-from ..rows import RowSigner
-from ..schema import PURGED, VAULT
-from ..sealing import OpsKeys
-from ..vault import Vault
-from ..web_key import WebKey
+from ..ops import root_rotation, root_shares
+from ..ops.open_vault import OpenVault
+from ..ops.root_key import RootKey, read_root_text
+from ..ops.rotation.rotation import require_made_by_root
+from ..store.database import connect, reading
+from ..store.migrations import HISTORY
+from ..store.row_macs import RowSigner
+from ..store.schema import PURGED, VAULT
+from ..web.vault import Vault
+from ..web.web_key import WebKey
 from .anchors import give_anchor
 from .init import show_shares
 from .leavings import clear
-from .place import (
+from .output import counted
+from .vaults import (
     actor,
     beside,
     open_vault,
@@ -37,7 +39,6 @@ from .place import (
     read_shares,
     settings,
 )
-from .words import counted
 
 ABANDON = "cardvault root rotate --abandon"
 FINALIZE = "cardvault root rotate --finalize"
@@ -66,7 +67,7 @@ def prepare() -> None:
             sealing_key=vault.web_key.sealing_key,
         )
         successor.write(web_path)
-    count = roots.prepare(vault, secret, actor())
+    count = root_rotation.prepare(vault, secret, actor())
     give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
     click.echo(f"new web key   {web_path}")
@@ -104,16 +105,16 @@ def _make_root(vault: OpenVault) -> RootKey:
     run killed after leaves a root nobody uses.  A file a killed run left is taken."""
     place, vault_id = settings(), vault.web_key.vault_id
     if place.root_key is None:
-        new = RootKey(vault_id, sealing.new_key())
+        new = RootKey(vault_id, crypto.new_key())
         click.echo("How many custodians get a share of the new root?", err=True)
         count, threshold = _ask_shares()
-        show_shares(shares.split(new, count, threshold), threshold)
+        show_shares(root_shares.split(new, count, threshold), threshold)
         return new
     path = beside(place.root_key)
     if path.exists():
         return _read_new_root(vault.ops, path)
     is_sealed = RootKey.is_sealed(read_root_text(place.root_key))
-    new = RootKey(vault_id, sealing.new_key())
+    new = RootKey(vault_id, crypto.new_key())
     new.write(path, read_passphrase(place) if is_sealed else None, vault.ops)
     return new
 
@@ -133,7 +134,7 @@ def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
     place = settings()
     if place.root_key is None:
         click.echo(f"Now the shares of the new root, {root_id}.", err=True)
-        new = shares.combine(_new_shares(root_id), vault.web_key.vault_id)
+        new = root_shares.combine(_new_shares(root_id), vault.web_key.vault_id)
     else:
         path = beside(place.root_key)
         if not path.exists():
@@ -205,7 +206,7 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
         raise WrongRootKey(
             f"that is not the new root, {coming}", hint="nothing was changed"
         )
-    roots.finalize(vault, new, actor())
+    root_rotation.finalize(vault, new, actor())
     give_anchor(Vault(newest, vault.engine, vault.clock), actor())
     return vault.root_key
 
@@ -253,7 +254,7 @@ def abandon() -> None:
     """Give the new root up, prepared or cut off before that, and remove its files."""
     place, vault = settings(), open_vault()
     files = _new_files(vault)
-    root_id = roots.abandon(vault, actor(), next(iter(files.values()), None))
+    root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
     if root_id is None:
         raise click.UsageError("no new root is being prepared; nothing was changed")
     for path in files:

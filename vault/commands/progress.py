@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..progress import Step
+from ..ops.progress import Step
 
 Watch = Callable[[Step], None]
 

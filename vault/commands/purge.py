@@ -9,15 +9,15 @@ from typing import Any
 import click
 from sqlalchemy import Engine, Row
 
-from ..database import checkpoint
-from ..purge import Purge
-from ..scrub import one_line
-from ..vault import card_of
+from ..card.scrub import one_line
+from ..ops.purge import Purge
+from ..store.database import checkpoint
+from ..web.vault import card_of
 from .anchors import give_anchor
 from .leavings import clear_tables
-from .place import EXAMPLE, actor, best_vault, closed_vault
+from .output import counted
 from .progress import Stop, follow, progress
-from .words import counted
+from .vaults import EXAMPLE, actor, best_vault, closed_vault
 
 MAX_DAYS = 36_500
 EXIT_FOUND, EXIT_INTERRUPTED = 1, 3

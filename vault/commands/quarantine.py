@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 from sqlalchemy import delete, select
 
-from ..database import reading
+from ..card.scrub import one_line
+from ..card.token import Token
 from ..errors import UnknownToken
-from ..schema import CARD, QUARANTINE
-from ..scrub import one_line
-from ..token import Token
+from ..store.database import reading
+from ..store.schema import CARD, QUARANTINE
 from .leavings import clear
-from .place import EXAMPLE, actor, best_vault, closed_vault
+from .vaults import EXAMPLE, actor, best_vault, closed_vault
 
 
 @click.group()

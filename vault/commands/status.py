@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..anchor import Given, newest_given
-from ..census import Census, KeyCount, take_census
-from ..database import reading
-from ..scrub import one_line
+from ..card.scrub import one_line
+from ..ops.anchor import Given, newest_given
+from ..ops.census import Census, KeyCount, take_census
+from ..store.database import reading
 from .anchors import age
 from .half_done import HalfDone, half_done
-from .place import EXAMPLE, closed_vault, settings
-from .words import counted
+from .output import counted
+from .vaults import EXAMPLE, closed_vault, settings
 
 SHOWN_KEYS = 12
 

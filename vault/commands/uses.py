@@ -9,14 +9,14 @@ import click
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..audit import Actor
+from ..card.scrub import one_line
 from ..clock import system_clock
-from ..database import connect, sqlite_path
 from ..errors import VaultError, WrongRootKey
-from ..scrub import one_line
-from ..vault import Vault
-from ..web_key import WebKey
-from .place import actor, settings
+from ..store.database import connect, sqlite_path
+from ..trail import Actor
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+from .vaults import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
 # SQLite waits no longer than this for another's lock either (database.py).

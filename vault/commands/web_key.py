@@ -6,19 +6,19 @@ from pathlib import Path
 
 import click
 
-from .. import sealing
-from ..database import reading
+from .. import crypto
 from ..errors import KeyFileError
-from ..open_vault import OpenVault
-from ..resigning import is_signed_by, resign
-from ..rotation import require_made_by_root
-from ..schema import PURGED
-from ..vault import Vault
-from ..web_key import WebKey
+from ..ops.open_vault import OpenVault
+from ..ops.rotation.rotation import require_made_by_root
+from ..ops.web_key_rotation import is_signed_by, resign
+from ..store.database import reading
+from ..store.schema import PURGED
+from ..web.vault import Vault
+from ..web.web_key import WebKey
 from .anchors import give_anchor
 from .leavings import clear
-from .place import EXAMPLE, actor, beside, open_parts, settings
-from .words import counted
+from .output import counted
+from .vaults import EXAMPLE, actor, beside, open_parts, settings
 
 
 @click.group("web-key")
@@ -88,6 +88,6 @@ def _new_key(path: Path, vault: OpenVault) -> WebKey:
             hint="finish it with: cardvault root rotate --finalize, or give it up "
             "with: cardvault root rotate --abandon",
         )
-    new = own.successor(vault.ops, root=own.root, sealing_key=sealing.new_key())
+    new = own.successor(vault.ops, root=own.root, sealing_key=crypto.new_key())
     new.write(path)
     return new

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vault import sealing
+from vault import crypto
 
 from .house import House, build
 
@@ -21,5 +21,5 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> House:
 def house(built: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """A copy of it of a test's own; passphrases cost little."""
     cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}
-    monkeypatch.setattr(sealing, "PASSPHRASE_COST", cost)
+    monkeypatch.setattr(crypto, "PASSPHRASE_COST", cost)
     return built.copy(tmp_path)

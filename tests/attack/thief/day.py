@@ -11,7 +11,7 @@ from pathlib import Path
 import pyrage
 from sqlalchemy import select, text
 
-from vault.schema import METADATA
+from vault.store.schema import METADATA
 
 from .house import House, Ran
 from .thief import Thief

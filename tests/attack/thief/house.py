@@ -19,21 +19,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from vault import (
-    Actor,
-    Expiry,
-    OpenVault,
-    Pan,
-    RootKey,
-    Token,
-    Vault,
-    WebKey,
-    database,
-)
+from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.commands import main
-from vault.database import checkpoint, connect
-from vault.rotation import take_up
+from vault.ops import OpenVault, RootKey
+from vault.ops.rotation.rotation import take_up
+from vault.store import database
+from vault.store.database import checkpoint, connect
 
 VISA, AMEX, MASTER = "4810000000020000", "378282246310005", "5555555555554444"
 NUMBERS = (VISA, AMEX, MASTER)

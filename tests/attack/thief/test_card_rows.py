@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from vault import Expiry, Token
 from vault.clock import system_clock
-from vault.schema import CARD, DATA_KEY, PURGED
+from vault.store.schema import CARD, DATA_KEY, PURGED
 
 from .case import Case, Named, all_of, robbed
 from .house import NEXT_KEY, OPERATOR, House

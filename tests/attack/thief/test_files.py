@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, Table, select, text, update
 
 from tests.vault.commands.runbook import statements
-from vault import sealing
-from vault.open_vault import genesis_info
-from vault.root_key import RootKey
-from vault.rows import SIGNED_TABLES, OpsSigner, RowSigner
-from vault.schema import DATA_KEY, VAULT
-from vault.sealing import OPS_SUITE, SUITE, OpsKeys
-from vault.vault import wrap_info
-from vault.web_key import WebKey
+from vault import crypto
+from vault.crypto import OPS_SUITE, SUITE, OpsKeys
+from vault.ops.open_vault import genesis_info
+from vault.ops.root_key import RootKey
+from vault.store.row_macs import SIGNED_TABLES, OpsSigner, RowSigner
+from vault.store.schema import DATA_KEY, VAULT
+from vault.web.vault import wrap_info
+from vault.web.web_key import WebKey
 
 from .case import PREPARED, Case, all_of, refused, robbed
 from .day import NOT_MADE
@@ -414,6 +414,13 @@ def test_a_trigger_dropped_as_the_runbook_says_is_gone(house: House) -> None:
     house.must("rotate")
 
 
+def test_verify_names_a_web_key_of_theirs(house: House) -> None:
+    """All it opens and finds right beside it notwithstanding."""
+    take_the_mark_off_the_web_key(Thief(house))
+    ran = house.run("verify")
+    assert (ran.code, f"{WEB}  {NOT_MADE}" in ran.out) == (1, True)
+
+
 def test_a_copy_of_the_web_key_is_no_new_one(house: House) -> None:
     """A new sealing key is a new one."""
     thief = Thief(house)
@@ -451,7 +458,7 @@ def test_finalize_names_no_file_that_is_not_the_vaults_roots(house: House) -> No
     house.must("root", "rotate")
     house.must("root", "rotate", "--abandon")
     with house.ops() as vault:
-        RootKey(vault.web_key.vault_id, sealing.new_key()).write(
+        RootKey(vault.web_key.vault_id, crypto.new_key()).write(
             house.folder / ROOT_NEW, None, vault.ops
         )
     said = house.must("root", "rotate", "--finalize").out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.vault.commands.test_any_verb import all_commands
 from vault.commands import cardvault
-from vault.root_key import RootKey
-from vault.schema import DATA_KEY
+from vault.ops.root_key import RootKey
+from vault.store.schema import DATA_KEY
 
 from .day import Day, changing, looking
 from .house import ROTATIONS_KEY, House

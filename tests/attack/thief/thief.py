@@ -18,15 +18,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Table, delete, insert, select, update
 
-from vault import Vault, WebKey, sealing
-from vault.audit import entry_mac, next_chain_key
+from vault import Vault, WebKey, crypto
+from vault.card.envelope import envelope_aad
 from vault.clock import system_clock
-from vault.database import connect
-from vault.envelope import envelope_aad
+from vault.crypto import SUITE, Cipher, OpsKeys, RootSecret
 from vault.errors import IntegrityFault
-from vault.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY
-from vault.sealing import SUITE, Cipher, OpsKeys, RootSecret
-from vault.vault import next_id, wrap_info
+from vault.store.database import connect
+from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY
+from vault.trail import entry_mac, next_chain_key
+from vault.web.vault import next_id, wrap_info
 
 from .house import NUMBERS, OPS, House
 
@@ -42,7 +42,7 @@ class Thief:
         self.house = house
         self.web = WebKey.read(house.web_path)
         self.secrets: Secrets = [self.web.sealing_key]
-        self.seed = sealing.new_key()
+        self.seed = crypto.new_key()
         self.root = RootSecret(self.seed)
         self.roots = [self.root]
 
@@ -91,7 +91,7 @@ class Thief:
 
     def new_secret(self) -> bytes:
         """A key of their own."""
-        self.secrets.append(sealing.new_key())
+        self.secrets.append(crypto.new_key())
         return self.secrets[-1]
 
     def wrapped(self, key_id: int, generation: int) -> bytes:
@@ -219,7 +219,7 @@ class Thief:
                     for unwrap in (root.unwrap, root.ops.unwrap):
                         with suppress(IntegrityFault):
                             secret = unwrap(wrapped, info, "key")
-                            if len(secret) == sealing.KEY_BYTES:
+                            if len(secret) == crypto.KEY_BYTES:
                                 yield secret
 
 

@@ -83,7 +83,7 @@ def test_interrupting_a_prompt_is_exit_3(
     def interrupt(*_: object, **__: object) -> None:
         raise click.Abort
 
-    monkeypatch.setattr("vault.commands.place.read_root_key", interrupt)
+    monkeypatch.setattr("vault.commands.vaults.read_root_key", interrupt)
     assert shell("verify").code == 3
 
 

@@ -108,7 +108,7 @@ def test_no_verb_removes_or_rewrites_an_entry(
     twelve months or twelve years of it, nothing makes it shorter (AUD-04)."""
     shell.seal(3)
     # The commands refuse a database that has triggers; these are ours.
-    monkeypatch.setattr("vault.triggers._QUERIES", {"sqlite": "SELECT 1 WHERE 0"})
+    monkeypatch.setattr("vault.store.triggers._QUERIES", {"sqlite": "SELECT 1 WHERE 0"})
     for act in ("DELETE", "UPDATE"):
         refuse = "BEGIN SELECT RAISE(ABORT, 'kept'); END"
         shell.edit(f"CREATE TRIGGER no_{act} BEFORE {act} ON audit_entry {refuse}")

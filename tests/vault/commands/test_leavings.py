@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 from sqlalchemy import Column, select
 
-from vault.database import reading
-from vault.schema import AUDIT_HEAD, DATA_KEY, VAULT
+from vault.store.database import reading
+from vault.store.schema import AUDIT_HEAD, DATA_KEY, VAULT
 
 from .shell import Shell
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from shamir_mnemonic import generate_mnemonics
 
-from vault import RootKey, roots
-from vault.shares import split
+from vault.ops import RootKey, root_rotation
+from vault.ops.root_shares import split
 
 from .shell import Shell
 
@@ -85,7 +85,7 @@ def test_files_of_a_run_that_was_cut_off_are_said(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(roots, "prepare", cut)
+        patched.setattr(root_rotation, "prepare", cut)
         assert shell("root", "rotate").code == 3
     if kept != "both":
         WEB_NEW.unlink()

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from tests.test_docs import run
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
-from vault.schema import CARD, PURGED
+from vault.store.database import connect
+from vault.store.schema import CARD, PURGED
 
 from .runbook import NAMED, TEXT, Reader, chapter, kinds, lines_of, statements
 from .shell import Shell

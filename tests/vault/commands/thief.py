@@ -10,15 +10,16 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from vault import Actor, OpenVault, Vault, WebKey, roots, sealing
-from vault.audit import entry_mac, next_chain_key
-from vault.envelope import envelope_aad
+from vault import Actor, Vault, WebKey, crypto
+from vault.card.envelope import envelope_aad
+from vault.crypto import OPS_SUITE, SUITE, Cipher, RootSecret
 from vault.errors import IntegrityFault
-from vault.open_vault import genesis_info
-from vault.root_key import RootKey
-from vault.schema import AUDIT_ENTRY, CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
-from vault.sealing import OPS_SUITE, SUITE, Cipher, RootSecret
-from vault.vault import next_id, wrap_info
+from vault.ops import OpenVault, root_rotation
+from vault.ops.open_vault import genesis_info
+from vault.ops.root_key import RootKey
+from vault.store.schema import AUDIT_ENTRY, CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
+from vault.trail import entry_mac, next_chain_key
+from vault.web.vault import next_id, wrap_info
 
 from .shell import Shell
 
@@ -92,7 +93,7 @@ def plant_rotation(thief: Thief) -> None:
 def _begin_rotation(
     thief: Thief, vault: Vault, db: Any, suite: str, generation: int
 ) -> None:
-    secret, key_id, now = sealing.new_key(), next_id(db, DATA_KEY), vault.clock()
+    secret, key_id, now = crypto.new_key(), next_id(db, DATA_KEY), vault.clock()
     thief.keys.append(secret)
     info = wrap_info(vault.web_key.vault_id, key_id, generation)
     by_ops = isinstance(vault, OpenVault) and suite == OPS_SUITE
@@ -151,7 +152,7 @@ def _begin_rotation(
 
 def lay_a_root_ready(thief: Thief) -> None:
     """A new web key file of a root of theirs, for ``root rotate``."""
-    evil = RootSecret(sealing.new_key())
+    evil = RootSecret(crypto.new_key())
     thief.roots.append(evil)
     file = replace(thief.web, root=evil.public, replaces=thief.web.name)
     _lay_ready(thief, file.signed(evil.ops))
@@ -159,7 +160,7 @@ def lay_a_root_ready(thief: Thief) -> None:
 
 def lay_a_sealing_key_ready(thief: Thief) -> None:
     """A new web key file with a sealing key of theirs, for ``web-key rotate``."""
-    key = sealing.new_key()
+    key = crypto.new_key()
     thief.sealing_keys.append(key)
     file = replace(thief.web, sealing_key=key, replaces=thief.web.name)
     _lay_ready(thief, file)
@@ -189,7 +190,7 @@ def quarantine_a_good_card(thief: Thief) -> None:
 
 def put_a_key_into_a_key(thief: Thief, **more: object) -> None:
     """The key that ops minted last, with another one in it."""
-    vault, secret = thief.shell.vault(), sealing.new_key()
+    vault, secret = thief.shell.vault(), crypto.new_key()
     thief.keys.append(secret)
     with vault.engine.begin() as db:
         rows = select(DATA_KEY).where(DATA_KEY.c.suite == OPS_SUITE)
@@ -218,7 +219,7 @@ def put_an_older_vault_row_back(thief: Thief) -> None:
 
 def begin_another_trail(thief: Thief) -> None:
     """Another first key, and every entry made anew with what follows from it."""
-    vault, key = thief.shell.vault(), sealing.new_key()
+    vault, key = thief.shell.vault(), crypto.new_key()
     with vault.engine.begin() as db:
         state, info = vault.state(db), genesis_info(thief.web.vault_id)
         genesis = {"sealed_genesis": thief.web.root.wrap(key, info)}
@@ -275,7 +276,7 @@ def prepare_a_root_with_the_root(thief: Thief) -> None:
     plant_with_the_root(thief)
     vault, evil = (
         thief.shell.open_vault(),
-        RootKey(thief.web.vault_id, sealing.new_key()),
+        RootKey(thief.web.vault_id, crypto.new_key()),
     )
     thief.roots.append(evil.secret())
     evil.write(thief.shell.folder / "instance" / "root.key.new", None, vault.ops)
@@ -288,13 +289,13 @@ def prepare_a_root_with_the_root(thief: Thief) -> None:
             sealing_key=thief.web.sealing_key,
         ),
     )
-    roots.prepare(vault, evil.secret(), MALLORY)
+    root_rotation.prepare(vault, evil.secret(), MALLORY)
     vault.engine.dispose()
 
 
 def lay_a_sealing_key_ready_with_the_root(thief: Thief) -> None:
     """A new web key file with a sealing key of theirs and the root's mark."""
-    vault, key = steal_the_root(thief), sealing.new_key()
+    vault, key = steal_the_root(thief), crypto.new_key()
     thief.sealing_keys.append(key)
     _lay_ready(
         thief, thief.web.successor(vault.ops, root=thief.web.root, sealing_key=key)
