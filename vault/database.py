@@ -139,16 +139,19 @@ def _begin_sqlite(connection: Connection) -> None:
 
     patience = options.get("lock_wait", LOCK_WAIT_SECONDS)
     raw = cast(_Connection, connection.connection.dbapi_connection)
-    raw.place = raw.queue.stand() if raw.queue else None
+    place = raw.queue.stand() if raw.queue else None
     try:
-        if raw.place is None:
+        if place is None:
             give_up = time.monotonic() + patience
             _keep_asking(begin, lambda: give_up)
         else:
-            _begin_in_turn(raw.place, begin, patience)
+            _begin_in_turn(place, begin, patience)
     except BaseException:
-        raw.give_up_place()
+        if place is not None:
+            place.leave()
         raise
+    # Not before: SQLAlchemy rolls back after each BEGIN that was refused.
+    raw.place = place
 
 
 def _begin_in_turn(place: Place, begin: Callable[[], None], patience: float) -> None:

@@ -238,12 +238,12 @@ def _help(
         _wait(file, number - 1, 1)
         if number - 1 > first:
             _wait(file, first, number - 1 - first)
-        called.set()
     except OSError:
         return  # The look besides finds it.
     finally:
         _close(file)
         helpers.release()
+    called.set()
 
 
 def _opened(path: Path, database: Path) -> int:
@@ -271,7 +271,7 @@ def _made(path: Path, database: Path, flags: int) -> int:
         kept = database.stat()
         if os.geteuid() == 0:
             os.fchown(file, kept.st_uid, kept.st_gid)
-        os.fchmod(file, 0o600 | kept.st_mode & 0o060)
+        os.fchmod(file, 0o660 if kept.st_mode & 0o020 else 0o600)
     return file
 
 
