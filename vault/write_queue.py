@@ -121,7 +121,8 @@ class Place:
                 left = self._moved() + patience - time.monotonic()
                 if left <= 0:
                     return False
-                self._call().wait(min(left, LOOK_AGAIN_SECONDS))
+                if self._call().wait(min(left, LOOK_AGAIN_SECONDS)):
+                    return True
         except OSError:
             return True  # Where the queue fails, SQLite's lock decides.
         return True
@@ -152,7 +153,7 @@ class Place:
         with suppress(OSError):
             entered = self._enter()
         try:
-            if entered and self.give_up_at(patience) > time.monotonic():
+            if self.give_up_at(patience) > time.monotonic():
                 return False
             begin()
             passed = _PASSED.pack(self._number - 1, time.monotonic_ns())
@@ -251,6 +252,12 @@ def _opened(path: Path, database: Path) -> int:
     try:
         file = os.open(path, flags)
     except FileNotFoundError:
+        file = _made(path, database, flags)
+    except PermissionError:
+        # A command of another account made it, before the database was given to this.
+        if database.stat().st_uid != os.geteuid():
+            raise
+        path.unlink(missing_ok=True)
         file = _made(path, database, flags)
     found = os.fstat(file)
     # Another name of it could be any file of ours, laid here to be written into.

@@ -362,6 +362,17 @@ def test_only_an_empty_place_is_restored_into(
     assert (folder / there).read_bytes() == b"here first"
 
 
+def test_a_queue_of_writers_is_in_nobodys_way(
+    place: VaultPlace, backed_up: Path
+) -> None:
+    """One of an older database's may stand there, and none is restored."""
+    folder = place.folder / "restored"
+    folder.mkdir()
+    (folder / f"{SITE}-queue").write_bytes(b"an older one's")
+    put(backed_up, folder, place.web_key)
+    assert names(folder) == {VAULT, SITE, f"{SITE}-queue"}
+
+
 def test_a_database_in_use_is_in_the_way(place: VaultPlace, backed_up: Path) -> None:
     """Opened once, even with nothing written, it is no longer the backup's."""
     folder = put(backed_up, place.folder / "restored", place.web_key)

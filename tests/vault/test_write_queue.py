@@ -22,6 +22,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from tests.site import ROOT
+from tests.site import Place as TheirPlace
 from vault import write_queue
 from vault.database import checkpoint, connect, reading
 from vault.write_queue import Place, WriteQueue
@@ -301,18 +302,23 @@ def test_one_stopped_before_it_writes_is_passed(
     assert kept(path) == ["ours", "ours"]
 
 
-def test_of_all_that_give_up_at_one_instant_each_writes(
-    path: Path, queue: WriteQueue, engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_of_all_that_give_up_at_one_instant_one_passes(
+    queue: WriteQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first of them passes who stands still, and the others see that it moved."""
-    monkeypatch.setattr(write_queue, "LOOK_AGAIN_SECONDS", 0.01)
-    still = stand(queue)
-    threads = []
-    for number in range(5):
-        threads.append(begun(lambda: write(engine.execution_options(lock_wait=1.0))))
-        wait_until_stands(queue, number + 2)
-    assert ended(*threads)
-    assert kept(path) == ["ours"] * 5
+    """The others see that it moved, and come in their turn."""
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic_ns", lambda: int(now[0] * 1e9))
+    still, first, second = (stand(queue) for _ in range(3))
+    tried: list[str] = []
+    now[0] += 2.1
+    assert not first.await_turn(2.0)
+    assert not second.await_turn(2.0)
+    assert first.pass_by(lambda: tried.append("first"), 2.0)
+    assert not second.pass_by(lambda: tried.append("second"), 2.0)
+    assert tried == ["first"]
+    first.leave()
+    assert second.await_turn(0)
     still.leave()
 
 
@@ -487,7 +493,8 @@ def test_a_file_system_without_such_locks_will_do(
     assert kept(path) == ["ours"]
 
 
-READ_ONLY = """
+# Another that is not root, whom nothing is refused.
+NOT_ROOT = """
 import os, sys
 from sqlalchemy import text
 from vault.database import connect
@@ -500,24 +507,48 @@ print("wrote", flush=True)
 """
 
 
-def test_a_folder_that_can_not_be_written_will_do() -> None:
-    """SQLite's files are there and may be written; the queue can't be made."""
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A database in a folder that every account gets into."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.db"
-        engine = connect(f"sqlite:///{path}", alone=True)
-        with engine.begin() as db:
-            db.execute(text("CREATE TABLE kept (what TEXT)"))
-        others = Others(path)
-        with engine.connect():
-            for file in Path(folder).iterdir():
-                file.chmod(0o666)
-            Path(folder).chmod(0o555)
-            others.start(READ_ONLY)
-            Path(folder).chmod(0o700)
-        others.end()
-        engine.dispose()
-        assert kept(path) == ["theirs"]
-        assert not WriteQueue(path).path.exists()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("CREATE TABLE kept (what TEXT)")
+        yield path
+
+
+def test_a_folder_that_can_not_be_written_will_do(open_path: Path) -> None:
+    """SQLite's files are there and may be written; the queue can't be made."""
+    others = Others(open_path)
+    with closing(sqlite3.connect(open_path)) as db:
+        db.execute("SELECT * FROM kept").fetchall()
+        for file in open_path.parent.iterdir():
+            file.chmod(0o666)
+        open_path.parent.chmod(0o555)
+        others.start(NOT_ROOT)
+        open_path.parent.chmod(0o700)
+    others.end()
+    assert kept(open_path) == ["theirs"]
+    assert not WriteQueue(open_path).path.exists()
+
+
+def test_the_databases_owner_takes_away_a_queue_they_can_not_open(
+    open_path: Path,
+) -> None:
+    """root's command made it before the files were given to the site's account."""
+    queue = WriteQueue(open_path)
+    stand(queue).leave()
+    queue.path.chmod(0)
+    if os.geteuid() == 0:
+        for file in (open_path, open_path.parent):
+            os.chown(file, 65534, 65534)
+    others = Others(open_path)
+    others.start(NOT_ROOT)
+    others.end()
+    assert kept(open_path) == ["theirs"]
+    assert queue.path.stat().st_uid == open_path.stat().st_uid
+    assert queue.path.stat().st_mode & 0o777 == 0o600
 
 
 def test_who_reads_stands_in_no_queue(
@@ -528,6 +559,8 @@ def test_who_reads_stands_in_no_queue(
     for one in engines:
         with reading(one) as db:
             assert db.execute(text("SELECT count(*) FROM kept")).scalar() == 0
+    with pytest.raises(OperationalError, match="readonly"):
+        write(engines[0])
     assert not queue.path.exists()
     with standing(queue):
         for one in engines:
@@ -625,3 +658,17 @@ def test_a_log_is_emptied_in_its_turn(
     assert ended(thread, after)
     assert emptied == [True]
     assert kept(path) == ["ours", "first", "after"]
+
+
+def test_a_queue_is_in_the_way_of_no_init(tmp_path: Path) -> None:
+    """It may be an older database's; and none is left of a part's."""
+    left = tmp_path / "vault.db-queue"
+    left.write_bytes(b"an older one's")
+    made = TheirPlace(tmp_path).ops("init", "--no-passphrase")
+    assert made.returncode == 0, made.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "root.key",
+        "vault.db",
+        "vault.db-queue",
+        "web.key",
+    }
