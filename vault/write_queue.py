@@ -320,7 +320,8 @@ def _forget_parents_places() -> None:
     from being free when the parent dies."""
     global _helpers  # noqa: PLW0603
     for file in _ours:
-        os.close(file)
+        with suppress(OSError):
+            os.close(file)
     _ours.clear()
     _helpers = threading.BoundedSemaphore(MOST_HELPERS)
 
