@@ -82,7 +82,7 @@ same = hmac.compare_digest
 """Compares two byte strings in constant time."""
 
 
-class _Unshown:
+class Unshown:
     """Something secret: it shows, pickles and copies nothing of itself."""
 
     __slots__ = ()
@@ -97,7 +97,7 @@ class _Unshown:
 Mover = Callable[["Cipher", bytes, bytes, bytes, str], tuple[bytes, bytes]]
 
 
-class Cipher(_Unshown):
+class Cipher(Unshown):
     """AES-256-GCM under one key; an envelope is nonce (12), text, tag (16)."""
 
     __slots__ = ("_aead",)
@@ -152,7 +152,7 @@ class Cipher(_Unshown):
         return move
 
 
-class Mac(_Unshown):
+class Mac(Unshown):
     """HMAC-SHA-256 under one key."""
 
     __slots__ = ("_keyed",)
@@ -168,7 +168,7 @@ class Mac(_Unshown):
         return running.finalize()
 
 
-class OpsKeys(_Unshown):
+class OpsKeys(Unshown):
     """The keys that only a holder of the root's seed has (HKDF-SHA-512, a label each).
 
     HPKE's base mode and the row MACs say what something is, and not who made it:
@@ -229,7 +229,7 @@ class RootPublic:
         return _HPKE.encrypt(secret, self._key, info=info)
 
 
-class RootSecret(_Unshown):
+class RootSecret(Unshown):
     """The root's secret half, derived whole from a 32-byte seed."""
 
     __slots__ = ("_key", "ops", "public")

@@ -320,8 +320,8 @@ def test_wrong_keys_are_refused(place: VaultPlace, backed_up: Path) -> None:
     """Another vault's, another sealing key's, another root's: nothing written."""
     restored = place.folder / "restored"
     foreign_web, foreign_root = new_keys()
-    resigned = dataclasses.replace(place.web_key, sealing_key=crypto.new_key())
-    later = dataclasses.replace(place.web_key, root=foreign_web.root)
+    resigned = WebKey(place.web_key.vault_id, place.web_key.root, crypto.new_key())
+    later = WebKey(place.web_key.vault_id, foreign_web.root, place.web_key.sealing_key)
     with pytest.raises(errors.KeyFileError, match="is of vault"):
         put(backed_up, restored, foreign_web)
     with pytest.raises(errors.KeyFileError, match="another sealing key"):

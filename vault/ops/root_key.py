@@ -6,12 +6,11 @@ A new root's file bears a MAC of the root it is to follow.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import crypto
-from ..crypto import Cipher, OpsKeys, RootSecret
+from ..crypto import Cipher, OpsKeys, RootSecret, Unshown
 from ..errors import IntegrityFault, NotMadeByRoot, WrongRootKey
 from ..store.key_file import (
     damaged,
@@ -30,12 +29,14 @@ MIN_PASSPHRASE = 12
 _SALT_BYTES = 16
 
 
-@dataclass(frozen=True, repr=False)
-class RootKey:
+class RootKey(Unshown):
     """The 32-byte seed that opens every card of one vault."""
 
-    vault_id: str
-    seed: bytes
+    __slots__ = ("seed", "vault_id")
+
+    def __init__(self, vault_id: str, seed: bytes) -> None:
+        self.vault_id = vault_id
+        self.seed = seed
 
     def secret(self) -> RootSecret:
         """The key pair derived from the seed."""

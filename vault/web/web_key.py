@@ -7,12 +7,11 @@ ready for an ops command to take up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .. import crypto
-from ..crypto import OpsKeys, RootPublic, RootSecret
+from ..crypto import OpsKeys, RootPublic, RootSecret, Unshown
 from ..errors import NotMadeByRoot
 from ..store.key_file import (
     damaged,
@@ -29,8 +28,7 @@ from ..store.key_file import (
 WEB_KEY_FORMAT = "cardvault web key 2"
 
 
-@dataclass(frozen=True, repr=False)
-class WebKey:
+class WebKey(Unshown):
     """What a web process holds: it seals and checks, and opens nothing.
 
     ``sealing_key`` is 32 bytes; row MACs and the trail's head depend on it.
@@ -39,12 +37,24 @@ class WebKey:
     for each root that made it, by the root's name: at a root rotation two.
     """
 
-    vault_id: str
-    root: RootPublic
-    sealing_key: bytes
-    replaces: str = ""
-    made_by: Mapping[str, str] = field(default_factory=dict)
-    source: Path | None = field(default=None, compare=False)
+    __slots__ = ("made_by", "replaces", "root", "sealing_key", "source", "vault_id")
+
+    def __init__(
+        self,
+        vault_id: str,
+        root: RootPublic,
+        sealing_key: bytes,
+        *,
+        replaces: str = "",
+        made_by: Mapping[str, str] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        self.vault_id = vault_id
+        self.root = root
+        self.sealing_key = sealing_key
+        self.replaces = replaces
+        self.made_by = dict(made_by or {})
+        self.source = source
 
     @classmethod
     def new(cls, root: RootSecret) -> WebKey:
@@ -62,7 +72,14 @@ class WebKey:
     def signed(self, *makers: OpsKeys) -> WebKey:
         """The same with the MACs of ``makers`` and no other."""
         made_by = {ops.root_id: file_mac(ops, self._fields()) for ops in makers}
-        return replace(self, made_by=made_by)
+        return WebKey(
+            self.vault_id,
+            self.root,
+            self.sealing_key,
+            replaces=self.replaces,
+            made_by=made_by,
+            source=self.source,
+        )
 
     def require_made_by(self, ops: OpsKeys) -> None:
         """Raise NotMadeByRoot naming the file unless the root of ``ops`` made it."""

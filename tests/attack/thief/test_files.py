@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text, update
 
 from tests.vault.commands.runbook import statements
+from tests.web_keys import changed
 from vault import crypto
 from vault.crypto import OPS_SUITE, SUITE, OpsKeys
 from vault.ops.open_vault import genesis_info
@@ -146,7 +146,7 @@ def replace_the_web_key_with_one_of_their_sealing_key(thief: Thief) -> None:
 
 def take_the_mark_off_the_web_key(thief: Thief) -> None:
     """The web key file as it is, without the root's MAC."""
-    lay(thief, replace(thief.web, made_by={}), WEB)
+    lay(thief, changed(thief.web, made_by={}), WEB)
 
 
 def replace_the_root_key(thief: Thief) -> None:
