@@ -9,6 +9,7 @@ import pickle
 import stat
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +149,7 @@ def test_a_key_is_never_copied_out(keys: tuple[WebKey, RootKey], which: int) -> 
     """Not by a repr, a pickle, a copy, JSON, or as a dataclass's fields (PCI 3.6)."""
     key = keys[which]
     assert "of vault" in repr(key)
-    for copied in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps, asdict, vars):
+    ways: list[Any] = [pickle.dumps, copy.copy, copy.deepcopy, json.dumps, asdict, vars]
+    for copied in ways:
         with pytest.raises(TypeError):
-            copied(key)  # type: ignore[operator]
+            copied(key)
