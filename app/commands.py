@@ -1,4 +1,4 @@
-"""``flask --app wsgi migrate``; each feature brings its own commands."""
+"""``flask --app wsgi migrate`` brings both databases to what this code needs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def migrate(check: bool) -> None:
 
 
 def _make_folder(engine: Engine) -> None:
-    """SQLite makes its file, but not the folder it lies in."""
+    """Make the folder of a SQLite file; SQLite makes only the file."""
     path = engine.url.database
     if engine.dialect.name == "sqlite" and path and path != ":memory:":
         Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
