@@ -7,6 +7,8 @@ a key of the root's (row_macs.py).  The trail is a chain of its own (trail.py).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -92,6 +94,29 @@ CARD = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
+
+
+class CardRow(NamedTuple):
+    """A whole row of ``CARD``, with its columns in the table's order, as a test checks.
+
+    Loops over many cards unpack rows by position, because reading by name takes longer
+    than opening.
+    """
+
+    id: int
+    token: str
+    data_key_id: int
+    rev: int
+    envelope: bytes
+    brand: str
+    prefix: str
+    last4: str
+    length: int
+    expiry: int
+    created_at: int
+    updated_at: int
+    mac: bytes
+
 
 # One row for each rotation.  Its cursor and its lease are written in the same
 # transaction as each batch.  Censuses are JSON, cards by generation.

@@ -15,7 +15,7 @@ from ...store.schema import DATA_KEY
 from ...trail import Actor
 from ..open_vault import OpenVault
 from . import quarantine
-from .reencrypt import END, Batch, Resealer
+from .reencrypt import END, Batch, Reencryptor
 
 
 class Batches:
@@ -32,12 +32,12 @@ class Batches:
         generation = rotation["generation"]
         with reading(vault.engine) as db:
             cipher = vault.rotation_cipher(db, self._key_id, generation)
-        self._resealer = Resealer(vault, generation, self._key_id, cipher)
+        self._reencryptor = Reencryptor(vault, generation, self._key_id, cipher)
 
     def run(self, db: Connection, after: int, size: int, last: int = END) -> Batch:
         """Re-encrypt up to ``size`` cards numbered above ``after``, up to ``last``,
         in ``db``."""
-        batch = self._resealer.run(db, after, size, last)
+        batch = self._reencryptor.run(db, after, size, last)
         instant("batch-written")
         if batch.last is not None:
             self._record(db, batch)

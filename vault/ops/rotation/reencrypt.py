@@ -16,20 +16,20 @@ from typing import Any, cast
 from sqlalchemy import Connection, Row, select, text
 
 from ...card.envelope import aad_ending, aad_start, agrees
-from ...crypto import Cipher, same
+from ...crypto import Cipher
 from ...errors import IntegrityFault
 from ...store.row_macs import (
     NOT_AS_TYPED,
     NOT_AS_WRITTEN,
-    card_facts,
+    card_checker,
     card_start,
     moved_numbers,
 )
-from ...store.schema import CARD, DATA_KEY
+from ...store.schema import CARD, DATA_KEY, CardRow
 from ..open_vault import OpenVault
 
 # The order of the arguments SQLite passes; all of CARD's columns.
-_COLUMNS = tuple(column.name for column in CARD.columns)
+_COLUMNS = CardRow._fields
 
 _KEYS = select(DATA_KEY.c.id, DATA_KEY.c.generation)
 _RANGE = text("""
@@ -41,7 +41,7 @@ _RANGE = text("""
 _UPDATE = f"""
     UPDATE card SET envelope = new_envelope(id), mac = new_mac(id),
         data_key_id = :key, rev = rev + 1
-    WHERE id > :after AND id <= :last AND reseal({", ".join(_COLUMNS)})
+    WHERE id > :after AND id <= :last AND reencrypt({", ".join(_COLUMNS)})
 """  # noqa: S608
 _PAGE = select(CARD).order_by(CARD.c.id).with_for_update(key_share=True)
 # %b is psycopg's binary form: bytes go as they are and not in hexadecimal. With the
@@ -58,7 +58,7 @@ END = 2**63 - 1
 """A card number no card reaches."""
 
 
-Reseal = Callable[..., bool]
+Reencrypt = Callable[..., bool]
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Batch:
         return len(self.revs) + self.newer + len(self.bad)
 
 
-class Resealer:
+class Reencryptor:
     """Re-encrypts the cards of generations before ``generation`` under one data
     key of it."""
 
@@ -126,7 +126,7 @@ class Resealer:
         self._load_keys(db)
         raw = cast(sqlite3.Connection, db.connection.dbapi_connection)
         new = batch.new
-        raw.create_function("reseal", len(_COLUMNS), self._reseal(batch, count))
+        raw.create_function("reencrypt", len(_COLUMNS), self._function(batch, count))
         raw.create_function("new_envelope", 1, lambda card_id: new[card_id][0])
         raw.create_function("new_mac", 1, lambda card_id: new[card_id][1])
         raw.execute(_UPDATE, {"key": self._key_id, "after": after, "last": highest})
@@ -139,8 +139,8 @@ class Resealer:
         batch = Batch(rows[-1].id if rows else None)
         # After the cards: one may have come meanwhile, under a key of its own.
         self._load_keys(db)
-        reseal = self._reseal(batch, len(rows))
-        changed = [row for row in rows if reseal(*row)]
+        reencrypt = self._function(batch, len(rows))
+        changed = [row for row in rows if reencrypt(*row)]
         batch.newer = len(rows) - len(changed) - len(batch.bad)
         if changed:
             self._write_page(db, after, batch, changed)
@@ -166,7 +166,7 @@ class Resealer:
                 f"{done.rowcount} of {len(changed)} were written, and so none is",
             )
 
-    def _reseal(self, batch: Batch, count: int) -> Reseal:
+    def _function(self, batch: Batch, count: int) -> Reencrypt:
         """The function that makes one card's new envelope and MAC; it says False
         to leave the row alone.
 
@@ -177,40 +177,17 @@ class Resealer:
         new, revs, bad = batch.new, batch.revs, batch.bad
         ciphers, lost = self._ciphers, self._lost
         key_id, move = self._key_id, self._cipher.mover(count)
-        vault_id, sign = self._vault.web_key.vault_id, self._vault.signer.mac.sign
+        signer, vault_id = self._vault.signer, self._vault.web_key.vault_id
+        check, sign = card_checker(signer), signer.mac.sign
         start, aad_head = card_start(vault_id), aad_start(vault_id)
         ending = aad_ending(key_id)
 
-        def reseal(
-            card_id: int,
-            token: str,
-            data_key_id: int,
-            rev: int,
-            envelope: bytes,
-            brand: str,
-            prefix: str,
-            last4: str,
-            length: int,
-            expiry: int,
-            created_at: int,
-            updated_at: int,
-            mac: bytes,
-        ) -> bool:
+        def reencrypt(*row: Any) -> bool:
+            card_id, token, data_key_id, rev, envelope, _, prefix, last4, length, *_ = (
+                row
+            )
             try:
-                facts = card_facts(
-                    card_id,
-                    token,
-                    brand,
-                    prefix,
-                    last4,
-                    length,
-                    expiry,
-                    created_at,
-                    updated_at,
-                )
-                moved = moved_numbers(data_key_id, rev)
-                if not same(mac, sign(start + moved + facts + envelope)):
-                    raise IntegrityFault(token, NOT_AS_WRITTEN)
+                facts = check(row)
                 old = ciphers[data_key_id]
                 if old is None:
                     return False
@@ -231,4 +208,4 @@ class Resealer:
                 return True
             return False
 
-        return reseal
+        return reencrypt
