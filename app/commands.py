@@ -48,7 +48,7 @@ def migrate(check: bool) -> None:
 
 
 def _make_folder(engine: Engine) -> None:
-    """Make the folder of a SQLite file; SQLite makes only the file."""
+    """SQLite makes its file, but not the folder it lies in."""
     path = engine.url.database
     if engine.dialect.name == "sqlite" and path and path != ":memory:":
         Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The type of a clock, which callers pass where the time is needed, and the real one."""
+"""The type of a clock, which callers pass to what needs the time, and the real one."""
 
 from __future__ import annotations
 

@@ -98,11 +98,11 @@ class Trail:
         subject: str,
         detail: Mapping[str, Any],
     ) -> None:
-        """Add an entry in ``db``'s transaction.  If it can't be written, the act it is
-        about must not be committed either.
+        """Add an entry in ``db``'s transaction; if it can't be written the
+        transaction's act must not be either.
 
-        If ``at`` is before the latest entry's, the clock was set back, and an entry
-        that says so is added first (PCI DSS 10.6.3).
+        An ``at`` before the latest entry's is of a clock that was set back: an
+        entry of its own says so first (PCI DSS 10.6.3).
         """
         seq, key, latest, before = self._open_head(db)
         if at < latest - SKEW_SECONDS and event != SET_BACK:

@@ -85,11 +85,12 @@ def import_file(
 @click.option("--apply", "applied", is_flag=True, help="Remove what can be removed.")
 @click.pass_context
 def reconcile(context: click.Context, applied: bool) -> None:
-    """Compare customers with cards and repair what a crash left.
+    """Hold customers and cards against each other.
 
-    With --apply cards that no customer refers to are removed once they are an hour old,
-    and customers with another expiry than their card's are given the card's. Customers
-    whose card is missing are named.
+    Cards that no customer refers to, left by a crash, are removed with --apply
+    once they are an hour old. Customers with another expiry than their card's,
+    left by a crash too, are given the card's. Customers whose card is missing
+    are named.
 
     Exit code 1: something was found.
     """

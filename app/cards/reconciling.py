@@ -1,10 +1,10 @@
 """Compares customers with cards and repairs what a crash between two commits can leave.
 
-- A card that no customer refers to is deleted when it is an hour old, because the
-  request that made it has ended by then.
-- A customer whose stored expiry is older than the card's gets the card's expiry.
-
-A customer whose card is missing can't be left by a crash; it is only named.
+A crash between the two databases leaves at worst a card that no customer refers
+to.  Such a card is removed when it is an hour old: by then nobody is still about
+to refer to it, since tokens come fresh from a seal and are never taken up later.
+Or a customer with the old expiry of a card whose new one was written first; the
+card's is right.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PAGE = 500
 def unreferred(
     work: Work, vault: Vault, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
-    """Name the cards no customer refers to that are an hour old or older at ``now``
-    (seconds UTC); with ``applied`` a page of them is deleted before it is named."""
+    """Name the cards no customer refers to that are an hour old or older than
+    ``now`` (seconds UTC); with ``applied`` each page's are deleted first."""
     after = 0
     while True:
-        # Lock order: the site, then the vault.  No customer is written meanwhile.
+        # The site's lock comes first: no customer is written while it is held.
         vault_db = work.vault_db
         page = vault.page_of_cards(vault_db, after, PAGE, keep=applied)
         if not page:
@@ -68,12 +68,12 @@ def without_card(work: Work, vault: Vault) -> Iterator[str]:
 def unlike(
     work: Work, vault: Vault, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
-    """Name the customers whose stored expiry is not their card's; with ``applied`` each
-    is given the card's."""
+    """Name the customers who are shown another expiry than their card has; with
+    ``applied`` each is given the card's."""
     after = 0
     while True:
         query = select(Customer).where(Customer.id > after)
-        # Lock order: the site, then the vault.  No change is half done meanwhile.
+        # The site's lock comes first: no change is half done while it is held.
         vault_db = work.vault_db
         page = list(work.site.scalars(query.order_by(Customer.id).limit(PAGE)))
         if not page:
@@ -98,7 +98,7 @@ def _mend(
     try:
         expiry = vault.describe(vault_db, Token(customer.token)).expiry
     except (IntegrityFault, UnknownToken):
-        return  # the card is damaged, which verify reports, or was just deleted
+        return  # for verify to name, or deleted just now
     line = f"{customer.public_id}\t{customer.token}\texpiry {customer.expires}"
     line += f", its card's is {expiry}"
     if applied:

@@ -132,6 +132,6 @@ def _matches(q: str) -> ColumnElement[bool]:
 
 
 def everyone(site: Session) -> Iterator[Customer]:
-    """Every customer in the order of registration, read a page at a time."""
+    """Every customer in the order of registration, a page in memory at a time."""
     query = select(Customer).order_by(Customer.id)
     return iter(site.scalars(query.execution_options(yield_per=EVERYONE_PAGE)))

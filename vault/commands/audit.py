@@ -86,8 +86,8 @@ def anchor() -> None:
 
 
 def _line(entry: AuditEntry) -> str:
-    """An entry as one line.  The entry is unchecked, so each part may be of any type
-    and hold anything."""
+    """An entry as one line; nothing of it was checked, so each part may be of any
+    type and hold anything."""
     detail = json.dumps(entry.detail, ensure_ascii=False) if entry.detail else ""
     parts = (
         entry.seq,

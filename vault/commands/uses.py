@@ -19,7 +19,7 @@ from ..web.web_key import WebKey
 from .vaults import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
-# As long as SQLite waits for a lock (database.py).
+# SQLite waits no longer than this for another's lock either (database.py).
 _LOCK_WAIT = text("SET LOCAL lock_timeout = '1500ms'")
 _WRITES_NOTHING = "cardvault: this command writes nothing"
 

@@ -85,10 +85,9 @@ class Vault:
 
     @classmethod
     def open(cls, settings: VaultSettings, clock: Clock) -> Vault:
-        """The vault that ``settings`` name, after testing the ciphers (VLT-01).
+        """A vault as ``settings`` name it, its ciphers tested (VLT-01).
 
-        Raises KeyFileError when the web key file is missing, damaged or readable by
-        others.
+        Raises KeyFileError on a missing, loose or damaged web key file.
         """
         crypto.self_test()
         return cls(WebKey.read(settings.web_key), connect(settings.database_url), clock)
@@ -153,9 +152,9 @@ class Vault:
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
     ) -> Token:
-        """Seal the card that replaces ``token``'s and return its new token.  The old
-        card stays until ``delete``, so that after a crash in between the customer
-        still has one of the two.  Raises UnknownToken, and as ``tokenize`` does."""
+        """Seal the card that is to stand in ``token``'s place and return its new
+        token.  The old card stays until ``delete``, so that a crash between
+        leaves the customer with one of the two.  Raises UnknownToken."""
         before = self._show(self._find(db, token))
         detail = {"instead_of": token, "before": before}
         return self._register(db, pan, expiry, by, "card.replaced", detail)
@@ -198,11 +197,9 @@ class Vault:
         self, db: Connection, after: int, size: int, *, keep: bool = False
     ) -> list[tuple[int, str, int]]:
         """Number, token and time of registration of up to ``size`` cards above the
-        number ``after``.  MACs are not checked: only reconciling uses this.
-
-        With ``keep`` the rows are locked until ``db`` ends: a caller that deletes
-        several must lock the cards before the trail, as a rotation does.
-        """
+        number ``after``.  Nothing is checked: to hold against the customers.  With
+        ``keep`` nobody else may write them until ``db`` ends: who is to delete several
+        needs them before the trail, as a rotation does."""
         query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
         query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
         query = query.with_for_update() if keep else query
@@ -246,8 +243,7 @@ class Vault:
         subject: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append to the audit trail in ``db``'s transaction.  Raises IntegrityFault
-        when the trail's head is not as it was written."""
+        """Append to the audit trail in ``db``'s transaction."""
         self.trail.append(
             db,
             self.clock(),
@@ -337,7 +333,7 @@ class Vault:
         event: str,
         detail: dict[str, Any],
     ) -> Token:
-        # Lock the trail's head before choosing row numbers, so that they don't collide.
+        # Writers queue at the trail's head, so that row numbers don't collide.
         self.trail.lock(db)
         row = self._row(self._sealing_key(db, by, 1), next_id(db, CARD), pan, expiry)
         db.execute(insert(CARD), row)
@@ -416,11 +412,10 @@ class Vault:
             (DATA_KEY.c.created_at < oldest)
             | (DATA_KEY.c.id == (own.id if own else 0)),
         )
-        # FOR NO KEY UPDATE, because FOR UPDATE could deadlock: a rotation's batch
-        # shares a lock on its key's number while it waits for the trail's lock, which
-        # we hold.
+        # Not FOR UPDATE: a rotation's batch shares a lock on the number of its key
+        # while it waits for the trail, which is ours.
         for row in db.execute(query.with_for_update(key_share=True)).all():
-            # Signing an edited row again would hide the edit; verify names it.
+            # An edited row is for verify to name; signing it again would hide it.
             if self.is_whole(row):
                 self.retire_key(db, row, by)
 
@@ -514,7 +509,7 @@ class Vault:
 
 
 def next_id(db: Connection, table: Table) -> int:
-    """The number after the highest in ``table``; the caller holds the trail's lock."""
+    """The number after the highest; the caller holds the trail's lock."""
     highest: int = db.execute(
         select(func.coalesce(func.max(table.c.id), 0))
     ).scalar_one()

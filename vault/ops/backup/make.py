@@ -25,10 +25,10 @@ from .manifest import SITE, VAULT, Manifest, Member
 
 MANIFEST = "manifest.json"
 PAGES = 1024
-# Most of a backup is ciphertext and MACs, which don't compress at any level.
+# Most of a backup is ciphertext and MACs, which no level makes smaller.
 COMPRESSION = 1
-# Wait longer for the site's lock than a page does: SQLite has no queue, so on a busy
-# site a waiting process can miss its turn several times.
+# A page has to answer soon, a backup has time: busy web processes hand the site's
+# lock to each other, and the latecomer is not always next.
 SITE_WAIT_SECONDS = 30.0
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
 
