@@ -19,8 +19,8 @@ from ..web.web_key import WebKey
 from .vaults import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
-# SQLite waits no longer than this for another's lock either (database.py).
-_LOCK_WAIT = text("SET LOCAL lock_timeout = '1500ms'")
+# On SQLite it waits as long when nothing moves (database.py).
+_LOCK_WAIT = text("SET LOCAL lock_timeout = '2s'")
 _WRITES_NOTHING = "cardvault: this command writes nothing"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import sub
 from typing import Any
 
 from ..crypto import SUITE
@@ -68,7 +69,9 @@ class Ledger:
                 self._end(token)
                 self._purged.add(token)
             return
-        # A rotation's entries name every card here, so this loop is kept fast.
+        if self._all_go_on(event, cards):
+            self._revs.update(cards)
+            return
         revs, first = self._revs, event in _BIRTHS
         for token, rev in cards.items():
             before = revs.get(token)
@@ -77,6 +80,18 @@ class Ledger:
             elif first:
                 self._require_new(token)
             revs[token] = rev
+
+    def _all_go_on(self, event: str, cards: Mapping[str, int]) -> bool:
+        """Say whether every card is new, or goes on from its last rev: as nearly
+        every entry is, and much faster to see for all of them at once."""
+        if event in _BIRTHS:
+            fresh = self._revs.keys().isdisjoint(cards)
+            return fresh and self._ended.isdisjoint(cards) and {*cards.values()} == {1}
+        try:
+            steps = set(map(sub, cards.values(), map(self._revs.__getitem__, cards)))
+        except (KeyError, TypeError):
+            return False
+        return steps == {1}
 
     def _read_rev(self, event: str, token: str, rev: int) -> None:
         before = self._revs.get(token)

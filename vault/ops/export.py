@@ -22,7 +22,7 @@ from ..errors import InputError, IntegrityFault
 from ..kill_points import instant
 from ..store.database import reading
 from ..store.files import Part
-from ..store.schema import CARD
+from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
 from ..web.vault import Vault
 from .expected_rows import Ledger
@@ -36,8 +36,6 @@ PAGE = 200
 # Longer than any token, so that a line without an end is not read into memory.
 MAX_LINE = 200
 MAX_FAULTS = 20
-# Reading a row's value by its position is ten times as fast as by its name.
-_TOKEN, _REV, _EXPIRY = map(CARD.columns.keys().index, ("token", "rev", "expiry"))
 _GONE = {
     "purged": "its card was purged",
     "given up": "its card was given up",
@@ -143,13 +141,13 @@ class _Csv:
             for row in rows:
                 try:
                     number = opened(row).decode()
-                    check(row[_TOKEN], row[_REV])
+                    check(row[TOKEN], row[REV])
                 except IntegrityFault as fault:
                     self.left_out += 1
                     self._tell(fault.subject, fault.problem)
                 else:
-                    ends = _month_and_year(row[_EXPIRY])
-                    lines.append(f"{row[_TOKEN]},{number},{ends}")
+                    ends = _month_and_year(row[EXPIRY])
+                    lines.append(f"{row[TOKEN]},{number},{ends}")
             self.done += len(lines)
             yield "".join(lines).encode()
             self._watch(Step("export", self.done + self.left_out, self.total))

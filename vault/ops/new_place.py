@@ -132,7 +132,7 @@ def _found_file(place: NewPlace, file: Part, found: Callable[[Engine], None]) ->
 
 
 def _found(url: str, found: Callable[[Engine], None]) -> None:
-    engine = connect(url)
+    engine = connect(url, alone=True)
     try:
         found(engine)
         checkpoint(engine)

@@ -27,7 +27,7 @@ def opener(signer: RowSigner, cipher_of: Callable[[int], Cipher]) -> Opener:
 
     def digits(row: Sequence[Any]) -> bytes:
         check(row)
-        _, token, data_key_id, _, envelope, _, prefix, last4, length, *_ = row
+        _, token, data_key_id, _, envelope, _, prefix, last4, length, _, _, _, _ = row
         if data_key_id not in known:
             cipher = _cipher(cipher_of, data_key_id, token)
             known[data_key_id] = cipher, aad_ending(data_key_id)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-# How long a writer waits for another's lock: longer than any batch of a
-# rotation, short enough that a page answers within two seconds.
-LOCK_WAIT_SECONDS = 1.5
+from .write_queue import Place, WriteQueue
+
+# A writer waits as long as the queue moves, and gives up when no writer has got its
+# turn for this long.
+LOCK_WAIT_SECONDS = 2.0
+# Somebody who isn't in the queue (a shell of sqlite3) can only be asked after.
 LOCK_LOOK_SECONDS = 0.0005
 
 # A PostgreSQL host that is gone, and not just its server, answers nothing: without
@@ -31,13 +34,15 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str, *, read_only: bool = False) -> Engine:
+def connect(url: str, *, read_only: bool = False, alone: bool = False) -> Engine:
     """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
-    ``read_only`` a SQLite file is left as it is, byte for byte.
+    ``read_only`` a SQLite file is left as it is, byte for byte, and ``alone`` says
+    that nobody else has it, so that no queue is made beside it.
 
     SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
-    transaction begins IMMEDIATE unless its connection says ``writes=False``, and
-    waits for the lock as long as ``lock_wait`` (seconds) says there.
+    transaction begins IMMEDIATE unless its connection says ``writes=False``.  It
+    stands in the writers' queue then, and is "locked" (OperationalError) only when
+    nothing moved for ``lock_wait`` seconds (the connection's option, or two).
     PostgreSQL: two seconds to connect to each host, unless the URL says otherwise.
     Parameters never appear in errors or logs.
     """
@@ -49,10 +54,55 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     if read_only:
         place = Path(parsed.database or "").absolute().as_uri()
         parsed = parsed.set(database=place, query={"mode": "ro", "uri": "true"})
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 0})
+    arguments = {"timeout": 0, "factory": _Connection}
+    engine = create_engine(parsed, hide_parameters=True, connect_args=arguments)
     event.listen(engine, "connect", _prepare_sqlite)
+    if not (read_only or alone):
+        event.listen(engine, "connect", _find_queue)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that leaves the writers' queue when its transaction has ended.
+
+    SQLAlchemy's own events come before the end: the next writer would be called
+    while the disk is still waited for.
+    """
+
+    queue: WriteQueue | None = None
+    place: Place | None = None
+
+    def commit(self) -> None:
+        """Commit, and let the next one write."""
+        try:
+            super().commit()
+        finally:
+            self._leave()
+
+    def rollback(self) -> None:
+        """Roll back, and let the next one write."""
+        try:
+            super().rollback()
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Close, and let the next one write."""
+        try:
+            super().close()
+        finally:
+            self.give_up_place()
+
+    def _leave(self) -> None:
+        if self.place is not None and not self.in_transaction:
+            self.give_up_place()
+
+    def give_up_place(self) -> None:
+        """Leave the queue, if this connection stands in it."""
+        place, self.place = self.place, None
+        if place is not None:
+            place.leave()
 
 
 def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
@@ -70,21 +120,57 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def _find_queue(dbapi_connection: _Connection, _record: Any) -> None:
+    # SQLite says which file it opened: beside that, whatever the URL calls it, its own
+    # files lie too.  One that is in memory alone has no name, and no other writer.
+    name = dbapi_connection.execute("PRAGMA database_list").fetchone()[2]
+    if name:
+        dbapi_connection.queue = WriteQueue(Path(name))
+
+
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     if not options.get("writes", True):
         connection.exec_driver_sql("BEGIN")
         return
-    # SQLite's own waiting sleeps ever longer, up to 100 ms, and misses the short
-    # gaps a rotation leaves between its batches; looking every half millisecond
-    # does not.  Nothing else waits for a lock: readers never do under WAL.
-    give_up = time.monotonic() + options.get("lock_wait", LOCK_WAIT_SECONDS)
+
+    def begin() -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    patience = options.get("lock_wait", LOCK_WAIT_SECONDS)
+    raw = cast(_Connection, connection.connection.dbapi_connection)
+    place = raw.queue.stand() if raw.queue else None
+    try:
+        if place is None:
+            give_up = time.monotonic() + patience
+            _keep_asking(begin, lambda: give_up)
+        else:
+            _begin_in_turn(place, begin, patience)
+    except BaseException:
+        if place is not None:
+            place.leave()
+        raise
+    # Not before: SQLAlchemy rolls back after each BEGIN that was refused.
+    raw.place = place
+
+
+def _begin_in_turn(place: Place, begin: Callable[[], None], patience: float) -> None:
+    while not place.await_turn(patience):
+        if place.pass_by(begin, patience):
+            return
+    _keep_asking(begin, lambda: place.give_up_at(patience))
+    place.begun()
+
+
+def _keep_asking(begin: Callable[[], None], give_up_at: Callable[[], float]) -> None:
+    """Begin; while somebody holds the lock who is in no queue, ask again.  SQLite's own
+    waiting sleeps ever longer, up to 100 ms, and misses a short gap."""
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            begin()
             return
         except OperationalError as error:
-            if not _is_locked(error) or time.monotonic() > give_up:
+            if not _is_locked(error) or time.monotonic() > give_up_at():
                 raise
             time.sleep(LOCK_LOOK_SECONDS)
 
@@ -117,14 +203,18 @@ def checkpoint(engine: Engine) -> bool:
     if engine.dialect.name != "sqlite":
         return True
     connection = engine.raw_connection()
+    raw = cast(_Connection, connection.dbapi_connection)
     try:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        answer = cursor.fetchone()
+        # It needs the writers' lock, and asks once: in a crowd it would never get it.
+        raw.place = raw.queue.stand() if raw.queue else None
+        if raw.place is not None and raw.place.await_turn(LOCK_WAIT_SECONDS):
+            raw.place.begun()
+        answer = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return answer is not None and answer[0] == 0
     except sqlite3.OperationalError:
         return False
     finally:
+        raw.give_up_place()
         connection.close()
 
 

@@ -119,8 +119,10 @@ def card_checker(signer: RowSigner) -> CardCheck:
     sign, start = signer.mac.sign, card_start(signer.vault_id)
 
     def check(row: Sequence[Any]) -> bytes:
-        (id, token, key, rev, envelope, brand, prefix, last4, length, *rest) = row
-        expiry, created_at, updated_at, mac = rest
+        # fmt: off
+        (id, token, key, rev, envelope, brand, prefix, last4, length,
+         expiry, created_at, updated_at, mac) = row
+        # fmt: on
         try:
             facts = card_facts(
                 id, token, brand, prefix, last4, length, expiry, created_at, updated_at

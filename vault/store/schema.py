@@ -118,6 +118,10 @@ class CardRow(NamedTuple):
     mac: bytes
 
 
+TOKEN, REV, EXPIRY = map(CardRow._fields.index, ("token", "rev", "expiry"))
+"""The positions of a card's columns in its row."""
+
+
 # One row for each rotation.  Its cursor and its lease are written in the same
 # transaction as each batch.  Censuses are JSON, cards by generation.
 ROTATION = Table(

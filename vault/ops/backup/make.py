@@ -27,8 +27,7 @@ MANIFEST = "manifest.json"
 PAGES = 1024
 # Most of a backup is ciphertext and MACs, which no level makes smaller.
 COMPRESSION = 1
-# A page has to answer soon, a backup has time: busy web processes hand the site's
-# lock to each other, and the latecomer is not always next.
+# A page has to answer soon, a backup has time, should nothing move for long.
 SITE_WAIT_SECONDS = 30.0
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from ...errors import IntegrityFault
-from ...store.schema import CARD, QUARANTINE
+from ...store.schema import CARD, QUARANTINE, REV, TOKEN
 from ..expected_rows import Ledger
 from ..open_vault import OpenVault
 
@@ -34,11 +34,11 @@ def unreadable(
     vault: OpenVault, db: Connection, rows: Sequence[Row[Any]], ledger: Ledger
 ) -> Bad:
     """The rows that don't open, or that ``ledger`` knows otherwise, with the reason."""
-    bad, opened = {}, vault.opener(db)
+    bad, opened, known = {}, vault.opener(db), ledger.check_card
     for row in rows:
         try:
             opened(row)
-            ledger.check_card(row.token, row.rev)
+            known(row[TOKEN], row[REV])
         except IntegrityFault as fault:
             bad[row.id, str(row.token)] = fault.problem
     return bad

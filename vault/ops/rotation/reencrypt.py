@@ -183,9 +183,10 @@ class Reencryptor:
         ending = aad_ending(key_id)
 
         def reencrypt(*row: Any) -> bool:
-            card_id, token, data_key_id, rev, envelope, _, prefix, last4, length, *_ = (
-                row
-            )
+            # fmt: off
+            (card_id, token, data_key_id, rev, envelope, _, prefix, last4, length,
+             _, _, _, _) = row
+            # fmt: on
             try:
                 facts = check(row)
                 old = ciphers[data_key_id]

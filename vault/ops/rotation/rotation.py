@@ -41,10 +41,6 @@ from .worker import Tally, Worker
 
 READ_BACK_PAGE = 1000
 FINISHED = "rotation.finished"
-# Between two batches: a writer that waits looks for the lock every half
-# millisecond, and where several do, each needs its turn.
-PAUSE_SECONDS = 0.001
-CROWDED_PAUSE_SECONDS = 0.02
 # A holder is given up after 60 seconds of silence.
 BEAT_SECONDS = 5
 
@@ -56,7 +52,6 @@ class Rotation(Held):
 
     def __init__(self, vault: OpenVault, row: Row[Any]) -> None:
         super().__init__(vault, ROTATION, row)
-        self._pause = PAUSE_SECONDS
         self.resumed = False
         self._trail = TrailReading(vault)
         self._by = Actor(row.actor, "command")
@@ -102,7 +97,6 @@ class Rotation(Held):
             if batch.last is None:
                 return
             done += batch.seen
-            time.sleep(self._pause)
             pace.keep(batch.seen)
             yield Step("re-encrypt", done, max(total, done))
 
@@ -214,10 +208,7 @@ class Rotation(Held):
         checkpoint(self._vault.engine)
 
     def _batch(self, batches: Batches, size: int) -> Batch:
-        asked = time.monotonic()
         with self._vault.engine.begin() as db:
-            crowded = time.monotonic() - asked > PAUSE_SECONDS
-            self._pause = CROWDED_PAUSE_SECONDS if crowded else PAUSE_SECONDS
             batch = batches.run(db, self.row["card_cursor"], size)
             self._write(
                 db,
