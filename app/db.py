@@ -1,4 +1,4 @@
-"""The site's own database, and one request's work across both databases."""
+"""Commits one request's work across the site's database and the vault's."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Base(DeclarativeBase):
 
 
 class Work:
-    """What one request does: a session on the site's database and, once asked
-    for, a transaction on the vault's.  Committed once, at the edge.
+    """One request's session on the site's database and, when first used, a transaction
+    on the vault's.  Both are committed once, after the view has returned.
 
-    The order is DESIGN's: the vault commits first (a sealed card nobody refers
-    to does no harm), unless ``site_first`` was said, as for a deletion.
-    ``afterwards`` acts run in a second vault transaction after both commits;
-    ``once_committed`` acts run last and write nothing.
+    The vault commits first, because a sealed card that no customer refers to does no
+    harm; after ``site_first``, for a deletion, the site does.  ``afterwards`` functions
+    run in a second vault transaction after both commits; ``once_committed`` functions
+    run last and write nothing.
     """
 
     def __init__(self, site_engine: Engine, vault: Vault) -> None:
@@ -50,8 +50,8 @@ class Work:
 
     @property
     def vault_db(self) -> Connection:
-        """The request's transaction on the vault's database, begun when first
-        asked for (always after the site's, so that two requests can't cross)."""
+        """The request's transaction on the vault's database, begun when first used.
+        Lock order: the site, then the vault, so that two requests can't deadlock."""
         if self._vault_db is None:
             self.site.connection()
             self._vault_db = self._vault.engine.connect()
@@ -67,12 +67,12 @@ class Work:
         self._afterwards.append(act)
 
     def once_committed(self, act: Act) -> None:
-        """Run ``act`` when everything is durable: hand over a mail, say."""
+        """Run ``act`` when everything is committed, for example to send a mail."""
         self._once_committed.append(act)
 
     def release(self) -> None:
-        """Let go of every lock with nothing written, before slow work such as
-        a password hash."""
+        """Roll back both transactions to release every lock before slow work, such as a
+        password hash."""
         self.site.rollback()
         self._let_go_of_vault()
 
@@ -82,7 +82,7 @@ class Work:
             begun.close()
 
     def commit(self) -> None:
-        """Commit both databases in the request's order, then what follows."""
+        """Commit both databases in the request's order, then run what was to follow."""
         for step in self._commits():
             step()
         if self._afterwards:
@@ -104,15 +104,15 @@ class Work:
             self._vault_db = None
 
     def close(self) -> None:
-        """Roll back whatever was not committed.  A connection that broke has nothing
-        to roll back, and the answer, which says so, is made by now."""
+        """Roll back whatever was not committed.  On a broken connection there is
+        nothing to roll back, and the answer with the error is made already."""
         for step in (self._let_go_of_vault, self.site.rollback, self.site.close):
             with suppress(SQLAlchemyError):
                 step()
 
 
 def work() -> Work:
-    """This request's Work; begun when first asked for."""
+    """This request's Work, begun when first used."""
     if "work" not in g:
         g.work = Work(
             current_app.extensions["site_engine"], current_app.extensions["vault"]
@@ -122,7 +122,7 @@ def work() -> Work:
 
 
 def commit_work() -> None:
-    """Commit this request's Work, if it began any."""
+    """Commit this request's Work, if it has one."""
     if "work" in g:
         work().commit()
 
@@ -138,7 +138,7 @@ def site_answers() -> bool:
 
 
 def init_app(app: Flask) -> None:
-    """Roll back at the end of every request or command what no one committed."""
+    """Roll back, at the end of every request or command, what was not committed."""
 
     @app.teardown_appcontext
     def _close(_error: BaseException | None) -> None:

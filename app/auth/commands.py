@@ -1,4 +1,4 @@
-"""``flask --app wsgi operators|sessions``: who may log in, and who is."""
+"""``flask --app wsgi operators|sessions`` set who may log in and show who is."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def add(
 
 @operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
-    """Show every operator: login ID, name, state with the factors he has, addresses."""
+    """Show every operator: login ID, name, state with enrolled factors, addresses."""
     for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
         bound = " ".join(address.address for address in operator.addresses)
         has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
@@ -128,7 +128,7 @@ def list_operators() -> None:
 @operators.command(epilog=example("operators disable taro"))
 @click.argument("login_id")
 def disable(login_id: str) -> None:
-    """Keep an operator out from his next request on."""
+    """Keep an operator out from their next request on."""
     operator = _operator(login_id)
     operator.disabled_at = _now()
     logins.end_all(work().site, operator.id)
@@ -158,7 +158,7 @@ def unlock(login_id: str) -> None:
 @operators.command("reset-password", epilog=example("operators reset-password taro"))
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
-    """Print a new first password once; the old one and every login are dead."""
+    """Print a new first password once; the old one and every login end."""
     operator_id = _operator(login_id).id
     work().release()
     password = _random_password()
@@ -178,8 +178,8 @@ def reset_password(login_id: str) -> None:
 def reset_factors(login_id: str) -> None:
     """Forget an operator's authenticator app and passkeys, for one who lost them.
 
-    His logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
-    more, he enrols anew at once.
+    Their logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
+    more, they enrol again at once.
     """
     if not factors.reset(work().site, _operator(login_id)):
         fail(
@@ -286,7 +286,7 @@ def _sharing(reason: str, approver: str, until: str) -> Sharing:
 
 
 def _told(allowed: Sharing | None) -> dict[str, str]:
-    """What the trail says of a shared ID."""
+    """The detail of the trail's entry about a shared ID."""
     if allowed is None:
         return {}
     return {
@@ -308,7 +308,7 @@ def _given_password(login_id: str) -> str:
 
 
 def _random_password() -> str:
-    # The ending keeps the rule of a letter and a digit, whatever was drawn.
+    # With this ending the password has a letter and a digit, whatever was drawn.
     return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
 
 
@@ -331,7 +331,7 @@ def _state(operator: Operator) -> str:
 
 
 def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
-    """Enter the act in the trail and commit both."""
+    """Record the act in the trail and commit both databases."""
     vault: Vault = current_app.extensions["vault"]
     vault.record(work().vault_db, event, account(), subject=subject, detail=detail)
     work().commit()

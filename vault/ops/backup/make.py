@@ -25,7 +25,7 @@ from .manifest import SITE, VAULT, Manifest, Member
 
 MANIFEST = "manifest.json"
 PAGES = 1024
-# Most of a backup is ciphertext and MACs, which no level makes smaller.
+# Most of a backup is ciphertext and MACs, which don't compress at any level.
 COMPRESSION = 1
 # A page has to answer soon, a backup has time, should nothing move for long.
 SITE_WAIT_SECONDS = 30.0
