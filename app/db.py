@@ -31,13 +31,13 @@ class Base(DeclarativeBase):
 
 
 class Work:
-    """One request's session on the site's database and, when first used, a transaction
-    on the vault's.  Both are committed once, after the view has returned.
+    """What one request does: a session on the site's database and, once asked
+    for, a transaction on the vault's.  Committed once, at the edge.
 
-    The vault commits first, because a sealed card that no customer refers to does no
-    harm; after ``site_first``, for a deletion, the site does.  ``afterwards`` functions
-    run in a second vault transaction after both commits; ``once_committed`` functions
-    run last and write nothing.
+    The order is DESIGN's: the vault commits first (a sealed card nobody refers
+    to does no harm), unless ``site_first`` was said, as for a deletion.
+    ``afterwards`` acts run in a second vault transaction after both commits;
+    ``once_committed`` acts run last and write nothing.
     """
 
     def __init__(self, site_engine: Engine, vault: Vault) -> None:
@@ -50,8 +50,8 @@ class Work:
 
     @property
     def vault_db(self) -> Connection:
-        """The request's transaction on the vault's database, begun when first used.
-        Lock order: the site, then the vault, so that two requests can't deadlock."""
+        """The request's transaction on the vault's database, begun when first
+        asked for (always after the site's, so that two requests can't cross)."""
         if self._vault_db is None:
             self.site.connection()
             self._vault_db = self._vault.engine.connect()
@@ -71,8 +71,8 @@ class Work:
         self._once_committed.append(act)
 
     def release(self) -> None:
-        """Roll back both transactions to release every lock before slow work, such as a
-        password hash."""
+        """Let go of every lock with nothing written, before slow work such as
+        a password hash."""
         self.site.rollback()
         self._let_go_of_vault()
 
@@ -82,7 +82,7 @@ class Work:
             begun.close()
 
     def commit(self) -> None:
-        """Commit both databases in the request's order, then run what was to follow."""
+        """Commit both databases in the request's order, then what follows."""
         for step in self._commits():
             step()
         if self._afterwards:
@@ -112,7 +112,7 @@ class Work:
 
 
 def work() -> Work:
-    """This request's Work, begun when first used."""
+    """This request's Work; begun when first asked for."""
     if "work" not in g:
         g.work = Work(
             current_app.extensions["site_engine"], current_app.extensions["vault"]

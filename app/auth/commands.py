@@ -117,7 +117,7 @@ def add(
 
 @operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
-    """Show every operator: login ID, name, state with enrolled factors, addresses."""
+    """Show every operator: login ID, name, state with the factors he has, addresses."""
     for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
         bound = " ".join(address.address for address in operator.addresses)
         has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
@@ -158,7 +158,7 @@ def unlock(login_id: str) -> None:
 @operators.command("reset-password", epilog=example("operators reset-password taro"))
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
-    """Print a new first password once; the old one and every login end."""
+    """Print a new first password once; the old one and every login are dead."""
     operator_id = _operator(login_id).id
     work().release()
     password = _random_password()
@@ -331,7 +331,7 @@ def _state(operator: Operator) -> str:
 
 
 def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
-    """Record the act in the trail and commit both databases."""
+    """Enter the act in the trail and commit both."""
     vault: Vault = current_app.extensions["vault"]
     vault.record(work().vault_db, event, account(), subject=subject, detail=detail)
     work().commit()

@@ -99,7 +99,7 @@ def totp_picture() -> ResponseReturnValue:
 
 @blueprint.post("/passkey")
 def enrol_passkey() -> ResponseReturnValue:
-    """Enrol the passkey a browser made, which the script put into the form."""
+    """The passkey a browser made, which the script put into the form."""
     site, at, now = work().site, guard.current_login(), guard.now()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""

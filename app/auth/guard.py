@@ -23,7 +23,7 @@ from .models import Login, Operator
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 COOKIE = "login"
-# The page a login at each step is led to.
+# Where a login at each step belongs.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
 
 
@@ -51,8 +51,7 @@ def login_or_none() -> Login | None:
 
 
 def _alive(login: Login) -> Login | None:
-    """The login with its last-seen time updated; or None when it was over, after ending
-    and recording that."""
+    """The login seen again, or None after ending it, which the trail tells."""
     if not logins.is_over(login, now()):
         return logins.see(work().site, login, now())
     trace().record_of("login.expired", login)

@@ -98,8 +98,8 @@ def named(site: Session, cookie: str) -> Login | None:
 
 
 def see(site: Session, login: Login, now: int) -> Login | None:
-    """``login`` with its last-seen time set to ``now``; None when another request has
-    just ended it.  One conditional UPDATE decides, so no ended login comes back."""
+    """``login``, seen again now; None when another request has just ended it:
+    one conditional UPDATE decides, so that nothing is revived."""
     seen = (
         update(Login)
         .where(Login.id == login.id)
@@ -130,7 +130,7 @@ def is_over(login: Login, now: int) -> bool:
 
 
 def end(site: Session, login: Login) -> None:
-    """End a login; its cookie no longer works."""
+    """End a login; its cookie names nothing from now on."""
     site.execute(delete(Login).where(Login.id == login.id))
     site.expire_all()
 

@@ -35,7 +35,7 @@ def is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
 
 
 def count_failure(site: Session, origin: str, now: int) -> None:
-    """Count a failure, and delete those that are too old to count."""
+    """Count a failure; those nobody looks at any more are gone."""
     old = delete(OriginFailure).where(OriginFailure.at <= now - ORIGIN_SECONDS)
     site.execute(old)
     site.add(OriginFailure(origin=counted(origin), at=now))

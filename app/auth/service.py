@@ -25,8 +25,7 @@ NOBODY = "unknown"
 
 @dataclass(frozen=True)
 class Trace:
-    """What a request's entries in the trail need: the vault, who acts and when (seconds
-    since 1970 UTC)."""
+    """Where a request's audit entries go, who did it and when (seconds UTC)."""
 
     vault: Vault
     db: Connection
@@ -42,8 +41,8 @@ class Trace:
         person: str = "",
         detail: Mapping[str, str] | None = None,
     ) -> None:
-        """Record a login event; ``name`` is a login ID that exists, or NOBODY, and
-        ``person`` who acted, if that is somebody else."""
+        """Enter a login event; ``name`` is a login ID that exists, or NOBODY,
+        ``person`` who it was when that is not the same."""
         by = Actor(person or name, self.origin)
         self.vault.record(
             self.db, event, by, outcome=outcome, subject=name, detail=detail
@@ -183,7 +182,7 @@ def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
 
 
 def end_others(site: Session, login: Login, trace: Trace) -> None:
-    """End the same person's other logins and record those that were in (SES-02)."""
+    """One login a person: the trail tells of each that was in (SES-02)."""
     for origin in logins.end_others(site, login):
         trace.record_of("login.replaced", login, {"origin_of_older": origin})
 

@@ -92,11 +92,11 @@ def _check_password(form: LoginForm) -> bool:
     right = hasher.agrees(stored, typed)
     weak = right and stored is not None and hasher.is_weak(stored)
     better = hasher.hash(typed) if weak else None
-    # Check again, so that of many guesses at once none is answered past the limit.
+    # Of many guesses at once none is answered past the limit.
     pages.require_unblocked_origin()
     operator = service.by_login_id(site, login_id)
     trace = guard.trace()
-    # The hash that was compared must still be the stored one.
+    # What was compared must still be the password.
     right = right and operator is not None and operator.password_hash == stored
     if operator is None or not right or not service.may_log_in(operator, trace.now):
         service.password_failed(site, operator, trace)

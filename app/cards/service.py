@@ -1,7 +1,7 @@
-"""Registers, changes and deletes customers with their cards, in the vault and the site.
+"""Registering, changing and deleting, across the vault and the site.
 
-No function here commits.  The caller commits the vault first, but the site first when a
-card is deleted, so that a crash leaves at worst a card that no customer refers to.
+Nothing here commits: the caller does, vault first, but the site first when a
+card is deleted, so that a crash leaves at worst a card no customer refers to.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def change(
     by: Actor,
     now: int,
 ) -> Token | None:
-    """Write an operator's changes to ``customer``, as the operator was shown it.
+    """Write an operator's changes over the ``customer`` he was shown.
 
     Returns the token of the card that was replaced, for the caller to delete
     after the commit.  Raises Conflict when the customer is no longer as loaded.
@@ -196,7 +196,7 @@ def _replace(
 
 
 def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
-    # One conditional UPDATE decides, so that of two operators only one can change it.
+    # One conditional UPDATE, never read-then-write: of two operators one wins.
     done = site.execute(
         update(Customer)
         .where(Customer.id == customer.id, Customer.rev == customer.rev)

@@ -221,7 +221,7 @@ def _remove(customer: Customer) -> None:
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:
-    """Roll back this request's work and show the customer's newest state."""
+    """The newest state, after undoing whatever this request had begun."""
     work().release()
     customer = _customer(public_id)
     card = pages.describe(customer)

@@ -21,8 +21,8 @@ LOCK_WAIT_SECONDS = 2.0
 # How often to look whether a writer outside the queue (a sqlite3 shell) has ended.
 LOCK_LOOK_SECONDS = 0.0005
 
-# Seconds to connect.  A host that is down drops packets, and without a limit a page
-# would wait minutes before the next host is tried.
+# A PostgreSQL host that is gone, and not just its server, answers nothing: without
+# a limit a page would wait for it for minutes, and so would the next host's turn.
 CONNECT_SECONDS = "2"
 
 _PRAGMAS = (
@@ -35,14 +35,14 @@ _PRAGMAS = (
 
 
 def connect(url: str, *, read_only: bool = False, alone: bool = False) -> Engine:
-    """An engine for a SQLAlchemy ``url``, set up as this project needs it.  With
-    ``read_only`` no byte of a SQLite file changes; ``alone`` says that no other process
-    uses the file, so that no queue is made beside it.
+    """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
+    ``read_only`` a SQLite file is left as it is, byte for byte, and ``alone`` says
+    that nobody else has it, so that no queue is made beside it.
 
-    SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every transaction
-    begins IMMEDIATE unless its connection says ``writes=False``.  It waits in the
-    writers' queue and raises OperationalError ("locked") only when no writer got its
-    turn for ``lock_wait`` seconds (the connection's option, or two).
+    SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
+    transaction begins IMMEDIATE unless its connection says ``writes=False``.  It
+    stands in the writers' queue then, and is "locked" (OperationalError) only when
+    nothing moved for ``lock_wait`` seconds (the connection's option, or two).
     PostgreSQL: two seconds to connect to each host, unless the URL says otherwise.
     Parameters never appear in errors or logs.
     """
