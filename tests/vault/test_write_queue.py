@@ -35,7 +35,7 @@ PATIENCE = 60.0
 STANDS = """
 import sys
 from pathlib import Path
-from vault.write_queue import WriteQueue
+from vault.store.write_queue import WriteQueue
 place = WriteQueue(Path(sys.argv[1])).stand()
 print("stands", flush=True)
 place.await_turn(60)
@@ -49,7 +49,7 @@ place.leave()
 WRITES = """
 import sys
 from sqlalchemy import text
-from vault.database import connect
+from vault.store.database import connect
 with connect("sqlite:///" + sys.argv[1]).begin() as db:
     db.execute(text("INSERT INTO kept VALUES ('theirs')"))
     print("writes", flush=True)
@@ -60,7 +60,7 @@ print("wrote", flush=True)
 FORKS = """
 import os, sys
 from pathlib import Path
-from vault.write_queue import WriteQueue
+from vault.store.write_queue import WriteQueue
 place = WriteQueue(Path(sys.argv[1])).stand()
 if os.fork() == 0:
     place.leave()
@@ -497,7 +497,7 @@ def test_a_file_system_without_such_locks_will_do(
 NOT_ROOT = """
 import os, sys
 from sqlalchemy import text
-from vault.database import connect
+from vault.store.database import connect
 if os.geteuid() == 0:
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
