@@ -46,17 +46,16 @@ class Batches:
         return batch
 
     def _record(self, db: Connection, batch: Batch) -> None:
-        """Count the seals and record every token and rev in the trail.
+        """Count the seals and enter every token and rev in the trail.
 
-        Lock order: cards, trail head, data key, as in a web request, so that two
-        writers cannot deadlock.  Workers re-encrypt in parallel and queue only for the
-        last two.
+        The cards come before the trail and the trail before the key, as in a web
+        process, so that nobody waits for one who waits for him; and several workers
+        seal side by side before they queue here.
         """
         if not batch.revs:
             return
         self._vault.trail.lock(db)
-        # FOR NO KEY UPDATE, because every card under the key shares a lock on its
-        # number.
+        # Not FOR UPDATE: every card under the key shares a lock on its number.
         query = select(DATA_KEY).where(DATA_KEY.c.id == self._key_id)
         key = db.execute(query.with_for_update(key_share=True)).one()
         self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")

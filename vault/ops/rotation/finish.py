@@ -30,7 +30,7 @@ def destroy_keys(vault: OpenVault, db: Connection, generation: int, by: Actor) -
 
 
 def retire_key(vault: OpenVault, db: Connection, key_id: int, by: Actor) -> None:
-    """Retire the rotation's own key, which seals nothing after the rotation."""
+    """The rotation's own key seals no more once the rotation is over."""
     key = db.execute(select(DATA_KEY).where(DATA_KEY.c.id == key_id)).one()
     if key.state == "live" and vault.is_whole(key):
         vault.retire_key(db, key, by)

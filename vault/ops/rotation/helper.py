@@ -67,7 +67,8 @@ class Joined:
 
 
 def join(vault: OpenVault, by: Actor, reason: str) -> Joined | None:
-    """Join the running rotation and record that in the trail; None when none runs."""
+    """Take part in the running rotation, and say so in the trail; None when none
+    runs."""
     with vault.engine.begin() as db:
         vault.trail.lock(db)
         row = unfinished(vault, db)

@@ -167,7 +167,7 @@ class Rotation(Held):
             still = quarantine.still_bad(self._vault, db, self._trail.ledger)
         with self._vault.engine.begin() as db:
             quarantine.forget_mended(db, still)
-            # Lock order: the trail, then data keys, as in a web process.
+            # The trail comes before the keys, as in a web process.
             self._vault.trail.lock(db)
             generation = self.row["generation"]
             left = finish.older_cards(db, generation)
