@@ -1,4 +1,4 @@
-"""``flask --app wsgi migrate``; each feature brings its own commands."""
+"""``flask --app wsgi migrate`` brings both databases to what this code needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site's own database, and one request's work across both databases."""
+"""Commits one request's work across the site's database and the vault's."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Work:
         self._afterwards.append(act)
 
     def once_committed(self, act: Act) -> None:
-        """Run ``act`` when everything is durable: hand over a mail, say."""
+        """Run ``act`` when everything is committed, for example to send a mail."""
         self._once_committed.append(act)
 
     def release(self) -> None:
@@ -104,8 +104,8 @@ class Work:
             self._vault_db = None
 
     def close(self) -> None:
-        """Roll back whatever was not committed.  A connection that broke has nothing
-        to roll back, and the answer, which says so, is made by now."""
+        """Roll back whatever was not committed.  On a broken connection there is
+        nothing to roll back, and the answer with the error is made already."""
         for step in (self._let_go_of_vault, self.site.rollback, self.site.close):
             with suppress(SQLAlchemyError):
                 step()
@@ -122,7 +122,7 @@ def work() -> Work:
 
 
 def commit_work() -> None:
-    """Commit this request's Work, if it began any."""
+    """Commit this request's Work, if it has one."""
     if "work" in g:
         work().commit()
 
@@ -138,7 +138,7 @@ def site_answers() -> bool:
 
 
 def init_app(app: Flask) -> None:
-    """Roll back at the end of every request or command what no one committed."""
+    """Roll back, at the end of every request or command, what was not committed."""
 
     @app.teardown_appcontext
     def _close(_error: BaseException | None) -> None:

@@ -1,10 +1,10 @@
-"""The audit trail: one chain of entries, each made with a key of its own.
+"""The audit trail: a chain of entries, each under a MAC with a key of its own.
 
-The key of an entry is derived from the one before it and the old one is
-replaced, so whoever takes the host today can't rewrite yesterday.  An entry's MAC is
-over the one before it too, so an entry kept elsewhere stands for all before it.  The first
-key (genesis) is sealed under a key of the root's: the ops side derives them all
-again, and nobody else can begin another trail.
+The key of an entry is derived from the key before it, which is then overwritten, so
+whoever takes over the host can't rewrite the entries made before.  An entry's MAC also
+covers the MAC before it, so an entry kept elsewhere vouches for all before it.  The
+first key (genesis) is sealed under a key of the root's: only the ops side can derive
+the keys again, and only it can begin a trail.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from .store.schema import AUDIT_ENTRY, AUDIT_HEAD
 PAGE = 1000
 VIEWED = "audit.viewed"
 SET_BACK = "clock.set_back"
-# How far the clocks of two hosts that write one trail may be apart.
+# How many seconds the clocks of two hosts that write one trail may differ.
 SKEW_SECONDS = 60
-# A forged head or entry may have any number; over so many missing ones nobody counts.
+# A forged head or entry may have any number; a gap of more entries is not counted out.
 MOST_MISSING = 1_000_000
-# Of bad entries in a row each could have had several MACs; so many are looked at.
+# After bad entries in a row the MAC before the next one may be any of several; at most
+# so many are tried.
 MOST_TRIED = 8
 _MAC_COLUMN = AUDIT_ENTRY.columns.keys().index("mac")
 
-# Made once: to build a statement costs more than to run it.
+# Built once: building the statement takes longer than executing it.
 _LATEST = select(AUDIT_ENTRY.c.at, AUDIT_ENTRY.c.mac).where(
     AUDIT_ENTRY.c.seq == bindparam("seq")
 )
@@ -70,8 +71,8 @@ class AuditEntry:
 
 
 class Trail:
-    """Appends to the chain.  ``sealing_key`` closes the head to readers of the
-    database alone."""
+    """Appends to the chain.  The head is sealed under ``sealing_key``, so that whoever
+    reads the database alone can't open it."""
 
     def __init__(self, vault_id: str, sealing_key: bytes) -> None:
         self._vault_id = vault_id
@@ -82,8 +83,8 @@ class Trail:
         db.execute(insert(AUDIT_HEAD).values(id=1, **self._head(0, genesis)))
 
     def lock(self, db: Connection) -> None:
-        """Wait for every other writer of the trail and keep them out until this
-        transaction ends."""
+        """Lock the trail's head until this transaction ends.  Lock order: the site's
+        database, cards, this lock, data keys."""
         db.execute(_HEAD)
 
     def append(
@@ -134,8 +135,8 @@ class Trail:
         row = db.execute(_HEAD).one_or_none()
         if row is None:
             raise IntegrityFault("audit head", "is missing")
-        # Not in the same statement: PostgreSQL, which waited for the head, would look
-        # for the entry where it was before the wait.
+        # A second statement is needed: after waiting for the head's lock PostgreSQL
+        # would still look for the entry as of before the wait.
         latest = db.execute(_LATEST, {"seq": row.seq}).first()
         at, mac = (latest.at, latest.mac) if latest is not None else (0, None)
         return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key), at, mac
@@ -160,7 +161,8 @@ def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> 
 
 
 def next_chain_key(key: bytes) -> bytes:
-    """The key of the entry after the one made with ``key``; can't be undone."""
+    """The key of the entry after the one made with ``key``; ``key`` can't be found
+    from it."""
     return Mac(key).sign(b"cardvault audit chain")
 
 
@@ -174,13 +176,12 @@ def read_entries(
 
 
 class Chain:
-    """Checks the trail from its first entry on, as far as it goes; asked again, the
-    entries written since.
+    """Checks the trail from its first entry to its last; called again, it goes on with
+    the entries written since.
 
-    The key of an entry follows from the number of entries before it alone, so what
-    comes after a bad entry can be checked all the same: its MAC is over the bad one's,
-    be it the one that stands there or the one that should.  What comes after a missing
-    entry can't.
+    The key of an entry depends only on how many entries came before it, so entries
+    after a bad one can still be checked: their MAC covers the bad entry's, either the
+    one that is stored or the one that should be.  Entries after a missing one can't.
     """
 
     def __init__(self, vault_id: str, genesis: bytes) -> None:
@@ -204,11 +205,11 @@ class Chain:
     def walk(
         self, db: Connection, trail: Trail
     ) -> Iterator[AuditEntry | IntegrityFault]:
-        """Every entry in order, and in the place of what is not as it was written
-        the fault that names it."""
+        """Yield every entry in order, or, where one is not as it was written, the
+        fault that names it."""
         head = db.execute(select(AUDIT_HEAD)).first()
         fault = _head_fault(trail, head)
-        # Without a head there is no telling where the trail ends.
+        # Without a head it is not known where the trail ends.
         last = head.seq if head is not None and fault is None else None
         if self._next == 1:
             early = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.seq < 1)
@@ -242,7 +243,8 @@ class Chain:
             yield IntegrityFault("audit head", "does not follow its entries")
 
     def _gap(self, seq: int) -> Iterator[IntegrityFault]:
-        """Go over the entries missing before number ``seq``."""
+        """Yield a fault for the entries missing before number ``seq``, and step the
+        keys over them."""
         if self._next < seq:
             ends = f", with those up to {seq - 1}" if seq - 1 > self._next else ""
             yield IntegrityFault(f"audit entry {self._next}", f"is missing{ends}")
@@ -265,7 +267,8 @@ def _head_fault(trail: Trail, head: Row[Any] | None) -> IntegrityFault | None:
 
 
 def _checked(row: Row[Any], macs: Sequence[bytes]) -> AuditEntry | IntegrityFault:
-    """The entry when its MAC is one of ``macs``; without any it can't be told."""
+    """The entry when its MAC is one of ``macs``, else the fault; with no ``macs`` it
+    can't be checked."""
     if not macs:
         return IntegrityFault(f"audit entry {row.seq}", "follows one that is missing")
     try:
@@ -304,8 +307,9 @@ def _entry(row: Row[Any]) -> AuditEntry:
 
 
 def _read_detail(text: Any) -> dict[str, Any]:
-    """An entry's detail; what is none, in an entry that was not checked or that
-    somebody with the web key wrote, is left out and said to be unreadable."""
+    """An entry's detail as a dict.  An entry that nobody checked, or that somebody with
+    the web key wrote, may hold anything: what is no JSON object becomes a note that the
+    detail is unreadable."""
     try:
         detail = json.loads(text)
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Mailed codes: made, kept as an HMAC, and used once."""
+"""Makes mailed codes, stores their HMACs and uses each of them up once."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def new_code() -> str:
 
 
 def typed(text: str) -> str:
-    """A code as an operator may type it: any case, full-width, spaced."""
+    """A typed code folded to lower-case ASCII letters and digits without blanks."""
     return fold_typed(text).lower()
 
 
 def digest(key: bytes, login: Login, code: str) -> str:
-    """The HMAC a code is kept as, bound to its purpose, its login, its operator
-    and the operator's password."""
+    """The HMAC a code is stored as, bound to its purpose, its login, its operator and
+    the operator's password."""
     bound = f"login code|{login.id}|{login.operator_id}|{login.password_epoch}|{code}"
     return hmac.new(key, bound.encode(), hashlib.sha256).hexdigest()
 
@@ -54,7 +54,7 @@ def claim_send(site: Session, login: Login, now: int) -> bool:
     claimed = (
         update(Operator)
         .where(Operator.id == login.operator_id)
-        # A time ahead is of a clock that was set back since.
+        # A time in the future was written before the clock was set back.
         .where(
             (Operator.code_sent_at <= now - SECONDS_BETWEEN)
             | (Operator.code_sent_at > now + SKEW_SECONDS)

@@ -1,4 +1,4 @@
-"""``flask --app wsgi operators|sessions``: who may log in, and who is."""
+"""``flask --app wsgi operators|sessions`` set who may log in and show who is."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def list_operators() -> None:
 @operators.command(epilog=example("operators disable taro"))
 @click.argument("login_id")
 def disable(login_id: str) -> None:
-    """Keep an operator out from his next request on."""
+    """Keep an operator out from their next request on."""
     operator = _operator(login_id)
     operator.disabled_at = _now()
     logins.end_all(work().site, operator.id)
@@ -178,8 +178,8 @@ def reset_password(login_id: str) -> None:
 def reset_factors(login_id: str) -> None:
     """Forget an operator's authenticator app and passkeys, for one who lost them.
 
-    His logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
-    more, he enrols anew at once.
+    Their logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
+    more, they enrol again at once.
     """
     if not factors.reset(work().site, _operator(login_id)):
         fail(
@@ -286,7 +286,7 @@ def _sharing(reason: str, approver: str, until: str) -> Sharing:
 
 
 def _told(allowed: Sharing | None) -> dict[str, str]:
-    """What the trail says of a shared ID."""
+    """The detail of the trail's entry about a shared ID."""
     if allowed is None:
         return {}
     return {
@@ -308,7 +308,7 @@ def _given_password(login_id: str) -> str:
 
 
 def _random_password() -> str:
-    # The ending keeps the rule of a letter and a digit, whatever was drawn.
+    # With this ending the password has a letter and a digit, whatever was drawn.
     return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
 
 

@@ -1,4 +1,4 @@
-"""ログイン方法の設定: an operator's authenticator app and passkeys."""
+"""The views of ログイン方法の設定: an operator's authenticator app and passkeys."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ blueprint.before_request(pages.refuse_doubled_fields)
 
 @blueprint.before_request
 def require_proof() -> ResponseReturnValue | None:
-    """Factors are changed by who has just given the password (ASVS 7.5.1), and
-    never behind a shared ID, whose persons are told apart by their mail."""
+    """Refuse to change factors unless the password was just given (ASVS 7.5.1), and
+    always for a shared ID, whose persons are told apart by their mail addresses."""
     at = guard.current_login()
     if at.operator.shared_until:
         return render_template("auth/factors_shared.html"), 403
@@ -33,7 +33,7 @@ def require_proof() -> ResponseReturnValue | None:
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
-    """What the operator has and can enrol."""
+    """Show the factors the operator has and those they can enrol."""
     return _factors_page(FactorForm(formdata=None), 200)
 
 
@@ -68,7 +68,7 @@ def new_totp() -> ResponseReturnValue:
 
 @blueprint.route("/totp", methods=["GET", "POST"])
 def enrol_totp() -> ResponseReturnValue:
-    """The offered seed, and the code that confirms it."""
+    """Show the offered seed, and enrol it when the code that confirms it is right."""
     form, at = TotpForm(), guard.current_login()
     seed = factors.offered_seed(at, pages.seal())
     if seed is None:
@@ -87,7 +87,7 @@ def enrol_totp() -> ResponseReturnValue:
 
 @blueprint.get("/totp.svg")
 def totp_picture() -> ResponseReturnValue:
-    """The offered seed as a QR code; never stored by a browser (no-store)."""
+    """Send the offered seed as a QR code, which browsers don't store (no-store)."""
     seed = factors.offered_seed(guard.current_login(), pages.seal())
     if seed is None:
         abort(404)

@@ -1,4 +1,4 @@
-"""Who may see a page: nobody but an operator, unless a view says otherwise."""
+"""Guards every page: only an operator may see it, unless its view says otherwise."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CookieSession(SecureCookieSessionInterface):
 
 
 def now() -> int:
-    """Seconds since 1970 UTC by the site's clock."""
+    """The time by the site's clock, in seconds since 1970 UTC."""
     seconds: int = current_app.extensions["clock"]()
     return seconds
 
@@ -66,7 +66,7 @@ def trace() -> service.Trace:
 
 
 def current_login() -> Login:
-    """This request's login; raises Over when there is none (any more)."""
+    """This request's login; raises Over when there is none, or it has ended."""
     login = login_or_none()
     if login is None:
         raise logins.Over
@@ -74,32 +74,32 @@ def current_login() -> Login:
 
 
 def look_again() -> Login:
-    """This request's login after its Work let go; raises Over when it has ended
-    meanwhile."""
+    """Load the login again after the request's Work was released; raises Over when it
+    has ended meanwhile."""
     g.pop("login", None)
     return current_login()
 
 
 def acting() -> Actor:
-    """Who does what this request does, for the audit trail."""
+    """Who acts in this request, for the audit trail."""
     return Actor(current_login().person, origin())
 
 
 def origin() -> str:
-    """The address the request came from, as the trusted proxies say; what is no
-    address is not kept, for it may be anything."""
+    """The address the request came from, as the trusted proxies say.  Text that is no
+    address is replaced, because it may be anything."""
     return str(address_of(request.remote_addr or "") or "unknown")
 
 
 def keep_cookie(cookie: str) -> None:
-    """Give the browser a new session that names the login and nothing else, so
-    that nothing planted before outlives the step."""
+    """Give the browser a new session with the login's id and nothing else, so that
+    nothing that was put into the old session stays."""
     forget()
     session[COOKIE] = cookie
 
 
 def load_operator(_request: Any = None) -> Operator | None:
-    """Flask-Login's question: the operator, once all steps are done."""
+    """The operator for Flask-Login, or None until all steps are done."""
     login = login_or_none()
     return login.operator if login is not None and login.step == "in" else None
 
@@ -111,8 +111,7 @@ def public(view: View) -> View:
 
 
 def at_step(*steps: str) -> Callable[[View], View]:
-    """Mark a view for logins at one of ``steps``; others are led where they
-    belong."""
+    """Mark a view for logins at one of ``steps``; others are led to their own page."""
 
     def mark(view: View) -> View:
         @wraps(view)
@@ -128,21 +127,21 @@ def at_step(*steps: str) -> Callable[[View], View]:
 
 
 def lead_out(_error: logins.Over) -> ResponseReturnValue:
-    """The answer when a login ended under its own request."""
+    """Answer a request whose login ended while it ran."""
     return redirect(url_for("auth.login"), 303)
 
 
 def place_of(login: Login | None) -> str:
-    """The address where a login at its step belongs."""
+    """The address of the page for a login at its step."""
     if login is None:
         return url_for("auth.login")
-    # A code is mailed to those alone who have nothing better.
+    # A code is mailed only to operators without a stronger factor.
     mailed = login.step != "password" or not factors.enrolled(login.operator)
     return url_for(PLACES[login.step] if mailed else "auth.code")
 
 
 def refuse_strangers() -> ResponseReturnValue | None:
-    """Before every request: what no view declared public needs an operator."""
+    """Before every request, refuse strangers at a view that is not marked public."""
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.endpoint in NO_PAGES or hasattr(view, "_is_public"):
         return None
@@ -167,7 +166,7 @@ def is_at(place: str) -> bool:
 
 
 def _duty(operator: Operator) -> str | None:
-    """The page an operator must be done with before any other is shown."""
+    """The page an operator must complete before any other is shown, or None."""
     settings: Config = current_app.extensions["settings"]
     if operator.must_change:
         return "auth.password"
@@ -177,6 +176,6 @@ def _duty(operator: Operator) -> str | None:
 
 
 def forget() -> None:
-    """Take the login out of the browser's session."""
+    """Remove the login from the browser's session."""
     session.clear()
     g.pop("login", None)

@@ -1,4 +1,4 @@
-"""Logins: rows on the server, named by a random id in a signed cookie."""
+"""Begins, advances and ends logins: rows named by a random id in a signed cookie."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ IDLE_SECONDS = 15 * 60
 LONGEST_SECONDS = 8 * 3600
 BEFORE_SECONDS = 35 * 60
 ID_BYTES = 32
-# How far two hosts' clocks may be apart; a row further ahead is of a clock that
-# was set back since, and nothing over revives by that.
+# Two hosts' clocks may differ by this much.  A login from further in the future was
+# made before the clock was set back; it is treated as ended.
 SKEW_SECONDS = 60
 
 
 class Over(Exception):
-    """The login ended while its own request was on the way."""
+    """The login was ended by another request while this one ran."""
 
 
 def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
-    """A login whose password was right; returns what its cookie must hold."""
+    """Begin a login after a right password; returns what its cookie must hold."""
     cookie = secrets.token_urlsafe(ID_BYTES)
     site.add(
         Login(
@@ -44,10 +44,11 @@ def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
 
 
 def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, str]:
-    """The same login under a new id (ASVS 7.2.4), at ``step``; the old id is dead.
+    """The same login under a new id (ASVS 7.2.4), at ``step``; the old id no longer
+    works.
 
-    The last step's hours are counted from when it was reached.  Raises Over when
-    another request has ended the login.
+    The hours a login may last are counted from when its last step was reached.  Raises
+    Over when another request has ended the login.
     """
     cookie = secrets.token_urlsafe(ID_BYTES)
     arrives = step == "in" and login.step != "in"
@@ -77,8 +78,8 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
 
 
 def take_challenge(site: Session, login: Login) -> str:
-    """What a passkey was asked to sign, once: another takes its place at once,
-    so that no answer is looked at twice.  "" when another request took it."""
+    """What the passkey was asked to sign.  It is replaced in the row at once, so that
+    no answer is checked twice; "" when another request was first."""
     asked = login.challenge
     taken = (
         update(Login)

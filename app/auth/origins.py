@@ -1,4 +1,4 @@
-"""Addresses of origin, and those of them that failed too often."""
+"""Counts failed logins by address of origin, and blocks those that failed too often."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from app.networks import address_of
 from .models import OriginFailure
 
 ORIGIN_SECONDS = 15 * 60
-# One customer of a provider has a whole /64 (RFC 6177), a new address a try.
+# One customer of a provider has a whole /64 (RFC 6177) and could use a new address for
+# each try.
 IPV6_PREFIX = 64
 
 
 def counted(origin: str) -> str:
-    """What failures from ``origin`` are counted under: an IPv4 address, or the
-    /64 an IPv6 address lies in; anything else as it is."""
+    """What failures from ``origin`` are counted under: an IPv4 address, the /64 of an
+    IPv6 address, or anything else unchanged."""
     address = address_of(origin)
     if not isinstance(address, IPv6Address):
         return str(address or origin)

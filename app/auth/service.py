@@ -1,4 +1,4 @@
-"""Logging in, step by step.  Each function takes its session, vault and time."""
+"""The rules of logging in, step by step, and of locking an ID."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Trace:
     def record_of(
         self, event: str, login: Login, detail: Mapping[str, str] | None = None
     ) -> None:
-        """Enter what the person behind ``login`` did."""
+        """Record what the person of ``login`` did."""
         name = login.operator.login_id
         self.record(event, name, person=login.person, detail=detail)
 
@@ -67,9 +67,9 @@ def is_locked(operator: Operator, now: int) -> bool:
 
 
 def may_log_in(operator: Operator, now: int) -> bool:
-    """Say whether the right password is enough: not disabled, not locked, used
-    in the last 90 days (PCI DSS 8.2.6), a first password not older than a day, a
-    shared ID not past its end."""
+    """Say whether an operator may log in with the right password: not disabled, not
+    locked, used in the last 90 days (PCI DSS 8.2.6), with no first password older than
+    a day, and no shared ID past its end."""
     return (
         not operator.disabled_at
         and not logins.has_ended(operator, now)
@@ -90,8 +90,8 @@ def password_failed(site: Session, operator: Operator | None, trace: Trace) -> b
 def password_right(
     site: Session, operator: Operator, better_hash: str | None, trace: Trace
 ) -> str:
-    """Begin a login and return its cookie; a stronger hash takes the old one's
-    place."""
+    """Begin a login and return its cookie; ``better_hash`` replaces an old, weaker
+    one."""
     if better_hash:
         operator.password_hash = better_hash
     trace.record("login.password", operator.login_id)
@@ -101,9 +101,8 @@ def password_right(
 def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
     """Count a wrong password or code; True when it locked the ID (PCI 8.3.4).
 
-    The counter is one UPDATE, which also counts for the line that tells the
-    operator at his next login.  The third lock in a day stays until unlocked.
-    The address of origin is counted too.
+    One UPDATE counts, also for the line the operator sees at their next login.  The
+    third lock in a day stays until unlocked.  The address of origin is counted too.
     """
     origins.count_failure(site, trace.origin, trace.now)
     unlocked = Operator.locked_until <= trace.now
@@ -136,7 +135,7 @@ def lock(operator: Operator, now: int) -> None:
 
 
 def unlock(operator: Operator) -> None:
-    """Let an operator in again and forget his failures and locks."""
+    """Let an operator in again and reset their failures and locks."""
     operator.failures = operator.locked_until = 0
     operator.first_lock_at = operator.second_lock_at = 0
 
@@ -153,8 +152,8 @@ def bound_address(login: Login) -> str | None:
 def send_code(
     site: Session, login: Login, key: bytes, trace: Trace
 ) -> tuple[str, str] | None:
-    """Keep a new code; returns the stored address and the code to be mailed, or
-    None when the address is not bound.  Both ways cost the same statements."""
+    """Store a new code; returns the stored address and the code to be mailed, or None
+    when the address is not bound.  Both cases execute the same statements."""
     address, code = bound_address(login), codes.new_code()
     digest = codes.digest(key, login, code) if address else ""
     codes.keep(site, login, digest, trace.now)
@@ -164,8 +163,8 @@ def send_code(
 
 
 def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
-    """The last step was right, as ``event`` says: the operator is in; returns the
-    new cookie.  What the login before this one was goes with it."""
+    """Finish the login after its last factor, which ``event`` names; returns the new
+    cookie.  The login's row also gets the time and address of the login before."""
     operator = login.operator
     login.previous_at = operator.last_login_at
     login.previous_origin = operator.last_login_origin
@@ -189,7 +188,7 @@ def end_others(site: Session, login: Login, trace: Trace) -> None:
 
 
 def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
-    """A wrong code with ``left`` tries; True when it ended the login."""
+    """Handle a wrong code with ``left`` tries left; True when it ended the login."""
     operator = login.operator
     trace.record("login.code", operator.login_id, "failure")
     locked = count_failure(site, operator.id, trace)
@@ -204,7 +203,7 @@ def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
 
 
 def log_out(site: Session, login: Login, trace: Trace) -> None:
-    """End a login.  The codes sent to it die with it but still count."""
+    """End a login.  Its codes no longer work but still count for the limits."""
     trace.record_of("login.logged_out", login)
     logins.end(site, login)
 
@@ -222,7 +221,7 @@ def past_hashes(site: Session, operator: Operator) -> list[str]:
 
 
 def set_password(site: Session, operator: Operator, new_hash: str, now: int) -> None:
-    """Change the password; every login and code bound to the old one is dead."""
+    """Change the password; every login and code bound to the old one ends."""
     site.add(
         PastPassword(operator_id=operator.id, password_hash=operator.password_hash)
     )

@@ -1,4 +1,4 @@
-"""The login pages: password, address, logout, and a changed password."""
+"""The views of the login pages: password, address, logout, and a changed password."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pages import SEE_OTHER, blueprint
 @blueprint.get("/")
 @guard.public
 def root() -> ResponseReturnValue:
-    """The list for an operator, the login for everyone else."""
+    """Lead an operator to the list and everyone else to the login."""
     return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
 
 
@@ -41,7 +41,8 @@ def login() -> ResponseReturnValue:
 @blueprint.route("/login/email", methods=["GET", "POST"])
 @guard.at_step("password", "code")
 def email() -> ResponseReturnValue:
-    """Where the code is to be sent; nobody with a strong factor gets one."""
+    """Ask for the address a code is sent to; an operator with a strong factor gets no
+    code."""
     if pages.taken():
         return redirect(url_for(".code"), SEE_OTHER)
     form = EmailForm()

@@ -1,4 +1,4 @@
-"""``flask --app wsgi cards``: customers in bulk."""
+"""``flask --app wsgi cards`` imports, lists and reconciles customers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
     "--results",
     "results_path",
     type=click.Path(path_type=Path),
-    help="Write what became of each row to this CSV file.",
+    help="Write the result of each row to this CSV file.",
 )
 @click.pass_context
 def import_file(
@@ -58,9 +58,9 @@ def import_file(
     """Register the customers of a CSV file.
 
     Its first line names the columns customer_name, phone, card_number,
-    exp_month, exp_year; UTF-8 or CP932. The rules are the form's. Bad rows are
-    named and left out, all others go in. Killed or stopped at any instant, the
-    same command goes on; run again, it imports nothing twice.
+    exp_month, exp_year; UTF-8 or CP932. The rules are the form's. Bad rows are named
+    and left out, all others are imported. If it is stopped or killed, the same command
+    goes on; it imports nothing twice.
 
     Exit code 1: some rows were refused; 2: the file can't be read, nothing was
     imported; 3: stopped, run it again.
@@ -75,7 +75,7 @@ def import_file(
     except SheetError as error:
         fail(str(error), error.hint)
     except Overtaken:
-        fail("another import is at it", "wait for it, then run this again")
+        fail("another import is running", "wait for it, then run this again")
     except KeyboardInterrupt:
         fail("stopped", "run the same command again to go on", EXIT_INTERRUPTED)
     context.exit(EXIT_FOUND if refused else 0)
@@ -129,7 +129,7 @@ def list_cards(as_csv: bool) -> None:
 
 
 def _foresee(sheet: Sheet, path: Path | None) -> int:
-    """Check every row; returns how many are refused."""
+    """Check every row for ``--dry-run``; returns how many are refused."""
     out = _open(path)
     refused = 0
     with _progress(sheet.rows, 0) as advance:
@@ -150,7 +150,7 @@ def _foresee(sheet: Sheet, path: Path | None) -> int:
 
 
 def _import(sheet: Sheet, path: Path | None) -> int:
-    """Take in what is not in yet; returns how many rows were refused."""
+    """Import the rows that are not imported yet; returns how many were refused."""
     found, newest = _take_up(sheet, path)
     job_id, done = found or (0, 0)
     with _progress(sheet.rows, done) as advance:
@@ -178,8 +178,8 @@ def _import(sheet: Sheet, path: Path | None) -> int:
 
 
 def _take_up(sheet: Sheet, path: Path | None) -> tuple[tuple[int, int] | None, int]:
-    """The job this file is in by and how many rows that has in, if there is one, and
-    the newest job of any file before it was looked for."""
+    """The job that imports this file, with the number of rows imported so far, or None;
+    and the newest job of any file before this one was looked for."""
     newest = importing.newest_job(work().site)
     work().release()
     found = importing.find_job(work(), sheet, _luhn_exempt())
@@ -190,7 +190,7 @@ def _take_up(sheet: Sheet, path: Path | None) -> tuple[tuple[int, int] | None, i
 
 
 def _require_free(path: Path | None, file: Path, job_id: int | None) -> None:
-    """End unless the results may be written to ``path``."""
+    """End the command unless the results may be written to ``path``."""
     if path is None or not path.exists():
         return
     token = first_token(path)
@@ -213,7 +213,7 @@ def _checked(sheet: Sheet) -> Iterator[Checked]:
 
 
 def _tell(batch: list[Checked]) -> int:
-    """Name every fault of a batch; returns how many rows have one."""
+    """Print every fault of a batch; returns how many rows have one."""
     for row in batch:
         for column, text in row.faults:
             where = f"line {row.line}: {column}: " if column else f"line {row.line}: "

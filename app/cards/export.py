@@ -1,4 +1,4 @@
-"""The masked list as CSV that a spreadsheet opens and never executes."""
+"""Writes the masked list as CSV in which a spreadsheet finds no formula to run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ TOKEN_COLUMNS = (
     "exp_year",
 )
 
-# What a spreadsheet takes for the start of a formula (OWASP, CSV injection),
-# and the full-width signs some fold to them.
+# The signs that begin a formula in a spreadsheet (OWASP, CSV injection), and the
+# full-width ones that some programs fold to them.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
@@ -40,14 +40,14 @@ def masked_csv(customers: Iterable[Customer]) -> str:
 
 
 def token_csv(customers: Iterable[Customer]) -> Iterator[str]:
-    """Lines of CSV for billing: what the ops side's export is joined with."""
+    """Lines of CSV for billing, to be joined with the ops side's export by token."""
     yield _line(TOKEN_COLUMNS)
     for customer in customers:
         yield _line(_with_token(customer))
 
 
 def token_lines(customers: Iterable[Customer]) -> Iterator[str]:
-    """The same for a person to read, a tab between two columns."""
+    """The same lines for a person to read, with tabs between the columns."""
     for customer in customers:
         yield "\t".join(_with_token(customer)) + "\n"
 
@@ -86,5 +86,5 @@ def _row(customer: Customer) -> list[str]:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """``cell`` with a quote in front if a spreadsheet would take it for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell

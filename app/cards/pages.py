@@ -1,4 +1,4 @@
-"""Making the card pages: forms for this login, and the templates filled."""
+"""Makes the card pages: builds their forms and fills their templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .tickets import Tickets
 
 
 def now() -> int:
-    """The site's clock, seconds since 1970 UTC."""
+    """The time by the site's clock, in seconds since 1970 UTC."""
     at: int = current_app.extensions["clock"]()
     return at
 
@@ -38,7 +38,7 @@ def tickets() -> Tickets:
 
 
 def describe(customer: Customer) -> Card | str:
-    """The customer's card, or the text that says why the vault can't tell."""
+    """The customer's card, or the text that says why the vault can't describe it."""
     return service.describe(vault(), work().vault_db, customer)
 
 
@@ -48,12 +48,12 @@ def list_args() -> dict[str, Any]:
 
 
 def card_form() -> CardForm:
-    """The form of a new card, with what was sent."""
+    """The form of a new card, filled with what was sent."""
     return CardForm(now=now(), luhn_exempt=_luhn_exempt(), tickets=tickets())
 
 
 def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
-    """The form of a stored card, with what was sent unless ``formdata=None``."""
+    """The form of a stored card, filled with what was sent unless ``formdata=None``."""
     return EditForm(
         customer,
         readable=isinstance(card, Card),
@@ -126,7 +126,7 @@ def done_page(template: str, customer: Customer) -> str:
 
 
 def not_found_page() -> str:
-    """One page for unknown, deleted and foreign addresses."""
+    """The page for an address of no customer: unknown, deleted or made up."""
     return render_template(
         "errors/error.html",
         code=404,
@@ -136,7 +136,7 @@ def not_found_page() -> str:
 
 
 def warning(customer: Customer) -> dict[str, str]:
-    """The duplicate warning about ``customer``, and where to look."""
+    """The warning that ``customer`` has a similar card, and their page's address."""
     return {
         "text": texts.likeness(customer.name),
         "url": url_for("cards.edit", public_id=customer.public_id),

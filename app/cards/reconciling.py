@@ -1,4 +1,4 @@
-"""Holding customers and cards against each other, in both directions.
+"""Compares customers with cards and repairs what a crash between two commits can leave.
 
 A crash between the two databases leaves at worst a card that no customer refers
 to.  Such a card is removed when it is an hour old: by then nobody is still about

@@ -1,4 +1,4 @@
-"""The list: what was asked for, and the page that answers it."""
+"""Searches the customers: reads what was asked for and finds a page of them."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ EXPIRY_FILTERS = ("expired", "soon")
 
 
 def holds_number(args: Iterable[str]) -> bool:
-    """Say whether one of these searches holds what may be a card number: an address
-    with it would be in the log of every proxy it passed."""
+    """Say whether one of these search texts may hold a card number, which must not be
+    in an address, because proxies log addresses."""
     return any(shortened(typed) != typed for typed in args)
 
 
 @dataclass(frozen=True)
 class Query:
-    """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-``
-    turned round), ``page`` from 1, ``expiry`` one of EXPIRY_FILTERS or empty."""
+    """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-`` in
+    reverse order), ``page`` from 1, ``expiry`` one of EXPIRY_FILTERS or empty."""
 
     q: str = ""
     sort: str = DEFAULT_SORT
@@ -45,10 +45,10 @@ class Query:
 
     @classmethod
     def read(cls, args: Mapping[str, str]) -> Query:
-        """Read an address or the search's form; whatever is not understood is left
-        out, and of a card number all but its last four digits."""
+        """Read an address's parameters or the search form.  What is not understood is
+        left out, and a card number is cut to its last four digits."""
         sort, expiry = args.get("sort", ""), args.get("expiry", "")
-        # Shortened first: a piece of a number would look like none.
+        # Shorten before cutting: a piece of a card number would not be recognized.
         page, q = args.get("page", ""), shortened(args.get("q", "")).strip()[:MAX_QUERY]
         known = page.isascii() and page.isdigit() and len(page) <= len(str(MAX_PAGE))
         return cls(
@@ -59,7 +59,7 @@ class Query:
         )
 
     def args(self, **changes: Any) -> dict[str, Any]:
-        """The address's parameters, ``changes`` made, without the defaults."""
+        """An address's parameters with ``changes``, without the default values."""
         wanted, plain = replace(self, **changes), Query()
         return {
             name: getattr(wanted, name)
@@ -68,11 +68,12 @@ class Query:
         }
 
     def sorted_by(self, key: str) -> dict[str, Any]:
-        """The parameters that sort by ``key``, or turn that order round."""
+        """The parameters that sort by ``key``, or reverse that order."""
         return self.args(sort=f"-{key}" if self.sort == key else key, page=1)
 
     def direction(self, key: str) -> str:
-        """``ascending``, ``descending`` or ``none``: the word ARIA has for it."""
+        """The order by ``key`` in ARIA's words: ``ascending``, ``descending``,
+        ``none``."""
         if self.sort.removeprefix("-") != key:
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
@@ -80,8 +81,8 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """Up to 50 customers, and whether more follow (never how many: counting a
-    million rows costs more than showing fifty)."""
+    """Up to 50 customers, and whether more follow.  How many is not counted, because
+    counting a million rows costs more than showing fifty."""
 
     customers: Sequence[Customer]
     more: bool
@@ -125,7 +126,7 @@ def _matches(q: str) -> ColumnElement[bool]:
     digits = phone_of(q).replace("-", "")
     if digits.isascii() and digits.isdigit():
         ways.append(Customer.phone_digits.contains(digits))
-        # Four digits alone may also be the end of a card number.
+        # Four digits alone may be the last four of a card number.
         ways.append(Customer.last4 == digits)
     return or_(*ways)
 

@@ -28,7 +28,7 @@ MAX_LIKELY = 3
 
 
 class Conflict(Exception):
-    """Somebody else changed or deleted the customer first."""
+    """Another request changed or deleted the customer first."""
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,15 @@ def remove(
 
 def find(site: Session, public_id: str) -> Customer | None:
     """The customer an address names."""
-    # PostgreSQL refuses to be asked about a NUL.
+    # PostgreSQL refuses a NUL in a query.
     if not (public_id.isascii() and public_id.isalpha()):
         return None
     return site.scalar(select(Customer).where(Customer.public_id == public_id))
 
 
 def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | str:
-    """The customer's card as the vault has it, or why the vault can't tell: a key
-    of ``texts.CARD_PROBLEMS``."""
+    """The customer's card as the vault has it, or why the vault can't describe it: a
+    key of ``texts.CARD_PROBLEMS``."""
     token = Token(customer.token)
     try:
         return vault.describe(vault_db, token)
@@ -158,13 +158,14 @@ def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | s
 
 
 def gone(vault: Vault, customers: Iterable[Customer]) -> dict[str, str]:
-    """Why the cards of some of ``customers`` are in the vault no more, by token."""
+    """Those of ``customers``' tokens whose card no longer exists, with the reason."""
     with reading(vault.engine) as vault_db:
         return vault.missing(vault_db, [customer.token for customer in customers])
 
 
 def summary(customer: Customer, why_gone: str = "") -> dict[str, str]:
-    """What a completion page shows of a customer, whose card may be gone."""
+    """What a completion page shows of a customer; ``why_gone`` is set when the card no
+    longer exists."""
     return {
         texts.NAME: customer.name,
         texts.PHONE: customer.phone,

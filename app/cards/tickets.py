@@ -1,4 +1,4 @@
-"""One-time form tickets: a form sent twice, or twenty times at once, is one act."""
+"""Makes and claims form tickets, so that a form that is sent twice acts once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Tickets:
         return self._signer.sign(random_letters()).decode()
 
     def are_ours(self, ticket: str) -> bool:
-        """Say whether ``ticket`` was made for this very login."""
+        """Say whether ``ticket`` was made for this login."""
         try:
             self._signer.unsign(ticket)
         except BadSignature:
@@ -54,7 +54,7 @@ class Tickets:
     def claim(
         self, site: Session, ticket: str, public_id: str, now: int
     ) -> Ticket | None:
-        """Mark the form as answered, or return None when another request has.
+        """Mark the form as answered, or return None when another request has done so.
 
         The insert decides: of any number at once only one goes in, and the
         others wait for its commit.

@@ -1,4 +1,4 @@
-"""The card pages' views: each reads the request, asks the service, answers."""
+"""The views of the card pages: each reads the request, calls the service, answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SEE_OTHER = 303
 
 
 class NotFound(Exception):
-    """The address names no customer, or none any more."""
+    """The address names no customer, or one that was deleted."""
 
 
 @blueprint.errorhandler(NotFound)
@@ -41,14 +41,14 @@ def not_found(_error: NotFound) -> ResponseReturnValue:
 
 @blueprint.before_request
 def refuse_doubled_fields() -> None:
-    """No browser sends a field of these forms twice."""
+    """Refuse a form that has a field twice, as no browser sends it."""
     if any(len(values) > 1 for _, values in request.form.lists()):
         raise BadRequest
 
 
 @blueprint.before_request
 def refuse_numbers_in_addresses() -> None:
-    """Whoever puts a card number into an address has it in every proxy's log."""
+    """Refuse an address that may hold a card number, because proxies log addresses."""
     if search.holds_number(request.args.getlist("q")):
         raise BadRequest
 
@@ -61,8 +61,8 @@ def index() -> ResponseReturnValue:
 
 @blueprint.route("/cards/search", methods=["GET", "POST"])
 def find() -> ResponseReturnValue:
-    """What was typed into the search, led to an address that holds no number; a
-    reload leads to the list."""
+    """Redirect the search to an address without a card number; a reload leads to the
+    list."""
     asked = request.form if request.method == "POST" else request.args
     query = search.Query.read(asked)
     return redirect(url_for(".index", **query.args(page=1)), SEE_OTHER)
@@ -154,14 +154,15 @@ def masked_csv() -> Response:
 
 @blueprint.post("/cards/still-here")
 def still_here() -> ResponseReturnValue:
-    """続ける was pressed: being asked is what keeps the login."""
+    """Answer the request that 続ける sends; any request keeps the login alive."""
     return "", 204
 
 
 def _register(form: CardForm) -> str:
     site, now = work().site, pages.now()
     public_id, ticket = service.new_public_id(), form.ticket_shown
-    # The ticket first: whoever loses must not have sealed anything.
+    # Claim the form's ticket before sealing: of two identical submits, the second must
+    # not create a card.
     if not pages.tickets().claim(site, ticket, public_id, now):
         return pages.tickets().answered(site, ticket) or public_id
     service.register(

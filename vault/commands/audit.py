@@ -1,4 +1,4 @@
-"""cardvault audit: list, verify and anchor the trail."""
+"""``cardvault audit`` lists, verifies and anchors the trail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def audit() -> None:
 @click.option("--token", help="Only the entries about this card.")
 def list_entries(token: str | None) -> None:
     """Show the trail, a line an entry: number, time (UTC), actor, origin, event,
-    outcome, subject, detail. The trail notes that it was viewed."""
+    outcome, subject, detail. The trail records that it was viewed."""
     vault = closed_vault()
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
@@ -44,8 +44,8 @@ def list_entries(token: str | None) -> None:
 def verify(context: click.Context, anchor_file: Path | None) -> None:
     """Check the whole trail from its first entry. Needs the root key.
 
-    Exit code 1 names the first entry that is not as it was written, or not as it
-    was anchored. Without --anchor an older database put back is not found.
+    With exit code 1 it names the first entry that is not as it was written, or not as
+    an anchor says. Only with --anchor does it find that an older database was put back.
     """
     anchors = anchors_given(anchor_file)
     vault = open_vault()
@@ -68,7 +68,7 @@ def verify(context: click.Context, anchor_file: Path | None) -> None:
         )
     if not anchors:
         warn(
-            "an older database put back is found with an anchor alone",
+            "only an anchor can show that an older database was put back",
             "cardvault audit verify --anchor FILE",
         )
 

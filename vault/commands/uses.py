@@ -1,4 +1,4 @@
-"""Every use of the root key leaves an entry in the trail, and so does a wrong one."""
+"""Records in the trail every use of the root key, and every refused key or share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WRITES_NOTHING = "cardvault: this command writes nothing"
 
 
 class Verbs(click.Group):
-    """The verbs of cardvault; a wrong root key or share leaves an entry."""
+    """The verbs of cardvault; a wrong root key or share is recorded in the trail."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb that was typed."""
@@ -38,13 +38,13 @@ class Verbs(click.Group):
 
 
 def writes_nothing(context: click.Context) -> None:
-    """Keep this command from leaving an entry, whatever becomes of it."""
+    """Make this command record nothing in the trail, whatever happens."""
     context.meta[_WRITES_NOTHING] = True
 
 
 def record_use(vault: Vault, root_id: str, command: str) -> None:
-    """Leave the entry that ``command`` opens with the root ``root_id``, before it
-    does; raises what keeps the trail from being written."""
+    """Record that ``command`` is about to open with the root ``root_id``; raises when
+    the trail can't be written."""
     with vault.engine.begin() as db:
         vault.record(
             db, USED, actor(), subject=f"root {root_id}", detail={"command": command}
@@ -52,8 +52,8 @@ def record_use(vault: Vault, root_id: str, command: str) -> None:
 
 
 def note_use(vault: Vault, root_id: str, command: str) -> None:
-    """The same for a command that has to work on a damaged vault too: where the
-    trail can't be written it warns, and the command goes on."""
+    """Do the same for a command that must work on a damaged vault too: when the trail
+    can't be written, warn and let the command go on."""
     problem = try_record(
         vault, USED, actor(), subject=f"root {root_id}", detail={"command": command}
     )
@@ -65,8 +65,8 @@ def note_use(vault: Vault, root_id: str, command: str) -> None:
 
 
 def note_use_here(root_id: str, command: str) -> None:
-    """The same for a command that opens something else than the vault of this
-    place: nothing happens where there is none."""
+    """Do the same for a command that opens something else than the vault of the
+    settings; without such a vault nothing is recorded."""
     vault = vault_here()
     if vault is not None:
         note_use(vault, root_id, command)
@@ -74,8 +74,8 @@ def note_use_here(root_id: str, command: str) -> None:
 
 
 def note_refusal(command: str, error: WrongRootKey) -> None:
-    """Leave the entry that a root key or share was refused, where it can be left:
-    the refusal is the same without it.  No error names any part of a key."""
+    """Record that a root key or share was refused, if the trail can be written; it is
+    refused all the same.  The error names no part of a key."""
     vault = vault_here()
     if vault is not None:
         detail = {"command": command, "why": str(error)}
@@ -84,11 +84,12 @@ def note_refusal(command: str, error: WrongRootKey) -> None:
 
 
 def vault_here() -> Vault | None:
-    """The vault the settings name, when its database is there and is its own."""
+    """The vault the settings name, or None when its database is missing or is another
+    vault's."""
     place = settings()
     database = sqlite_path(place.database_url)
     if database is not None and not database.is_file():
-        return None  # to connect would make it
+        return None  # connecting would create the file
     try:
         web_key = WebKey.read(place.web_key)
         vault = Vault(web_key, connect(place.database_url), system_clock)
@@ -126,6 +127,6 @@ def try_record(
 
 
 def warn(what: str, hint: str) -> None:
-    """Say on stderr what went wrong beside the act, and what to do."""
+    """Print a warning on stderr and what to do; the command's own work is done."""
     click.echo(f"cardvault: warning: {what}", err=True)
     click.echo(f"cardvault: hint: {hint}", err=True)

@@ -1,4 +1,4 @@
-"""What the trail says the tables must hold: cards, keys and rotations."""
+"""Learns from the trail which cards, keys and rotations the tables must hold."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ _ROTATION_STATES = {"rotation.started": "running", "rotation.finished": "finishe
 
 
 class Ledger:
-    """Reads every entry in order, then holds the rows against it.
+    """Replays the trail to learn which rows should exist and at which rev; then
+    compares the tables.
 
-    A card's rev goes up by one with each change.  An entry that goes on from another
-    rev is of a row that was put back to an older version, or back at all, and changed
-    then: the card stays named, though its row and its last entry agree again.  So
-    does one that is registered again after its end: no token is given out twice.
+    A card's rev goes up by one with each change.  An entry that continues from another
+    rev shows that the row was replaced by an older version, or put back after its
+    deletion, and then changed.  Such a card is reported even though its row and its
+    last entry agree again, and so is a token that is registered a second time.
     """
 
     def __init__(self) -> None:
@@ -42,11 +43,11 @@ class Ledger:
         self.fault: IntegrityFault | None = None
 
     def give_up(self, fault: IntegrityFault) -> None:
-        """The trail is broken at ``fault``: hold nothing against it."""
+        """Note that the trail is broken at ``fault``; no row is compared after that."""
         self.fault = self.fault or fault
 
     def read(self, entry: AuditEntry) -> None:
-        """Take in the next entry."""
+        """Apply the next entry."""
         event, subject, detail = entry.event, entry.subject, entry.detail
         cards = detail.get("cards")
         if cards is not None:
@@ -118,12 +119,12 @@ class Ledger:
         )
 
     def meet(self, subject: str) -> None:
-        """Note that there is such a row, right or wrong."""
+        """Note that a row named ``subject`` exists, right or wrong."""
         self._met.add(subject)
 
     def check_card(self, token: str, rev: int) -> None:
-        """Raise IntegrityFault unless the trail ends at this rev of the card."""
-        # The commonest answer first: this is asked of every card.
+        """Raise IntegrityFault unless ``rev`` is the card's last one in the trail."""
+        # This is called for every card, so the usual case comes first.
         if self._revs.get(token) == rev and not self._broken:
             return
         if self.fault is not None:
@@ -137,8 +138,8 @@ class Ledger:
             raise IntegrityFault(token, self._broken[token])
 
     def check_key(self, key: Any) -> None:
-        """Raise IntegrityFault unless the trail leaves the data key in its row's
-        state, and the root signed what it retired."""
+        """Raise IntegrityFault unless the data key's state is the last one in the
+        trail, and the root signed the row of a key that it retired."""
         if self.fault is not None:
             return
         subject = f"data key {key.id}"
@@ -151,8 +152,8 @@ class Ledger:
             raise IntegrityFault(subject, "lacks the mark of the root that retired it")
 
     def check_rotation(self, number: int, state: str) -> None:
-        """Raise IntegrityFault unless the trail tells of this rotation's beginning,
-        and of its end when it is finished."""
+        """Raise IntegrityFault unless the trail has this rotation's beginning, and its
+        end when it is finished."""
         if self.fault is not None:
             return
         subject = f"rotation {number}"
@@ -168,7 +169,7 @@ class Ledger:
             raise IntegrityFault(token, "is marked as purged, the trail says nothing")
 
     def missing(self) -> Iterator[tuple[str, str]]:
-        """What the trail knows and the tables don't hold."""
+        """The name and problem of each row the trail expects and no table holds."""
         if self.fault is not None:
             return
         for subject in (*self._keys, *self._rotations, *self._revs):
@@ -180,5 +181,5 @@ class Ledger:
 
 
 def mark_name(token: object) -> str:
-    """A purged card's mark as it is named to a person."""
+    """How a purged card's mark is named in a finding."""
     return f"purge mark of {token}"

@@ -1,4 +1,4 @@
-"""Opening many cards: each row's MAC, envelope and number checked."""
+"""Opens many cards, checking each row's MAC, envelope and number."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Opener = Callable[[Sequence[Any]], bytes]
 
 
 def opener(signer: RowSigner, cipher_of: Callable[[int], Cipher]) -> Opener:
-    """A function that gives the number a whole card row holds, as ASCII digits.
+    """A function that takes a whole card row and returns its number as ASCII digits.
 
-    The row's MAC is checked first and what was opened is held against the row.
-    The function raises IntegrityFault naming the token; ``cipher_of`` a data key's
-    number raises it naming the key.  A closure over the row's values in their
-    order: looking columns up by name takes three times as long as all the rest.
+    It checks the row's MAC first and compares what it opened with the row.  It raises
+    IntegrityFault naming the token; ``cipher_of``, which is called with a data key's
+    number, raises it naming the key.  It reads the row's values by position, because
+    by name takes three times as long as everything else together.
     """
     check, aad_head = card_checker(signer), aad_start(signer.vault_id)
     # Each data key's cipher and the ending of its AAD.

@@ -1,6 +1,6 @@
 """Holds the root key: the seed that opens every card of one vault.
 
-A new root's file bears a MAC of the root it is to follow.
+A new root's file has a MAC of the root that it is to replace.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RootKey(Unshown):
 
     @classmethod
     def parse(cls, text: str, source: Path | str, passphrase: str | None) -> RootKey:
-        """Read what a root key file holds.
+        """Read the text of a root key file.
 
         Raises KeyFileError when it is damaged, WrongRootKey when it is sealed
         and ``passphrase`` is missing or wrong; both name ``source``.
@@ -63,8 +63,8 @@ class RootKey(Unshown):
         return cls(vault_id, seed)
 
     def text(self, passphrase: str | None, maker: OpsKeys | None = None) -> str:
-        """What its file holds: sealed under ``passphrase``, or bare with None; a new
-        root's also the MAC of ``maker``, the root it is to follow."""
+        """The text of its file, sealed under ``passphrase``, or unsealed with None.
+        ``maker`` is the root that a new root is to replace; its MAC is in the text."""
         fields: dict[str, Any] = {
             "format": ROOT_KEY_FORMAT,
             "vault_id": self.vault_id,
@@ -143,5 +143,6 @@ def _open_seed(
 
 
 def read_root_text(path: Path) -> str:
-    """A root key file's text; raises KeyFileError when it is missing or loose."""
+    """A root key file's text; raises KeyFileError when it is missing or readable by
+    others."""
     return read_private(path)

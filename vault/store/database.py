@@ -1,4 +1,4 @@
-"""Engines and transactions: SQLite by default, PostgreSQL by URL alone."""
+"""Makes engines and transactions for SQLite, or for PostgreSQL if the URL says so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .write_queue import Place, WriteQueue
 # A writer waits as long as the queue moves, and gives up when no writer has got its
 # turn for this long.
 LOCK_WAIT_SECONDS = 2.0
-# Somebody who isn't in the queue (a shell of sqlite3) can only be asked after.
+# How often to look whether a writer outside the queue (a sqlite3 shell) has ended.
 LOCK_LOOK_SECONDS = 0.0005
 
 # A PostgreSQL host that is gone, and not just its server, answers nothing: without
@@ -66,29 +66,29 @@ def connect(url: str, *, read_only: bool = False, alone: bool = False) -> Engine
 class _Connection(sqlite3.Connection):
     """A connection that leaves the writers' queue when its transaction has ended.
 
-    SQLAlchemy's own events come before the end: the next writer would be called
-    while the disk is still waited for.
+    SQLAlchemy's own events come before that end, so with them the next writer would be
+    called while this one still waits for the disk.
     """
 
     queue: WriteQueue | None = None
     place: Place | None = None
 
     def commit(self) -> None:
-        """Commit, and let the next one write."""
+        """Commit, and let the next writer in."""
         try:
             super().commit()
         finally:
             self._leave()
 
     def rollback(self) -> None:
-        """Roll back, and let the next one write."""
+        """Roll back, and let the next writer in."""
         try:
             super().rollback()
         finally:
             self._leave()
 
     def close(self) -> None:
-        """Close, and let the next one write."""
+        """Close, and let the next writer in."""
         try:
             super().close()
         finally:
@@ -99,18 +99,18 @@ class _Connection(sqlite3.Connection):
             self.give_up_place()
 
     def give_up_place(self) -> None:
-        """Leave the queue, if this connection stands in it."""
+        """Leave the queue, if this connection is in it."""
         place, self.place = self.place, None
         if place is not None:
             place.leave()
 
 
 def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
-    # pysqlite's own transaction control commits DDL silently: switch it off
-    # and say BEGIN ourselves.
+    # pysqlite's own transaction control commits DDL without being asked; switch it off
+    # and execute BEGIN ourselves.
     dbapi_connection.isolation_level = None
-    # A text that is no UTF-8 was not written by us: its row's MAC says so.  Refused
-    # here it would end every reading of the table it stands in.
+    # A text that is not UTF-8 was not written by us, and its row's MAC shows that.  If
+    # it were refused here, no row of its table could be read.
     dbapi_connection.text_factory = _text
     for pragma in _PRAGMAS:
         dbapi_connection.execute(pragma)
@@ -121,8 +121,8 @@ def _text(data: bytes) -> str:
 
 
 def _find_queue(dbapi_connection: _Connection, _record: Any) -> None:
-    # SQLite says which file it opened: beside that, whatever the URL calls it, its own
-    # files lie too.  One that is in memory alone has no name, and no other writer.
+    # Ask SQLite which file it opened, whatever the URL calls it; its own files are
+    # beside that.  A database in memory has no file name and no other writer.
     name = dbapi_connection.execute("PRAGMA database_list").fetchone()[2]
     if name:
         dbapi_connection.queue = WriteQueue(Path(name))
@@ -150,7 +150,7 @@ def _begin_sqlite(connection: Connection) -> None:
         if place is not None:
             place.leave()
         raise
-    # Not before: SQLAlchemy rolls back after each BEGIN that was refused.
+    # Set it only now, because SQLAlchemy rolls back after each BEGIN that was refused.
     raw.place = place
 
 
@@ -163,8 +163,8 @@ def _begin_in_turn(place: Place, begin: Callable[[], None], patience: float) -> 
 
 
 def _keep_asking(begin: Callable[[], None], give_up_at: Callable[[], float]) -> None:
-    """Begin; while somebody holds the lock who is in no queue, ask again.  SQLite's own
-    waiting sleeps ever longer, up to 100 ms, and misses a short gap."""
+    """Begin, asking again while a writer outside the queue holds the lock.  SQLite's
+    own waiting sleeps longer and longer, up to 100 ms, and misses a short gap."""
     while True:
         try:
             begin()
@@ -181,7 +181,7 @@ def _is_locked(error: OperationalError) -> bool:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads one moment's state and holds no lock."""
+    """A transaction that reads the database as of one moment and holds no lock."""
     with engine.connect().execution_options(writes=False) as connection:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
@@ -189,23 +189,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def takes_several(engine: Engine) -> bool:
-    """Say whether several can write at once; SQLite lets one after the other."""
+    """Say whether several transactions can write at once; on SQLite they can't."""
     return engine.dialect.name != "sqlite"
 
 
 def checkpoint(engine: Engine) -> bool:
     """Empty SQLite's write-ahead log, so that deleted bytes leave the files.
 
-    secure_delete zeroes the page; the log still holds older copies of it (PCI
-    DSS 3.2.1).  False when a reader or a full disk is in the way; the next call
-    does it then.
+    secure_delete zeroes the page, but the log still holds older copies of it (PCI DSS
+    3.2.1).  False when a reader or a full disk is in the way; then the next call does
+    it.
     """
     if engine.dialect.name != "sqlite":
         return True
     connection = engine.raw_connection()
     raw = cast(_Connection, connection.dbapi_connection)
     try:
-        # It needs the writers' lock, and asks once: in a crowd it would never get it.
+        # A checkpoint needs the write lock and asks once; with many writers it would
+        # never get it without a place in the queue.
         raw.place = raw.queue.stand() if raw.queue else None
         if raw.place is not None and raw.place.await_turn(LOCK_WAIT_SECONDS):
             raw.place.begun()

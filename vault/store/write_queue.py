@@ -1,17 +1,18 @@
-"""The order in which SQLite's writers come, over threads and processes.
+"""Queues SQLite's writers, over threads and processes, in the order they come.
 
-SQLite lets one write and tells the others to ask again, so whoever asks at the right
-instant is next, and somebody may never be.  Here writers stand in a queue: a file
-beside the database, of which each locks a byte, one after the last that was given, and
-waits until nobody has an earlier one.  The locks are the kernel's, on an open file
-(OFD): it wakes who waits, and a place is free the moment its process is dead.  One
-lock for all would not do, for the kernel lets whoever comes back at once have it again.
+SQLite lets one writer in and tells the others to ask again, so the next is whoever asks
+at the right moment, and some writer may never get its turn.  This module queues them
+with a file beside the database: each writer locks the byte after the last one given and
+waits until no earlier byte is locked.  The locks are the kernel's, on an open file
+(OFD), so a waiting writer is woken, and the byte of a dead process is free at once.  A
+single lock would not do, because the kernel lets a writer that comes back at once have
+it again.
 
-The queue is for the order alone: that one writes at a time is SQLite's own lock, and
-where no queue can be made (a folder or a file that can't be written, a file system
-without such locks) it is all there is.  So the file may be removed at any time, and
-what somebody writes into it, or who stands in it and doesn't move, spoils no data: the
-worst is that the order is not kept, or two seconds until they are passed.
+The queue only decides the order.  SQLite's own lock lets one writer write at a time,
+and it works alone where no queue can be made (a folder or a file that can't be written,
+a file system without such locks).  So the file may be removed at any time, and neither
+what somebody writes into it nor a process that stops in it damages data: at worst the
+order is not kept, or the others wait two seconds.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from pathlib import Path
 SUFFIX = "-queue"
 # The byte that is locked while a place is given; places begin behind it.
 DOOR = 0
-# Giving a place takes some microseconds: one who is longer at it was stopped there.
+# Giving a place takes some microseconds: a process that takes longer was stopped there.
 DOOR_SECONDS = 0.25
 DOOR_LOOK_SECONDS = 0.0005
-# Who waits is woken; a look besides finds those who stand still and were passed.
+# A waiting writer is woken by the kernel.  It also looks this often for places that are
+# stopped and were passed by.
 LOOK_AGAIN_SECONDS = 1.0
-# Threads of one process that may be waiting in the kernel.  One whose writer has given
-# up stays until the place before it is free, which may be long.
+# How many threads of one process may wait in the kernel.  A thread whose writer has
+# given up stays until the place before it is free, which may take long.
 MOST_HELPERS = 64
 
 _NO_LOCKS = not hasattr(fcntl, "F_OFD_SETLK")
@@ -66,7 +68,7 @@ class State:
 
 
 class WriteQueue:
-    """The queue of those who want to write to the SQLite file ``database``."""
+    """The queue of the writers of the SQLite file ``database``."""
 
     def __init__(self, database: Path) -> None:
         self.path = database.with_name(database.name + SUFFIX)
@@ -89,7 +91,7 @@ class WriteQueue:
 
 class Place:
     """One writer's place in the open queue ``file``, held until ``leave``; the kernel
-    frees it when its process is dead.  A forked process has no part in it."""
+    frees it when its process ends.  A forked process does not share it."""
 
     def __init__(self, file: int) -> None:
         _ours.add(file)
@@ -114,8 +116,8 @@ class Place:
         return True
 
     def await_turn(self, patience: float) -> bool:
-        """Wait until nobody stands before this place; False when no writer has got
-        its turn for ``patience`` seconds."""
+        """Wait until there is no earlier place; False when no writer has got its turn
+        for ``patience`` seconds."""
         try:
             while not self._is_first():
                 left = self._moved() + patience - time.monotonic()
@@ -128,26 +130,27 @@ class Place:
         return True
 
     def give_up_at(self, patience: float) -> float:
-        """When nothing will have moved for ``patience`` seconds, as far as is known
-        now, on the monotonic clock."""
+        """The time on the monotonic clock at which no writer will have got its turn for
+        ``patience`` seconds, if none gets it until then."""
         try:
             return self._moved() + patience
         except OSError:
             return self._arrived + patience
 
     def begun(self) -> None:
-        """Tell those who wait that this place's writer has got its turn."""
+        """Note in the file that this place's writer has got its turn."""
         with suppress(OSError):
-            # Who comes later counts from their own coming.
+            # Writers that come later count from when they came.
             if self._state().next > self._number + 1:
                 os.pwrite(self._file, _MOVED.pack(time.monotonic_ns()), _MOVED_AT)
 
     def pass_by(self, begin: Callable[[], None], patience: float) -> bool:
-        """Try to write although others stand before, for nothing moves; False when
-        something just did.  Raises what ``begin`` does when it can't write.
+        """Try to write although there are earlier places, because none of them moves;
+        False when one just did.  Raises what ``begin`` raises when it can't write.
 
-        When it can, those before don't write: nobody waits for them from now on.
-        One tries after the other, and so all but the first see that it moved.
+        If it can write, the earlier places are not writing, and from now on no writer
+        waits for them.  Waiting writers try one after the other, so all but the first
+        see that the queue moved.
         """
         entered = False
         with suppress(OSError):
@@ -169,7 +172,7 @@ class Place:
         file, self._file = self._file, -1
         if file < 0 or self._home != os.getpid():
             return
-        # To close it isn't enough: who waits in the kernel has the same file open.
+        # Closing is not enough: a thread waiting in the kernel has the same file open.
         _unlock(file, DOOR, _TO_THE_END)
         _close(file)
 
@@ -177,7 +180,7 @@ class Place:
         self.leave()
 
     def _enter(self) -> bool:
-        """Lock the door; False when somebody stopped behind it."""
+        """Lock the DOOR byte; False when a process that holds it has stopped."""
         give_up = time.monotonic() + DOOR_SECONDS
         while not _try_lock(self._file, DOOR):
             if time.monotonic() > give_up:
@@ -199,7 +202,7 @@ class Place:
     def _state(self) -> State:
         data = os.pread(self._file, _STATE.size, 0).ljust(_STATE.size, b"\0")
         state = State(*_STATE.unpack(data))
-        # A new file is empty, and who may write into it may write anything.
+        # A new file is empty, and whoever may write into it may write anything.
         return state if state.passed < state.next < _MOST_PLACES else State()
 
     def _moved(self) -> float:
@@ -214,8 +217,8 @@ class Place:
         )
 
     def _call(self) -> threading.Event:
-        """The event that is set when nobody stands before any more.  A thread waits
-        for that in the kernel, where a wait has no limit and nothing can end it."""
+        """The event that is set when there is no earlier place.  A thread waits for
+        that in the kernel, where a wait has no time limit and can't be ended."""
         if self._called is None:
             self._called = threading.Event()
             if _helpers.acquire(blocking=False):
@@ -235,12 +238,13 @@ def _help(
     helpers: threading.BoundedSemaphore,
 ) -> None:
     try:
-        # As a rule the one before is the last to go, and it alone wakes this one.
+        # The place just before is usually the last to be freed, so wait for it alone
+        # first.
         _wait(file, number - 1, 1)
         if number - 1 > first:
             _wait(file, first, number - 1 - first)
     except OSError:
-        return  # The look besides finds it.
+        return  # The regular look finds it.
     finally:
         _close(file)
         helpers.release()
@@ -254,13 +258,14 @@ def _opened(path: Path, database: Path) -> int:
     except FileNotFoundError:
         file = _made(path, database, flags)
     except PermissionError:
-        # A command of another account made it, before the database was given to this.
+        # A command of another account made the file before this account got the
+        # database.
         if database.stat().st_uid != os.geteuid():
             raise
         path.unlink(missing_ok=True)
         file = _made(path, database, flags)
     found = os.fstat(file)
-    # Another name of it could be any file of ours, laid here to be written into.
+    # A second name could belong to any file of ours, linked here to be overwritten.
     if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
         return file
     os.close(file)
@@ -272,8 +277,8 @@ def _made(path: Path, database: Path, flags: int) -> int:
         file = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return os.open(path, flags)
-    # As SQLite makes its own files beside: root's command must not keep the site's
-    # account out, nor one account the other where both may write to the database.
+    # Give it the database's owner and mode, as SQLite does with its own files, so that
+    # every account that may write to the database may use the queue.
     with suppress(OSError):
         kept = database.stat()
         if os.geteuid() == 0:
@@ -316,8 +321,8 @@ def _control(file: int, act: int, kind: int, first: int, length: int) -> int:
 
 
 def _forget_parents_places() -> None:
-    """A forked process has its parent's open files, and would keep the places in them
-    from being free when the parent dies."""
+    """Close the queue's files in a forked process; otherwise the parent's places would
+    stay locked when the parent ends."""
     global _helpers  # noqa: PLW0603
     for file in _ours:
         with suppress(OSError):

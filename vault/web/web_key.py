@@ -1,7 +1,7 @@
 """Holds the web key: what a web process seals cards and signs rows with.
 
-Its file bears a MAC of the root that made it, so that nobody but the root can lay one
-ready for an ops command to take up.
+Its file has a MAC of the root that made it, so that an ops command uses no file that
+somebody else put there.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ WEB_KEY_FORMAT = "cardvault web key 2"
 
 
 class WebKey(Unshown):
-    """What a web process holds: it seals and checks, and opens nothing.
+    """The key a web process holds: it seals and checks, and opens nothing.
 
     ``sealing_key`` is 32 bytes; row MACs and the trail's head depend on it.
-    ``replaces`` is the ``name`` of the web key it was made to take the place of, so
-    that no older file can be laid ready in its stead.  ``made_by`` has a MAC in hex
-    for each root that made it, by the root's name: at a root rotation two.
+    ``replaces`` is the ``name`` of the web key it replaces, so that an older file can't
+    be used in its stead.  ``made_by`` has a MAC in hex for each root that made it, by
+    the root's name; during a root rotation there are two.
     """
 
     __slots__ = ("made_by", "replaces", "root", "sealing_key", "source", "vault_id")
@@ -65,12 +65,12 @@ class WebKey(Unshown):
     def successor(
         self, *makers: OpsKeys, root: RootPublic, sealing_key: bytes
     ) -> WebKey:
-        """The web key that is to take this one's place, made by ``makers``."""
+        """The web key that replaces this one, with the MACs of ``makers``."""
         bare = WebKey(self.vault_id, root, sealing_key, replaces=self.name)
         return bare.signed(*makers)
 
     def signed(self, *makers: OpsKeys) -> WebKey:
-        """The same with the MACs of ``makers`` and no other."""
+        """The same web key with the MACs of ``makers`` and no others."""
         made_by = {ops.root_id: file_mac(ops, self._fields()) for ops in makers}
         return WebKey(
             self.vault_id,
@@ -89,7 +89,7 @@ class WebKey(Unshown):
 
     @property
     def name(self) -> str:
-        """This web key's name, 32 hex digits: it tells nothing of the key."""
+        """This web key's name, 32 hex digits; the key can't be found from it."""
         return crypto.derive(self.sealing_key, "cardvault web key name", 16).hex()
 
     @classmethod
@@ -116,7 +116,7 @@ class WebKey(Unshown):
         write_private(path, self.text())
 
     def text(self) -> str:
-        """What its file holds."""
+        """The text of its file."""
         return to_json({**self._fields(), "made_by": dict(self.made_by)})
 
     def _fields(self) -> dict[str, Any]:

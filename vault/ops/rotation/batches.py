@@ -1,4 +1,5 @@
-"""A rotation's batches: the cards first, then what everybody waits for."""
+"""Re-encrypts one batch: the card rows first, then the trail's head and the data key,
+which other writers lock too."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from .reencrypt import END, Batch, Reencryptor
 
 
 class Batches:
-    """Re-encrypts cards for one rotation (its row) and enters every batch in the
-    trail as ``by``'s.  Raises NotMadeByRoot unless the ops side minted its key."""
+    """Re-encrypts cards for one rotation (its row) and records every batch in the trail
+    as ``by``'s.  Raises NotMadeByRoot unless the ops side minted the rotation's key."""
 
     def __init__(
         self, vault: OpenVault, rotation: Mapping[str, Any], by: Actor
@@ -59,7 +60,7 @@ class Batches:
         key = db.execute(query.with_for_update(key_share=True)).one()
         self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")
         if key.suite != OPS_SUITE:
-            # Another key was put in its place: ours would be lost with this process.
+            # Somebody replaced the key: ours would be lost when this process ends.
             raise NotMadeByRoot(f"data key {key.id}")
         self._vault.set_key(db, key, seals=key.seals + len(batch.revs))
         self._vault.record(

@@ -1,4 +1,4 @@
-"""A rotation's ending: the older data keys are destroyed, its own is retired."""
+"""Finishes a rotation: destroys the older data keys and retires its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def older_cards(db: Connection, generation: int) -> int:
 
 
 def destroy_keys(vault: OpenVault, db: Connection, generation: int, by: Actor) -> int:
-    """Destroy every data key of a generation before ``generation`` but those whose
+    """Destroy every data key of a generation before ``generation``, except those whose
     row was edited; returns how many."""
     query = select(DATA_KEY).where(
         DATA_KEY.c.generation < generation, DATA_KEY.c.state != "destroyed"

@@ -1,9 +1,9 @@
-"""Re-encrypting a batch of cards: the hot loop of a rotation.
+"""Re-encrypts a batch of cards; this is the hot loop of a rotation.
 
-On SQLite one UPDATE does it all, calling a Python function on each row; there is
-no moment between reading a row and writing it for an operator's edit to fall
-into, and it runs faster than reading and writing in turn.  On PostgreSQL the rows
-are locked, read and written back by id, rev and data key in one statement.
+On SQLite one UPDATE does it all, calling a Python function on each row: an operator's
+edit can't come between reading a row and writing it, and it is faster than reading and
+writing in turn.  On PostgreSQL the rows are locked, read and written back by id, rev
+and data key in one statement.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ _RANGE = text("""
         SELECT id FROM card WHERE id > :after AND id <= :last ORDER BY id LIMIT :size
     ) AS page
 """)
-# The names put in are the schema's own.
+# The names that are put in are the schema's own.
 _UPDATE = f"""
     UPDATE card SET envelope = new_envelope(id), mac = new_mac(id),
         data_key_id = :key, rev = rev + 1
     WHERE id > :after AND id <= :last AND reencrypt({", ".join(_COLUMNS)})
 """  # noqa: S608
 _PAGE = select(CARD).order_by(CARD.c.id).with_for_update(key_share=True)
-# %b is psycopg's binary form: bytes go as they are and not in hexadecimal. With the
-# bounds the planner reads the page's rows alone, whatever it thinks of the arrays.
+# %b is psycopg's binary form, which sends bytes unchanged and not in hexadecimal.  With
+# the bounds the planner reads only the page's rows, whatever it estimates for the
+# arrays.
 _UPDATE_PAGE = """
     UPDATE card SET envelope = new.envelope, mac = new.mac, data_key_id = %b,
         rev = card.rev + 1
@@ -63,9 +64,9 @@ Reencrypt = Callable[..., bool]
 
 @dataclass
 class Batch:
-    """What one batch came to: ``last`` is the highest id seen (None at the end),
-    ``new`` the new envelope and MAC by card id, ``revs`` the new rev of each card
-    re-encrypted, ``newer`` how many cards were of this generation already, ``bad``
+    """The result of one batch: ``last`` is the highest id seen (None at the end),
+    ``new`` the new envelope and MAC by card id, ``revs`` the new rev of each
+    re-encrypted card, ``newer`` how many cards were of this generation already, ``bad``
     what is wrong with the others, by (card id, token)."""
 
     last: int | None
@@ -104,7 +105,7 @@ class Reencryptor:
         return self._by_page(db, after, size, last)
 
     def _load_keys(self, db: Connection) -> None:
-        """Know every data key; web processes mint while we run."""
+        """Load the data keys that web processes minted since the last batch."""
         for key_id, generation in db.execute(_KEYS):
             if key_id in self._ciphers or key_id in self._lost:
                 continue
@@ -137,7 +138,7 @@ class Reencryptor:
         query = _PAGE.where(CARD.c.id > after, CARD.c.id <= last).limit(size)
         rows = db.execute(query).all()
         batch = Batch(rows[-1].id if rows else None)
-        # After the cards: one may have come meanwhile, under a key of its own.
+        # Load keys after reading the cards: a new card may be under a new key.
         self._load_keys(db)
         reencrypt = self._function(batch, len(rows))
         changed = [row for row in rows if reencrypt(*row)]
