@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -21,6 +23,12 @@ LOCK_LOOK_SECONDS = 0.0005
 # A PostgreSQL host that is gone, and not just its server, answers nothing: without
 # a limit a page would wait for it for minutes, and so would the next host's turn.
 CONNECT_SECONDS = "2"
+# How long PostgreSQL lets a transaction of ours do nothing, and a statement of a
+# page's last; what it then ends is answered 503.
+IDLE_SECONDS = 60
+PAGE_STATEMENT_SECONDS = 10
+# How long a request waits for a connection that others of its process have.
+POOL_SECONDS = 2
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -31,28 +39,101 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str, *, read_only: bool = False) -> Engine:
+Act = Callable[[], object]
+
+# What a transaction has yet to do before it commits.
+_last_acts: WeakKeyDictionary[Transaction, list[Act]] = WeakKeyDictionary()
+
+
+def connect(url: str, *, read_only: bool = False, pool: int | None = None) -> Engine:
     """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
     ``read_only`` a SQLite file is left as it is, byte for byte.
 
     SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
     transaction begins IMMEDIATE unless its connection says ``writes=False``, and
     waits for the lock as long as ``lock_wait`` (seconds) says there.
-    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise.
+    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise,
+    and the limits of ``_limits`` on every transaction; ``pool`` is how many
+    connections a process that answers pages may have.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        query = {"connect_timeout": CONNECT_SECONDS, **parsed.query}
-        parsed = parsed.set(query=query)
-        return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        return _connect_postgresql(parsed, pool)
     if read_only:
         place = Path(parsed.database or "").absolute().as_uri()
         parsed = parsed.set(database=place, query={"mode": "ro", "uri": "true"})
     engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 0})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "commit", _do_last_acts)
     return engine
+
+
+def _connect_postgresql(url: URL, pool: int | None) -> Engine:
+    url = url.set(query={"connect_timeout": CONNECT_SECONDS, **url.query})
+    size: dict[str, Any] = {}
+    if pool is not None:
+        size = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        # pgbouncer gives each transaction another session, which knows no statement
+        # that was prepared in the one before.
+        connect_args={"prepare_threshold": None},
+        **size,
+    )
+    limits = _limits(url, pages=pool is not None)
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(limits)
+
+    if limits:
+        event.listen(engine, "begin", begin)
+    event.listen(engine, "commit", _do_last_acts)
+    return engine
+
+
+def _limits(url: URL, *, pages: bool) -> str:
+    """The statement a transaction begins with: how long it waits for a lock, may do
+    nothing and, of a page, how long a statement lasts.
+
+    Settings of the transaction, since pgbouncer takes no other from a connection.
+    What the URL's ``options`` set is left as they say; "" when they set all.
+    """
+    settings = {
+        "lock_timeout": int(LOCK_WAIT_SECONDS * 1000),
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+    }
+    if pages:
+        settings["statement_timeout"] = PAGE_STATEMENT_SECONDS * 1000
+    said = str(url.query.get("options", ""))
+    sets = [
+        f"set_config('{name}', '{value}ms', true)"
+        for name, value in settings.items()
+        if name not in said
+    ]
+    return f"SELECT {', '.join(sets)}" if sets else ""
+
+
+def before_commit(db: Connection, act: Act) -> None:
+    """Do ``act`` as the last thing before ``db``'s transaction commits, after what
+    was asked for before; a transaction that is rolled back never does it, one whose
+    act fails is not committed."""
+    _last_acts.setdefault(transaction_of(db), []).append(act)
+
+
+def transaction_of(db: Connection) -> Transaction:
+    """``db``'s transaction, begun when there is none yet."""
+    return db.get_transaction() or db.begin()
+
+
+def _do_last_acts(connection: Connection) -> None:
+    transaction = connection.get_transaction()
+    while transaction is not None and transaction in _last_acts:
+        for act in _last_acts.pop(transaction):
+            act()
 
 
 def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
@@ -98,8 +179,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads one moment's state and holds no lock."""
     with engine.connect().execution_options(writes=False) as connection:
         if engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         yield connection
+
+
+@lru_cache(maxsize=8)
+def readers(engine: Engine) -> Engine:
+    """``engine`` for transactions that only read and hold no lock; on PostgreSQL each
+    statement sees what was committed before it."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(writes=False, postgresql_readonly=True)
+    return engine.execution_options(writes=False)
+
+
+def is_reading(db: Connection) -> bool:
+    """Say whether ``db``'s transactions only read."""
+    return not db.get_execution_options().get("writes", True)
 
 
 def takes_several(engine: Engine) -> bool:

@@ -41,6 +41,7 @@ from .schema import (
     ROTATION,
     ROTATION_RANGE,
 )
+from .vault import lock_numbers
 from .verify import TrailReading, name_of
 from .worker import Tally, Worker
 
@@ -189,9 +190,9 @@ class Rotation(Held):
             self._trail.read_on(db)
             still = quarantine.still_bad(self._vault, db, self._trail.ledger)
         with self._vault.engine.begin() as db:
+            # Nobody seals meanwhile, and so holds one of the keys.
+            lock_numbers(db)
             quarantine.forget_mended(db, still)
-            # The trail comes before the keys, as in a web process.
-            self._vault.trail.lock(db)
             generation = self.row["generation"]
             left = ending.older_cards(db, generation)
             bad = db.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
@@ -201,6 +202,9 @@ class Rotation(Held):
             )
             instant("destroy")
             ending.retire_key(self._vault, db, self.row["data_key_id"], by)
+            # Our own row, and then the trail, whose next entry is this one's.
+            self._write(db)
+            self._vault.enter(db)
             census = take_census(self._vault, db)
             changes = {
                 "state": "finished",
@@ -287,7 +291,7 @@ def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
     would go on from was not made by the root.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        lock_numbers(db)
         require_made_by_root(vault, db)
         row = unfinished(vault, db)
         rotation = Rotation(vault, row or begin(vault, db, by, reason))

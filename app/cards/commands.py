@@ -118,14 +118,13 @@ def reconcile(context: click.Context, applied: bool) -> None:
 def list_cards(as_csv: bool) -> None:
     """Show every customer with the masked card and its token."""
     lines = export.token_csv if as_csv else export.token_lines
-    count = 0
-    for line in lines(search.everyone(work().site)):
-        click.echo(harmless(line), nl=False)
-        count += 1
-    _vault().record(
-        work().vault_db, "customers.listed", account(), detail={"lines": str(count)}
-    )
+    found = search.everyone(work().site)
+    # Before the first line: a listing that is cut off has shown what it has shown.
+    count = len(found) + as_csv
+    work().record("customers.listed", account(), detail={"lines": str(count)})
     work().commit()
+    for line in lines(search.in_turn(current_app.extensions["site_engine"], found)):
+        click.echo(harmless(line), nl=False)
 
 
 def _foresee(sheet: Sheet, path: Path | None) -> int:
@@ -158,6 +157,7 @@ def _import(sheet: Sheet, path: Path | None) -> int:
             begins = place * importing.BATCH
             if begins < done:
                 continue
+            work().write()
             if not job_id:
                 job_id = importing.begin(work().site, sheet, newest, account(), _now())
             importing.take_in(
