@@ -170,6 +170,9 @@ class Work:
     def _let_go_of_vault(self) -> None:
         if self._vault_db is not None:
             begun, self._vault_db = self._vault_db, None
+            # A connection whose commit failed takes its transaction for ended, and
+            # would go back to the pool with its locks.
+            begun.rollback()
             begun.close()
 
     def commit(self) -> None:

@@ -117,6 +117,13 @@ def _limits(url: URL, *, pages: bool) -> str:
     return f"SELECT {', '.join(sets)}" if sets else ""
 
 
+def unlimited(db: Connection) -> None:
+    """Let statements of ``db``'s transaction last: an index of many rows does.  It
+    waits for a lock no longer than others do."""
+    if db.dialect.name == "postgresql":
+        db.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
+
+
 def before_commit(db: Connection, act: Act) -> None:
     """Do ``act`` as the last thing before ``db``'s transaction commits, after what
     was asked for before; a transaction that is rolled back never does it, one whose

@@ -222,15 +222,12 @@ class Vault:
         return card_of(row)
 
     def page_of_cards(
-        self, db: Connection, after: int, size: int, *, keep: bool = False
+        self, db: Connection, after: int, size: int
     ) -> list[tuple[int, str, int]]:
         """Number, token and time of registration of up to ``size`` cards above the
-        number ``after``.  Nothing is checked: to hold against the customers.  With
-        ``keep`` nobody else may write them until ``db`` ends: who is to delete several
-        needs them before the trail, as a rotation does."""
+        number ``after``.  Nothing is checked: to hold against the customers."""
         query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
         query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
-        query = query.with_for_update() if keep else query
         return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
     def expiries(self, db: Connection, tokens: Collection[str]) -> dict[str, int]:

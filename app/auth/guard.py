@@ -104,7 +104,7 @@ def begin_to_write() -> Login:
 def begin_to_write_own() -> Login:
     """The same for what changes the operator's own rows: others who do wait from
     here on, so that none of them meets another half-way."""
-    operator_id = current_login().operator_id
+    operator_id = look_again().operator_id
     work().write()
     service.hold(work().site, operator_id)
     return look_again()
