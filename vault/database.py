@@ -23,10 +23,11 @@ LOCK_LOOK_SECONDS = 0.0005
 # A PostgreSQL host that is gone, and not just its server, answers nothing: without
 # a limit a page would wait for it for minutes, and so would the next host's turn.
 CONNECT_SECONDS = "2"
-# How long PostgreSQL lets a transaction of ours do nothing, and a statement of a
-# page's last; what it then ends is answered 503.
+# How long PostgreSQL lets a transaction of ours do nothing, and a statement last, a
+# page's or a command's; what it ends in a page is answered 503.
 IDLE_SECONDS = 60
 PAGE_STATEMENT_SECONDS = 10
+COMMAND_STATEMENT_SECONDS = 15 * 60
 # How long a request waits for a connection that others of its process have.
 POOL_SECONDS = 2
 
@@ -91,23 +92,30 @@ def _connect_postgresql(url: URL, pool: int | None) -> Engine:
 
     if limits:
         event.listen(engine, "begin", begin)
-    event.listen(engine, "commit", _do_last_acts)
+    event.listen(engine, "commit", _commit_postgresql)
     return engine
+
+
+def _commit_postgresql(connection: Connection) -> None:
+    _do_last_acts(connection)
+    # A commit that waits for a standby would be given up as a statement too long, and
+    # be told to be done without the standby.
+    unlimited(connection)
 
 
 def _limits(url: URL, *, pages: bool) -> str:
     """The statement a transaction begins with: how long it waits for a lock, may do
-    nothing and, of a page, how long a statement lasts.
+    nothing, and how long a statement lasts.
 
     Settings of the transaction, since pgbouncer takes no other from a connection.
     What the URL's ``options`` set is left as they say; "" when they set all.
     """
+    statement = PAGE_STATEMENT_SECONDS if pages else COMMAND_STATEMENT_SECONDS
     settings = {
         "lock_timeout": int(LOCK_WAIT_SECONDS * 1000),
         "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+        "statement_timeout": statement * 1000,
     }
-    if pages:
-        settings["statement_timeout"] = PAGE_STATEMENT_SECONDS * 1000
     said = str(url.query.get("options", ""))
     sets = [
         f"set_config('{name}', '{value}ms', true)"
