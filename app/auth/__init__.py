@@ -13,7 +13,14 @@ from config import Config
 from vault import SiteSeal
 
 from . import code_views, commands, factor_views, guard, previous, views
-from .guard import acting, begin_to_write, current_login, idle_seconds, look_again, public
+from .guard import (
+    acting,
+    begin_to_write,
+    current_login,
+    idle_seconds,
+    look_again,
+    public,
+)
 from .logins import Over
 from .passwords import Hasher
 

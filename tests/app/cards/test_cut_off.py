@@ -140,13 +140,16 @@ def test_page_trail_and_reconcile_say_what_is_so(
     entries = after(desk, seq)
     clock.advance(HOURS_LATER)
     ran = reconcile(desk)
-    assert Told(
-        status,
-        len(desk.customers()),
-        desk.cards(),
-        [entry[0] for entry in entries],
-        named(ran),
-    ) == TABLE[act, point]
+    assert (
+        Told(
+            status,
+            len(desk.customers()),
+            desk.cards(),
+            [entry[0] for entry in entries],
+            named(ran),
+        )
+        == TABLE[act, point]
+    )
     assert {entry[1] for entry in entries} <= {"taro"}
     assert ("入力した内容は保存されていません。" in page) == (status == 503)
     assert ran.exit_code == bool(TABLE[act, point].found)
@@ -173,7 +176,9 @@ def test_who_began_a_deletion_stays_known(desk: Desk, clock: FakeClock) -> None:
         assert "削除完了しました。" in desk.open("/cards/deleted").text
     clock.advance(HOURS_LATER)
     seq = len(desk.trail())
-    assert "removed, taro was deleting its customer" in reconcile(desk, "--apply").stdout
+    assert (
+        "removed, taro was deleting its customer" in reconcile(desk, "--apply").stdout
+    )
     deleted, done = after(desk, seq)
     assert (deleted[0], done[0]) == ("card.deleted", "customer.deleted")
     assert json.loads(done[2]) == {"begun_by": "taro"}
