@@ -70,11 +70,12 @@ def orphans(work: Work, vault: Vault, now: int) -> list[Orphan]:
 
 
 def looks_older(work: Work, found: Sequence[Orphan]) -> bool:
-    """Say whether the site's database looks like an older one put back: several
-    cards without a customer, the newest sealed after all that the site knows of."""
+    """Say whether the site's database looks like an older one put back: several of
+    the cards without a customer were sealed after all that the site knows of.  One
+    may be what a crash left of the latest act."""
     newest = work.site.scalar(select(func.coalesce(func.max(Customer.updated_at), 0)))
     work.release()
-    return len(found) > 1 and max(one.made_at for one in found) > (newest or 0)
+    return sum(one.made_at > (newest or 0) for one in found) > 1
 
 
 def remove(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit import Actor
@@ -19,8 +18,6 @@ from ..vault import Vault
 from .place import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
-# SQLite waits no longer than this for another's lock either (database.py).
-_LOCK_WAIT = text("SET LOCAL lock_timeout = '1500ms'")
 _WRITES_NOTHING = "cardvault: this command writes nothing"
 
 
@@ -111,8 +108,6 @@ def try_record(
     or "".  It never waits for another writer longer than a moment."""
     try:
         with vault.engine.begin() as db:
-            if db.dialect.name == "postgresql":
-                db.execute(_LOCK_WAIT)
             vault.record(db, event, by, outcome=outcome, subject=subject, detail=detail)
     except VaultError as error:
         return one_line(str(error))
