@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from vault import Vault
 from vault.clock import Clock, system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 from . import auth, cards, commands, csp, db, errors, log, mail, security
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from vault import Vault
-from vault.migrations import HISTORY as VAULT_HISTORY
-from vault.migrations import History
+from vault.store.migrations import HISTORY as VAULT_HISTORY
+from vault.store.migrations import History
 
 from .migrations import HISTORY
 from .terminal import EXIT_FOUND, example, fail

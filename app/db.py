@@ -24,9 +24,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from vault import Actor, Vault
-from vault.database import readers, reading
 from vault.errors import VaultError
-from vault.faults import instant
+from vault.kill_points import instant
+from vault.store.database import readers, reading
 
 Act = Callable[[], object]
 Answer = TypeVar("Answer")

@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 from werkzeug.wrappers import Response as BaseResponse
 
+from vault.card.token import random_letters
 from vault.errors import VaultError
-from vault.token import random_letters
 
 from .security import ForeignNetwork, UnknownVisitor
 

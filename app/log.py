@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from vault.scrub import scrub
+from vault.card.scrub import scrub
 
 _tracebacks = logging.Formatter()
 

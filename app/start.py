@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from config import Config, ConfigError
 from vault import Vault
 from vault.clock import system_clock
-from vault.database import connect
 from vault.errors import VaultError
-from vault.migrations import HISTORY as VAULT_HISTORY
+from vault.store.database import connect
+from vault.store.migrations import HISTORY as VAULT_HISTORY
 
 from .migrations import HISTORY
 

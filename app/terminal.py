@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vault import Actor
 from vault.account import account_name
+from vault.card.scrub import one_line
 from vault.errors import VaultError
-from vault.scrub import one_line
 
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 3
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 
-from vault import Actor, Expiry, OpenVault, Pan, Token, Vault
+from vault import Actor, Expiry, Pan, Token, Vault
+from vault.card.envelope import envelope_aad, pad
+from vault.card.pan import luhn_ok
 from vault.clock import system_clock
-from vault.database import connect
-from vault.founding import found, new_keys
-from vault.pan import luhn_ok
-from vault.schema import CARD
-from vault.vault import envelope_aad, pad
+from vault.ops import OpenVault
+from vault.ops.create import found, new_keys
+from vault.store.database import connect
+from vault.store.schema import CARD
 
 CHUNK = 10_000
 BY = Actor("bench", "command")

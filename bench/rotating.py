@@ -22,11 +22,12 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy_utils import StringEncryptedType
 from sqlalchemy_utils.types.encrypted.encrypted_type import AesGcmEngine
 
-from vault import OpenVault, Token
+from vault import Token
 from vault.commands.rotate import BATCH
-from vault.database import connect
-from vault.rotation import take_up
-from vault.schema import CARD, DATA_KEY
+from vault.ops import OpenVault
+from vault.ops.rotation.rotation import take_up
+from vault.store.database import connect
+from vault.store.schema import CARD, DATA_KEY
 
 from .cards import BY, filled, numbers
 

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Engine, select, text
 
 from tests.postgres.cluster import Cluster
-from vault import OpenVault
 from vault.commands.rotate import BATCH
-from vault.crew import Crew
-from vault.database import connect
-from vault.pace import Pace
-from vault.rotation import Rotation, take_up
-from vault.schema import CARD, DATA_KEY
+from vault.ops import OpenVault
+from vault.ops.rotation.crew import Crew
+from vault.ops.rotation.pace import Pace
+from vault.ops.rotation.rotation import Rotation, take_up
+from vault.store.database import connect
+from vault.store.schema import CARD, DATA_KEY
 
 from .cards import BY, filled
 from .rotating import OLD, plainly

@@ -14,11 +14,12 @@ from sqlalchemy import Engine
 
 from tests.desk import Mails
 from tests.site import free_port
-from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
-from vault.database import checkpoint, connect
-from vault.founding import found, new_keys
-from vault.scrub import holds_card_number, scrub
-from vault.verify import verify
+from vault import Actor, Expiry, Pan, Token, Vault, WebKey
+from vault.card.scrub import holds_card_number, scrub
+from vault.ops import OpenVault, RootKey
+from vault.ops.create import found, new_keys
+from vault.ops.verify import verify
+from vault.store.database import checkpoint, connect
 
 # 2026-11-23 12:00 in Japan.
 NOON = 1795402800

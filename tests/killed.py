@@ -11,7 +11,7 @@ import signal
 import sys
 from importlib.metadata import entry_points
 
-from vault.faults import listen
+from vault.kill_points import listen
 
 
 def kill_at(step: str) -> None:

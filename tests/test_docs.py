@@ -34,6 +34,7 @@ ROWS = {
     "VLT": 6,
     "AUD": 4,
     "REL": 8,
+    "ATH": 6,
 }
 # In capitals, but an argument and not a setting.
 ARGUMENTS = {"LOGIN_ID", "OWN_HOST"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.site import ROOT, Place
-from vault import faults
+from vault import kill_points
 
 SOURCES = [*ROOT.glob("app/**/*.py"), *ROOT.glob("vault/**/*.py"), *ROOT.glob("*.py")]
 STEP = "init-keys-written"
@@ -28,7 +28,7 @@ def test_nothing_of_the_site_listens_or_kills() -> None:
         text = path.read_text(encoding="utf-8")
         assert "SIGKILL" not in text, path
         assert not re.search(r"\bfaults\.listen|\bimport .*\blisten\b", text), path
-    assert faults._listeners == []
+    assert kill_points._listeners == []
 
 
 def test_a_command_is_killed_at_the_time_that_was_asked_for(tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_a_command_is_killed_at_the_time_that_was_asked_for(tmp_path: Path) -> N
 def test_an_instant_is_told_to_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, each time."""
     told: list[str] = []
-    monkeypatch.setattr(faults, "_listeners", [])
-    faults.instant("one")
-    faults.listen(told.append)
-    faults.instant("one")
-    faults.instant("two")
+    monkeypatch.setattr(kill_points, "_listeners", [])
+    kill_points.instant("one")
+    kill_points.listen(told.append)
+    kill_points.instant("one")
+    kill_points.instant("two")
     assert told == ["one", "two"]

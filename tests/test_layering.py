@@ -41,9 +41,32 @@ def test_the_import_contracts_hold() -> None:
 
 
 def test_the_cipher_library_is_imported_in_one_file() -> None:
-    """vault/sealing.py and nothing else."""
+    """vault/crypto.py and nothing else."""
     found = [path for path in SOURCES if "cryptography" in imports_of(path)]
-    assert found == [ROOT / "vault" / "sealing.py"]
+    assert found == [ROOT / "vault" / "crypto.py"]
+
+
+LOADED = """
+import importlib, pkgutil, sys, app, vault
+
+for found in pkgutil.walk_packages(app.__path__, "app."):
+    if ".migrations" not in found.name:
+        importlib.import_module(found.name)
+opening = ("vault.ops", "vault.commands")
+sys.exit(", ".join(n for n in sys.modules if n.startswith(opening)) or 0)
+"""
+
+
+def test_a_web_process_has_loaded_nothing_that_opens() -> None:
+    """A fresh interpreter that has everything of the site's imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

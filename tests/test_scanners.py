@@ -48,8 +48,11 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["print(pan.masked)", "import click\nclick.echo(f'{count} cards')"],
     ),
     "digits-exposed": (
-        ["value = pan.expose_digits()", "vault/export.py: take = row.expose_digits"],
-        ["vault/vault.py: digits = pan.expose_digits()", "shown = pan.last4"],
+        [
+            "value = pan.expose_digits()",
+            "vault/ops/export.py: take = row.expose_digits",
+        ],
+        ["vault/card/envelope.py: digits = pan.expose_digits()", "shown = pan.last4"],
     ),
     "trusted-markup": (
         [
@@ -121,7 +124,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             "vault/a.py: from cryptography.fernet import Fernet",
             "def late():\n    import cryptography.x509",
         ],
-        ["vault/sealing.py: from cryptography.exceptions import InvalidTag"],
+        ["vault/crypto.py: from cryptography.exceptions import InvalidTag"],
     ),
     "another-cipher": (
         [
@@ -174,7 +177,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [
             "import subprocess\nsubprocess.run(['ls', folder], check=True)",
             (
-                "vault/commands/place.py: import subprocess\n"
+                "vault/commands/vaults.py: import subprocess\n"
                 "subprocess.run(command, shell=True)"
             ),
         ],
@@ -235,7 +238,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "clock-read": (
         [
             "import time\nnow = time.time()",
-            "vault/token.py: from time import time\nnow = int(time())",
+            "vault/card/token.py: from time import time\nnow = int(time())",
             "from datetime import UTC, datetime\nnow = datetime.now(UTC)",
             "from datetime import date\nnow = date.today()",
             "from sqlalchemy import func\nat = func.now()",

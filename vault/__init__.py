@@ -1,37 +1,31 @@
-"""The card vault: what the site may use is here, and nothing here opens a card
-but OpenVault, which needs the root key.
+"""The card vault, as the web role has it: it seals, checks and describes cards.
 
-Small things stand in modules of their own: ``database`` (engines, transactions),
-``clock``, ``scrub`` (numbers cut out of text), ``brands`` (labels, mask), ``account``
-(who runs a command), ``pan`` and ``token`` (how typed text is folded, random letters).
+Nothing here opens a card, and nothing here imports what does: that is ``vault.ops``,
+which needs the root key.
 """
 
 from __future__ import annotations
 
-from . import errors, migrations
-from .audit import Actor, AuditEntry
-from .expiry import Expiry
-from .keys import RootKey, WebKey
-from .open_vault import OpenVault
-from .pan import Pan
+from . import errors
+from .card.expiry import Expiry
+from .card.pan import Pan
+from .card.token import Token
 from .settings import VaultSettings
-from .site_seal import SiteSeal
-from .token import Token
-from .vault import Card, Vault
+from .trail import Actor, AuditEntry
+from .web.site_seal import SiteSeal
+from .web.vault import Card, Vault
+from .web.web_key import WebKey
 
 __all__ = [
     "Actor",
     "AuditEntry",
     "Card",
     "Expiry",
-    "OpenVault",
     "Pan",
-    "RootKey",
     "SiteSeal",
     "Token",
     "Vault",
     "VaultSettings",
     "WebKey",
     "errors",
-    "migrations",
 ]

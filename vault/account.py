@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 
-from .scrub import one_line
+from .card.scrub import one_line
 
 MAX_NAME = 64
 

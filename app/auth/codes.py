@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db import forget
-from vault.pan import fold_typed
+from vault.card.pan import fold_typed
 
 from .logins import SKEW_SECONDS
 from .models import Code, Login, Operator

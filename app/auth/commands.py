@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.db import work
 from app.terminal import SiteGroup, account, example, fail, harmless
-from vault.scrub import holds_card_number
+from vault.card.scrub import holds_card_number
 
 from . import factors, logins, passwords, service, sharing
 from .forms import MAX_LOGIN_ID, is_address, typed_address

@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.validators import ValidationError
 
-from vault.scrub import holds_card_number
+from vault.card.scrub import holds_card_number
 
 from . import codes, texts
 

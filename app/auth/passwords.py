@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from werkzeug.exceptions import ServiceUnavailable
 
-from vault.scrub import holds_card_number
+from vault.card.scrub import holds_card_number
 
 from . import texts
 

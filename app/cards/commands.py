@@ -30,7 +30,7 @@ from app.terminal import (
 )
 from config import Config
 from vault import Vault
-from vault.database import checkpoint
+from vault.store.database import checkpoint
 
 from . import export, importing, reconciling, search
 from .importing import Checked, Overtaken

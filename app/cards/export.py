@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from vault.brands import BRAND_LABELS
+from vault.card.brands import BRAND_LABELS
 
 from . import texts
 from .calendar import japan_time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from vault.scrub import holds_card_number
+from vault.card.scrub import holds_card_number
 
 HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 BLANKS = " \u00a0\u3000\t"

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor, Expiry, Pan, Vault
-from vault.database import takes_several
 from vault.errors import InputError
+from vault.store.database import takes_several
 
 from . import rules, service, texts
 from .folding import phone_of

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
 from vault import Expiry
-from vault.brands import mask
+from vault.card.brands import mask
 
 # SQLite numbers a primary key itself only when it is INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")

@@ -11,7 +11,7 @@ from app.auth import acting, current_login
 from app.db import work
 from config import Config
 from vault import Card, Token, Vault
-from vault.brands import BRAND_LABELS
+from vault.card.brands import BRAND_LABELS
 
 from . import calendar, history, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vault.part import Part, disk_faults
+from vault.store.files import Part, disk_faults
 
 from .export import harmless
 

@@ -17,9 +17,9 @@ from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.orm import Session
 
 from vault import Actor, Card, Expiry, Pan, Token, Vault
-from vault.database import reading
+from vault.card.token import random_letters
 from vault.errors import IntegrityFault, UnknownToken
-from vault.token import random_letters
+from vault.store.database import reading
 
 from . import texts
 from .folding import digits_of, search_key

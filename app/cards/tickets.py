@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db import forget
-from vault.token import random_letters
+from vault.card.token import random_letters
 
 from .models import Ticket
 

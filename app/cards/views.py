@@ -18,7 +18,7 @@ from werkzeug.exceptions import BadRequest
 
 from app.auth import acting, begin_to_write, look_again
 from app.db import work
-from vault.database import checkpoint
+from vault.store.database import checkpoint
 
 from . import calendar, export, pages, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vault.migrations import History
+from vault.store.migrations import History
 
 HISTORY = History(Path(__file__).parent, "alembic_version_site")

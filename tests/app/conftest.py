@@ -30,7 +30,7 @@ from app.auth.service import add_operator
 from app.migrations import HISTORY
 from config import Config
 from tests.conftest import FakeClock, VaultPlace
-from vault.database import checkpoint, connect
+from vault.store.database import checkpoint, connect
 
 LOGIN_ID = "taro"
 PASSWORD = "correct horse battery 5"

@@ -18,8 +18,8 @@ from app.migrations import HISTORY
 from app.start import safe_config
 from config import ConfigError
 from tests.conftest import FakeClock, VaultPlace
-from vault.database import connect
-from vault.migrations import HISTORY as VAULT_HISTORY
+from vault.store.database import connect
+from vault.store.migrations import HISTORY as VAULT_HISTORY
 
 from .auth.records import trail
 from .conftest import ADDRESS, LOGIN_ID, PASSWORD, Auth
@@ -291,7 +291,7 @@ def test_every_fault_is_in_one_message(
     place: VaultPlace, environ: dict[str, str], tmp_path: Path
 ) -> None:
     """Both databases behind: both are named (WEB-04)."""
-    VAULT_HISTORY.downgrade(place.engine, "0001")
+    VAULT_HISTORY.downgrade(place.engine, "base")
     empty = f"sqlite:///{tmp_path / 'empty.db'}"
     with pytest.raises(ConfigError, match=r"(?s)site database.*vault database"):
         safe_config({**environ, "DATABASE_URL": empty})

@@ -13,7 +13,7 @@ from app.auth.models import Operator
 from app.db import Base
 from app.migrations import HISTORY
 from tests.conftest import NOON
-from vault.database import connect
+from vault.store.database import connect
 
 OPERATOR = """
     INSERT INTO operator (id, login_id, name, password_hash, password_epoch,

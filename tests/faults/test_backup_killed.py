@@ -28,8 +28,8 @@ from tests.site import BIN, Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.commands import main
-from vault.database import connect
-from vault.restore import opening
+from vault.ops.backup.restore import opening
+from vault.store.database import connect
 
 pytestmark = pytest.mark.faults
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults.test_backup_killed import Killer
 from tests.site import Place
-from vault.part import Part
-from vault.shares import combine
+from vault.ops.root_shares import combine
+from vault.store.files import Part
 
 pytestmark = pytest.mark.faults
 

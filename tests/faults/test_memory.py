@@ -12,9 +12,9 @@ import pytest
 from tests.desk import CARD, Desk, Mails
 from tests.site import Place, processes
 from vault import WebKey
+from vault.card.envelope import envelope_aad
+from vault.crypto import KEY_BYTES, Cipher
 from vault.errors import IntegrityFault
-from vault.sealing import KEY_BYTES, Cipher
-from vault.vault import envelope_aad
 
 pytestmark = pytest.mark.faults
 

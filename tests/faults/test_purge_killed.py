@@ -17,7 +17,7 @@ from tests.faults.test_rotation_killed import copy
 from tests.site import Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 pytestmark = pytest.mark.faults
 

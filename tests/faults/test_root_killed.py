@@ -16,7 +16,7 @@ from tests.forked import Forks, Run
 from tests.site import Place
 from vault import Actor, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 pytestmark = pytest.mark.faults
 

@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import insert, select
 
 from tests.site import BIN, Place
-from vault import Actor, Expiry, OpenVault, Pan, RootKey, Token, Vault, WebKey
+from vault import Actor, Expiry, Pan, Token, Vault, WebKey
+from vault.card.envelope import envelope_aad, pad
 from vault.clock import system_clock
-from vault.database import connect
-from vault.schema import CARD
-from vault.vault import envelope_aad, pad
+from vault.ops import OpenVault, RootKey
+from vault.store.database import connect
+from vault.store.schema import CARD
 
 pytestmark = pytest.mark.faults
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyrage
 
 from tests.site import Place
-from vault.brands import BRANDS
-from vault.pan import luhn_ok
-from vault.scan import scan
+from vault.card.brands import BRANDS
+from vault.card.pan import luhn_ok
+from vault.ops.pan_scan import scan
 
 # ROUND_TRIP=100000 is the size an owner may want to see once.
 ROWS = int(os.environ.get("ROUND_TRIP", "2000"))

@@ -23,7 +23,7 @@ from tests.desk import CARD, Answer, Desk, Mails
 from tests.faults.test_rotation_killed import fill
 from tests.site import PASSWORD, Place, processes
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 pytestmark = pytest.mark.faults
 

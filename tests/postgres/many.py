@@ -17,11 +17,12 @@ from sqlalchemy import Engine, func, select
 from tests.faults.test_rotation_killed import fill
 from tests.killed import launch
 from tests.site import BIN, Place
-from vault import OpenVault, RootKey, WebKey
+from vault import WebKey
 from vault.clock import Clock, system_clock
-from vault.database import connect
-from vault.schema import AUDIT_ENTRY, CARD, DATA_KEY, ROTATION_RANGE
-from vault.verify import verify
+from vault.ops import OpenVault, RootKey
+from vault.ops.verify import verify
+from vault.store.database import connect
+from vault.store.schema import AUDIT_ENTRY, CARD, DATA_KEY, ROTATION_RANGE
 
 CARDS = 6_000
 NUMBER = b"4810000000020000"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from tests.desk import Desk, Mails
 from tests.faults.outage import PATIENCE_SECONDS, UNSAVED, Witness
 from tests.site import PASSWORD, Place
-from vault.database import connect
+from vault.store.database import connect
 
 from .cluster import Cluster
 

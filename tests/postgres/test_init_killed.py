@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.site import Place
-from vault.database import connect
-from vault.migrations import HISTORY
+from vault.store.database import connect
+from vault.store.migrations import HISTORY
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 

@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.conftest import FakeClock
-from tests.postgres.many import CARDS, Many, until
+from tests.postgres.many import CARDS, PATIENCE_SECONDS, Many, until
 from vault import Actor, errors
-from vault.audit import read_entries
-from vault.ranges import Range, ranges_of
-from vault.rotation import take_up
-from vault.schema import CARD, ROTATION_RANGE
+from vault.ops.rotation.ranges import Range, ranges_of
+from vault.ops.rotation.rotation import take_up
+from vault.store.schema import CARD, ROTATION_RANGE
+from vault.trail import read_entries
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
@@ -187,6 +187,10 @@ def test_rows_that_are_not_all_written_undo_the_batch(many: Many) -> None:
     """Something in the database keeps one row as it was: nothing is half done."""
     with many.engine.begin() as db:
         token = db.execute(select(CARD.c.token).where(CARD.c.id == 2500)).scalar_one()
+        # It waits for this card: a rotation begins on no database with a trigger.
+        db.execute(select(CARD.c.id).where(CARD.c.id == 1).with_for_update())
+        run = many.start("--batch", "1000")
+        until(lambda: bool(many.holders()))
         db.execute(
             text(
                 "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS "
@@ -199,8 +203,8 @@ def test_rows_that_are_not_all_written_undo_the_batch(many: Many) -> None:
                 f"WHEN (old.token = '{token}') EXECUTE FUNCTION keep()"
             )
         )
-    ran = many.rotate("--batch", "1000")
-    assert (ran.returncode, "999 of 1000 were written" in ran.stderr) == (1, True)
+    _, said = run.communicate(timeout=PATIENCE_SECONDS)
+    assert (run.returncode, "999 of 1000 were written" in said) == (1, True)
     assert many.done() == 2000
     with many.engine.begin() as db:
         db.execute(text("DROP TRIGGER keep ON card"))

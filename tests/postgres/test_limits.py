@@ -23,9 +23,10 @@ from tests.app.cards.desk import Desk
 from tests.conftest import NOON, FakeClock
 from tests.postgres.cluster import Cluster
 from tests.postgres.many import until
-from vault import Actor, RootKey, WebKey
-from vault.database import connect, readers, reading
-from vault.founding import found
+from vault import Actor, WebKey
+from vault.ops import RootKey
+from vault.ops.create import found
+from vault.store.database import connect, readers, reading
 
 pytestmark = pytest.mark.postgres
 
@@ -88,14 +89,14 @@ def test_every_transaction_has_its_limits(
     app: Flask, databases: tuple[str, str]
 ) -> None:
     """Those of pages, of who only reads, and of commands."""
-    pages = dict(zip(NAMES, ("1500ms", "10s", "1min"), strict=True))
+    pages = dict(zip(NAMES, ("2s", "10s", "1min"), strict=True))
     vault = app.extensions["vault"].engine
     for engine in (app.extensions["site_engine"], vault, readers(vault)):
         assert limits(engine) == pages
     command = connect(databases[1])
     assert limits(command) == {**pages, "statement_timeout": "15min"}
     with reading(command) as db:
-        assert db.execute(text("SHOW lock_timeout")).scalar() == "1500ms"
+        assert db.execute(text("SHOW lock_timeout")).scalar() == "2s"
         with pytest.raises(InternalError, match="read-only"):
             db.execute(text("DELETE FROM audit_entry"))
     command.dispose()
@@ -185,7 +186,7 @@ def test_a_commit_waits_for_its_standby_however_long(
     server: Cluster, databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A statement that lasts too long is ended; a commit would be told to be done."""
-    monkeypatch.setattr("vault.database.PAGE_STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr("vault.store.database.PAGE_STATEMENT_SECONDS", 0.2)
     engine = connect(databases[0], pool=2)
     with engine.connect() as db, pytest.raises(OperationalError, match="statement"):
         db.execute(text("SELECT pg_sleep(60)"))

@@ -6,8 +6,9 @@ import pytest
 
 from tests.app.cards.test_known_files import digests_go_and_files_are_set_aside
 from tests.vault.test_migration import tables_come_and_go
-from vault import RootKey, WebKey
-from vault.database import connect
+from vault import WebKey
+from vault.ops import RootKey
+from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
 

@@ -38,9 +38,10 @@ from tests.conftest import EXPIRY, NOON, VISA, FakeClock, VaultPlace
 from tests.postgres.cluster import Cluster
 from tests.postgres.many import until
 from tests.site import csrf
-from vault import Actor, Pan, RootKey, Vault, WebKey
-from vault.database import connect
-from vault.founding import found
+from vault import Actor, Pan, Vault, WebKey
+from vault.ops import RootKey
+from vault.ops.create import found
+from vault.store.database import connect
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 

@@ -16,7 +16,7 @@ from tests.desk import CARD, Desk, Mails
 from tests.site import BIN, ROOT, Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 from .cluster import PROGRAMS, Cluster
 

@@ -14,7 +14,7 @@ from tests.attack.visitor import Visitor
 from tests.desk import Mails
 from tests.forms import RIGHT, forms_of
 from tests.site import BIN, Place
-from vault.database import connect
+from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
 

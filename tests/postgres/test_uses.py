@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.site import Place
-from vault.anchor import parse_anchors
-from vault.database import connect
+from vault.ops.anchor import parse_anchors
+from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
 

@@ -12,7 +12,7 @@ from tests.desk import CARD, Desk, Mails
 from tests.site import Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
-from vault.database import connect
+from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
 

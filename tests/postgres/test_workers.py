@@ -17,7 +17,7 @@ from sqlalchemy import select
 from tests.postgres.many import CARDS, Many, until
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.clock import system_clock
-from vault.schema import CARD
+from vault.store.schema import CARD
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 

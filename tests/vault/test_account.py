@@ -9,7 +9,7 @@ import pytest
 
 from app.terminal import account
 from vault.account import MAX_NAME, account_name
-from vault.commands.place import actor
+from vault.commands.vaults import actor
 
 OWN = pwd.getpwuid(os.getuid()).pw_name
 ROOT = pwd.getpwuid(0).pw_name

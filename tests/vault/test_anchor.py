@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vault.anchor import FORMAT, Anchor, parse_anchors
+from vault.ops.anchor import FORMAT, Anchor, parse_anchors
 
 OLD, NEW = Anchor("v", 3, "aa", 1_000), Anchor("v", 12, "bb", 2_000)
 

@@ -20,16 +20,19 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import VaultPlace
-from vault import Actor, RootKey, Token, WebKey, backup, database, errors, sealing
-from vault.anchor import Anchor
-from vault.backup import MANIFEST, _pack, make, one_moment
-from vault.database import connect
-from vault.drill import Drill, drill
-from vault.founding import new_keys
-from vault.manifest import SITE, VAULT
-from vault.part import Part, disk_faults
-from vault.restore import opening, restore
-from vault.schema import AUDIT_ENTRY, CARD
+from vault import Actor, Token, WebKey, crypto, errors
+from vault.ops import RootKey
+from vault.ops.anchor import Anchor
+from vault.ops.backup import make as backups
+from vault.ops.backup.drill import Drill, drill
+from vault.ops.backup.make import MANIFEST, _pack, make, one_moment
+from vault.ops.backup.manifest import SITE, VAULT
+from vault.ops.backup.restore import opening, restore
+from vault.ops.create import new_keys
+from vault.store import database
+from vault.store.database import connect
+from vault.store.files import Part, disk_faults
+from vault.store.schema import AUDIT_ENTRY, CARD
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -137,13 +140,13 @@ def test_no_request_is_half_way_in_a_backup(
     """Registering or deleting holds one of the locks until both are written, and
     a backup waits for both; one that waited in vain leaves nothing."""
     monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(backup, "SITE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(backups, "SITE_WAIT_SECONDS", 0.01)
     before = names(place.folder)
     busy = {"site": site, "vault": place.engine}[held]
     with busy.begin(), pytest.raises(OperationalError):
         make(place.vault(), site, place.folder / "a.backup", OPS)
     left = names(place.folder) - before
-    assert {name for name in left if not name.endswith(("-wal", "-shm"))} == set()
+    assert {n for n in left if not n.endswith(("-wal", "-shm", "-queue"))} == set()
     with place.engine.connect() as db:
         events = db.execute(select(AUDIT_ENTRY.c.event)).scalars().all()
     assert "backup.made" not in events
@@ -317,7 +320,7 @@ def test_wrong_keys_are_refused(place: VaultPlace, backed_up: Path) -> None:
     """Another vault's, another sealing key's, another root's: nothing written."""
     restored = place.folder / "restored"
     foreign_web, foreign_root = new_keys()
-    resigned = dataclasses.replace(place.web_key, sealing_key=sealing.new_key())
+    resigned = dataclasses.replace(place.web_key, sealing_key=crypto.new_key())
     later = dataclasses.replace(place.web_key, root=foreign_web.root)
     with pytest.raises(errors.KeyFileError, match="is of vault"):
         put(backed_up, restored, foreign_web)
@@ -360,6 +363,17 @@ def test_only_an_empty_place_is_restored_into(
         put(backed_up, folder, place.web_key)
     assert names(folder) == {there}
     assert (folder / there).read_bytes() == b"here first"
+
+
+def test_a_queue_of_writers_is_in_nobodys_way(
+    place: VaultPlace, backed_up: Path
+) -> None:
+    """One of an older database's may stand there, and none is restored."""
+    folder = place.folder / "restored"
+    folder.mkdir()
+    (folder / f"{SITE}-queue").write_bytes(b"an older one's")
+    put(backed_up, folder, place.web_key)
+    assert names(folder) == {VAULT, SITE, f"{SITE}-queue"}
 
 
 def test_a_database_in_use_is_in_the_way(place: VaultPlace, backed_up: Path) -> None:

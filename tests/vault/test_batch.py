@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from tests.conftest import EXPIRY, VISA, VaultPlace
 from vault import Actor, Pan, Token, Vault
-from vault.audit import read_entries
-from vault.schema import CARD, DATA_KEY
+from vault.store.schema import CARD, DATA_KEY
+from vault.trail import read_entries
 
 MASTERCARD = "5555555555554444"
 

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import VISA, VaultPlace
-from vault import Expiry, Token, duplicates
-from vault.database import reading
-from vault.duplicates import Duplicates, Search
-from vault.rotation import Step
+from vault import Expiry, Token
+from vault.ops import duplicates
+from vault.ops.duplicates import Duplicates, Search
+from vault.ops.progress import Step
+from vault.store.database import reading
 
 Register = Callable[..., Token]
 # Alike in all that is shown: brand, first two and last four digits, length.

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.conftest import VISA, VaultPlace
 from vault import Actor, Expiry, Token, errors
-from vault import export as exports
-from vault.export import Exported, Order, export
-from vault.part import Part
-from vault.rotation import Step
-from vault.schema import CARD, PURGED
+from vault.ops import export as exports
+from vault.ops.export import Exported, Order, export
+from vault.ops.progress import Step
+from vault.store.files import Part
+from vault.store.schema import CARD, PURGED
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -422,3 +422,48 @@ def test_the_numbers_of_a_rotated_vault_come_out(
     assert exporter() == Exported(2, 0)
     numbers = [line.split(",")[1] for line in exporter.lines()[1:]]
     assert numbers == [VISA, "5555555555554444"]
+
+
+def test_a_row_put_back_to_its_older_version_is_left_out(
+    exporter: Exporter, register: Register
+) -> None:
+    """Its number is right and its expiry is not the last one: nobody bills with it."""
+    good, old = register(), register("378282246310005")
+    place = exporter.place
+    with place.engine.begin() as db:
+        before = db.execute(select(CARD).where(CARD.c.token == old)).one()
+        place.vault().set_expiry(db, old, Expiry(2031, 1), OPS)
+    with place.engine.begin() as db:
+        db.execute(update(CARD).where(CARD.c.token == old), dict(before._mapping))
+    assert exporter() == Exported(1, 1)
+    assert exporter.left_out == [(old, "is at rev 1, the trail at rev 2")]
+    assert [line.partition(",")[0] for line in exporter.lines()[1:]] == [good]
+
+
+def test_a_deleted_cards_row_put_back_is_left_out(
+    exporter: Exporter, register: Register, tmp_path: Path
+) -> None:
+    """Whoever was deleted stays deleted, asked for by token too."""
+    good, gone = register(), register("378282246310005")
+    place = exporter.place
+    with place.engine.begin() as db:
+        before = db.execute(select(CARD).where(CARD.c.token == gone)).one()
+        place.vault().delete(db, gone, OPS)
+        db.execute(insert(CARD), dict(before._mapping))
+    assert exporter() == Exported(1, 1)
+    assert exporter.left_out == [(gone, "has no entry in the trail")]
+    exporter.path.unlink()
+    (tmp_path / "tokens").write_text(f"{good}\n{gone}\n")
+    assert exporter(tokens=tmp_path / "tokens") == Exported(1, 1)
+
+
+def test_a_broken_trail_exports_nothing(exporter: Exporter, register: Register) -> None:
+    """What a bad entry said, a deletion perhaps, is not known."""
+    register()
+    with exporter.place.engine.begin() as db:
+        db.execute(text("UPDATE audit_entry SET actor = 'x' WHERE seq = 2"))
+    with pytest.raises(errors.IntegrityFault, match="audit entry 2") as fault:
+        exporter()
+    assert "mend the trail" in fault.value.hint
+    assert not exporter.path.exists()
+    assert exporter.trail() == []

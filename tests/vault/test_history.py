@@ -10,8 +10,8 @@ from sqlalchemy import insert, update
 
 from tests.conftest import NOON, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault
-from vault.schema import AUDIT_ENTRY, PURGED
-from vault.vault import purge_subject
+from vault.store.schema import AUDIT_ENTRY, PURGED
+from vault.web.vault import purge_subject
 
 Register = Callable[..., Token]
 AMEX = "378282246310005"

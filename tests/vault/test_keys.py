@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vault import RootKey, WebKey, errors, sealing
+from vault import WebKey, crypto, errors
+from vault.ops import RootKey
 
 PASSPHRASE = "correct horse battery"
 
@@ -18,7 +19,7 @@ PASSPHRASE = "correct horse battery"
 def cheap_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id at its least, so that the tests take no second each."""
     cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}
-    monkeypatch.setattr(sealing, "PASSPHRASE_COST", cost)
+    monkeypatch.setattr(crypto, "PASSPHRASE_COST", cost)
 
 
 def test_a_web_key_reads_back_as_written(

@@ -12,11 +12,12 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import EXPIRY, VISA, FakeClock
-from vault import Actor, Pan, RootKey, Vault, WebKey, errors
-from vault.database import connect
-from vault.founding import found
-from vault.migrations import HISTORY
-from vault.schema import CARD, DATA_KEY, METADATA
+from vault import Actor, Pan, Vault, WebKey, errors
+from vault.ops import RootKey
+from vault.ops.create import found
+from vault.store.database import connect
+from vault.store.migrations import HISTORY
+from vault.store.schema import CARD, DATA_KEY, METADATA
 
 OPS = Actor("ops", "command")
 

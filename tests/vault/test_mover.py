@@ -8,9 +8,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from vault import errors, sealing
+from vault import crypto, errors
 
-OLD, NEW = sealing.Cipher(bytes(32)), sealing.Cipher(b"n" * 32)
+OLD, NEW = crypto.Cipher(bytes(32)), crypto.Cipher(b"n" * 32)
 BEFORE, AFTER = b"aad before", b"aad after"
 
 
@@ -63,7 +63,7 @@ def test_one_that_does_not_open_is_named_and_costs_no_nonce() -> None:
 @pytest.mark.parametrize("answer", [b"tex", None])
 def test_one_that_does_not_open_again_is_not_given_out(answer: bytes | None) -> None:
     """A new envelope is opened before anybody gives up the old one."""
-    new = sealing.Cipher(bytes(32))
+    new = crypto.Cipher(bytes(32))
     new._aead = Forgetful(answer)  # type: ignore[assignment]
     with pytest.raises(errors.IntegrityFault) as refused:
         new.mover(1)(OLD, OLD.seal(b"text", BEFORE), BEFORE, AFTER, "card 7")
@@ -72,7 +72,7 @@ def test_one_that_does_not_open_again_is_not_given_out(answer: bytes | None) -> 
 
 def test_a_passphrase_makes_the_key_another_library_makes() -> None:
     """Argon2id of the passphrase's UTF-8, every cost as given."""
-    made = sealing.passphrase_key(
+    made = crypto.passphrase_key(
         "合言葉", b"a salt of 16 b..", iterations=2, lanes=3, memory_kib=64
     )
     assert made == hash_secret_raw(
@@ -82,19 +82,19 @@ def test_a_passphrase_makes_the_key_another_library_makes() -> None:
 
 def test_a_key_is_derived_for_its_purpose_alone() -> None:
     """HKDF-SHA-512 without salt, 32 bytes unless more are asked for."""
-    key = sealing.derive(bytes(32), "one purpose")
+    key = crypto.derive(bytes(32), "one purpose")
     assert key == HKDF(SHA512(), 32, salt=None, info=b"one purpose").derive(bytes(32))
-    assert key != sealing.derive(bytes(32), "another purpose")
-    assert len(sealing.derive(bytes(32), "one purpose", 72)) == 72
+    assert key != crypto.derive(bytes(32), "another purpose")
+    assert len(crypto.derive(bytes(32), "one purpose", 72)) == 72
 
 
 def test_a_new_key_is_random() -> None:
     """32 bytes, never the same."""
-    keys = {sealing.new_key() for _ in range(100)}
+    keys = {crypto.new_key() for _ in range(100)}
     assert len(keys) == 100
     assert {len(key) for key in keys} == {32}
 
 
 def test_a_fingerprint_is_half_of_half_a_hash() -> None:
     """The first 16 hex digits of SHA-256 (FIPS 180-2, "abc")."""
-    assert sealing.fingerprint(b"abc") == "ba7816bf8f01cfea"
+    assert crypto.fingerprint(b"abc") == "ba7816bf8f01cfea"

@@ -10,8 +10,8 @@ import traceback
 import pytest
 
 from vault import Pan, errors
-from vault.brands import mask
-from vault.pan import luhn_ok
+from vault.card.brands import mask
+from vault.card.pan import luhn_ok
 
 VISA = "4810000000020000"
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from vault import errors
-from vault.keys import write_private
-from vault.part import Part, disk_faults, part_of, sync_folder
+from vault.store.files import Part, disk_faults, part_of, sync_folder
+from vault.store.key_file import write_private
 
 TEXT = "a key, whole\n" * 400
 

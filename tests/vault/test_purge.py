@@ -11,9 +11,9 @@ from sqlalchemy import Executable, delete, insert, select, text, update
 
 from tests.conftest import VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
-from vault.database import checkpoint, reading
-from vault.purge import BATCH, DAY_SECONDS, Purge, first_kept
-from vault.schema import CARD, PURGED, QUARANTINE, ROTATION
+from vault.ops.purge import BATCH, DAY_SECONDS, Purge, first_kept
+from vault.store.database import checkpoint, reading
+from vault.store.schema import CARD, PURGED, QUARANTINE, ROTATION
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select, text, update
 
 from tests.conftest import VISA, VaultPlace
-from vault import Actor, Expiry, Pan, Token, Vault, errors, sealing
-from vault.census import take_census
-from vault.resigning import resign
-from vault.rotation import Rotation, take_up
-from vault.schema import CARD, DATA_KEY, QUARANTINE, ROTATION
-from vault.scrub import CUT
+from vault import Actor, Expiry, Pan, Token, Vault, crypto, errors
+from vault.card.scrub import CUT
+from vault.ops.census import take_census
+from vault.ops.rotation.rotation import Rotation, take_up
+from vault.ops.web_key_rotation import resign
+from vault.store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")
@@ -344,7 +344,7 @@ def test_a_new_sealing_key_meanwhile_stops_it_and_nothing_is_lost(
     next(steps)
     ops = place.open_vault()
     new = place.web_key.successor(
-        ops.ops, root=place.web_key.root, sealing_key=sealing.new_key()
+        ops.ops, root=place.web_key.root, sealing_key=crypto.new_key()
     )
     resign(ops, new, OPS)
     with pytest.raises(errors.LeaseHeld, match="signed anew"):
@@ -392,7 +392,7 @@ def test_a_key_that_seals_something_else_is_caught_before_writing(
     """What doesn't open again as it was is not written."""
     token = register()
     rotation = take_up(place.open_vault(), OPS, "")
-    monkeypatch.setattr("vault.sealing.AESGCM", lambda key: Worn(key, wrong))
+    monkeypatch.setattr("vault.crypto.AESGCM", lambda key: Worn(key, wrong))
     for _ in rotation.reencrypt(10):
         pass
     monkeypatch.undo()

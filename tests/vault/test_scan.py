@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vault.scan import CHUNK, Found, Unread, scan
+from vault.ops.pan_scan import CHUNK, Found, Unread, scan
 
 NUMBER = "4810000000020000"
 MASK = "48**-****-****-0000"

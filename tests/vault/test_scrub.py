@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from vault.scrub import (
+from vault.card.scrub import (
     _GROUPS,
     CUT,
     _span_of_groups,
@@ -142,7 +142,7 @@ def checks(text: str) -> int:
         return False
 
     with pytest.MonkeyPatch.context() as here:
-        here.setattr("vault.scrub.luhn_ok", counted)
+        here.setattr("vault.card.scrub.luhn_ok", counted)
         for run in _GROUPS.finditer(text):
             _span_of_groups(run[0])
     return count

@@ -8,7 +8,7 @@ import pickle
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from vault import errors, sealing
+from vault import crypto, errors
 
 # A data key of 32 bytes 0x01 wrapped to the root of the seed 00 01 02 ... 1f,
 # bound to "known answer", by cryptography 50.  When this stops opening, an
@@ -53,7 +53,7 @@ AAD = b"aad"
 
 def test_the_ciphers_give_their_published_answers() -> None:
     """The start-up test passes with the library installed."""
-    sealing.self_test()
+    crypto.self_test()
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_a_broken_library_stops_the_start(
 
         sign = encrypt
 
-    monkeypatch.setattr(sealing, broken, Broken)
+    monkeypatch.setattr(crypto, broken, Broken)
     with pytest.raises(errors.IntegrityFault) as refused:
-        sealing.self_test()
+        crypto.self_test()
     assert str(refused.value) == f"{told}: fails its known answer"
 
 
 def test_a_key_wrapped_long_ago_still_opens() -> None:
     """The committed HPKE answer opens, and the root derives as it did."""
-    root = sealing.RootSecret(bytes(range(32)))
+    root = crypto.RootSecret(bytes(range(32)))
     wrapped = base64.b64decode(KNOWN_WRAPPED)
     assert root.public.id == KNOWN_ROOT_ID
     assert root.unwrap(wrapped, b"known answer", "key") == bytes([1]) * 32
@@ -89,7 +89,7 @@ def test_a_key_wrapped_long_ago_still_opens() -> None:
 
 def test_a_wrapped_key_opens_for_its_root_and_purpose_alone() -> None:
     """Another root, another info, one bit turned or bytes cut: one error, no key."""
-    root, other = sealing.RootSecret(bytes(32)), sealing.RootSecret(b"x" * 32)
+    root, other = crypto.RootSecret(bytes(32)), crypto.RootSecret(b"x" * 32)
     wrapped = root.public.wrap(b"k" * 32, b"info")
     assert root.unwrap(wrapped, b"info", "key 7") == b"k" * 32
     turned = bytes([wrapped[0] ^ 1]) + wrapped[1:]
@@ -107,7 +107,7 @@ def test_a_wrapped_key_opens_for_its_root_and_purpose_alone() -> None:
 
 def test_any_bit_of_an_envelope_turned_opens_nothing() -> None:
     """All 384 bits of an envelope, and its length, are guarded."""
-    cipher = sealing.Cipher(CARD_KEY)
+    cipher = crypto.Cipher(CARD_KEY)
     envelope = cipher.seal(bytes(20), AAD)
     assert cipher.open(envelope, AAD, "card") == bytes(20)
     for bit in range(len(envelope) * 8):
@@ -123,21 +123,21 @@ def test_any_bit_of_an_envelope_turned_opens_nothing() -> None:
 def test_a_failed_open_carries_nothing_of_the_cipher() -> None:
     """The error has no cause to print: only the subject's name."""
     with pytest.raises(errors.IntegrityFault) as refused:
-        sealing.Cipher(CARD_KEY).open(bytes(48), AAD, "card")
+        crypto.Cipher(CARD_KEY).open(bytes(48), AAD, "card")
     assert refused.value.__cause__ is None
     assert not isinstance(refused.value.__context__, InvalidTag)
 
 
 def test_nonces_never_repeat() -> None:
     """Ten thousand seals of the same text have as many nonces."""
-    cipher = sealing.Cipher(CARD_KEY)
+    cipher = crypto.Cipher(CARD_KEY)
     nonces = {cipher.seal(b"", AAD)[:12] for _ in range(10_000)}
     assert len(nonces) == 10_000
 
 
 @pytest.mark.parametrize(
     "secret",
-    [sealing.Cipher(CARD_KEY), sealing.Mac(CARD_KEY), sealing.RootSecret(CARD_KEY)],
+    [crypto.Cipher(CARD_KEY), crypto.Mac(CARD_KEY), crypto.RootSecret(CARD_KEY)],
 )
 def test_secrets_print_and_pickle_nothing(secret: object) -> None:
     """A repr is a name, and there is no way to copy one out."""
@@ -149,4 +149,4 @@ def test_secrets_print_and_pickle_nothing(secret: object) -> None:
 def test_a_root_seed_has_its_length() -> None:
     """Anything but 32 bytes is refused."""
     with pytest.raises(ValueError, match="32 bytes"):
-        sealing.RootSecret(b"short")
+        crypto.RootSecret(b"short")

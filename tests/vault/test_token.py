@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vault import Token, errors
-from vault.token import ALPHABET, LENGTH
+from vault.card.token import ALPHABET, LENGTH
 
 
 def test_a_token_holds_no_digit_and_is_never_the_same() -> None:

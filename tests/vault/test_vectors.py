@@ -11,8 +11,8 @@ from typing import Any
 import cryptography_vectors
 import pytest
 
+from vault.crypto import Cipher
 from vault.errors import IntegrityFault
-from vault.sealing import Cipher
 
 KEY_BITS, IV_BITS, TAG_BITS = SIZES = 256, 96, 128
 

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Table, insert, inspect
 
 from tests.conftest import NOON, VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
-from vault.audit import Chain
-from vault.purge import Purge
-from vault.rotation import take_up
-from vault.schema import (
+from vault.ops.purge import Purge
+from vault.ops.rotation.rotation import take_up
+from vault.ops.verify import _Verification
+from vault.store.schema import (
     AUDIT_ENTRY,
     AUDIT_HEAD,
     CARD,
@@ -27,7 +27,7 @@ from vault.schema import (
     ROTATION_RANGE,
     VAULT,
 )
-from vault.verify import _Verification
+from vault.trail import Chain
 
 OPS = Actor("ops", "command")
 HARMED = 1_000

@@ -36,9 +36,9 @@ from . import (
     verify,
     web_key,
 )
-from .place import HintedUsage
+from .output import harmless
 from .uses import Verbs
-from .words import harmless
+from .vaults import HintedUsage
 
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT, EXIT_HELD = 1, 2, 3, 5, 6
 

@@ -14,18 +14,18 @@ import click
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..anchor import GIVEN, NOT_GIVEN, SUBJECT, Anchor, Given, parse_anchors
-from ..audit import Actor
-from ..database import reading
+from ..card.scrub import one_line
 from ..errors import VaultError
-from ..keys import WebKey
-from ..open_vault import OpenVault
-from ..schema import AUDIT_ENTRY
-from ..scrub import one_line
-from ..vault import Vault
-from .place import settings
+from ..ops.anchor import GIVEN, NOT_GIVEN, SUBJECT, Anchor, Given, parse_anchors
+from ..ops.open_vault import OpenVault
+from ..store.database import reading
+from ..store.schema import AUDIT_ENTRY
+from ..trail import Actor
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+from .output import counted
 from .uses import try_record, warn
-from .words import counted
+from .vaults import settings
 
 ANCHOR_SECONDS = 30.0
 """How long the command may take."""

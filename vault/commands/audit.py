@@ -11,17 +11,17 @@ from pathlib import Path
 import click
 from sqlalchemy import func, select
 
-from ..anchor import Anchor, newest_given
-from ..audit import PAGE, VIEWED, AuditEntry, read_entries
-from ..database import reading
+from ..card.scrub import one_line
 from ..errors import IntegrityFault
-from ..schema import AUDIT_ENTRY
-from ..scrub import one_line
-from ..vault import Vault
+from ..ops.anchor import Anchor, newest_given
+from ..store.database import reading
+from ..store.schema import AUDIT_ENTRY
+from ..trail import PAGE, VIEWED, AuditEntry, read_entries
+from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
-from .place import EXAMPLE, actor, closed_vault, open_vault
+from .output import counted
 from .uses import note_use, warn
-from .words import counted
+from .vaults import EXAMPLE, actor, closed_vault, open_vault
 
 
 @click.group()

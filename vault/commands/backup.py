@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 from sqlalchemy.engine import make_url
 
-from .. import backup as backups
-from ..database import connect, sqlite_path
 from ..errors import KeyFileError
-from ..manifest import Manifest
-from ..part import disk_faults, require_free
+from ..ops.backup import make as backups
+from ..ops.backup.manifest import Manifest
 from ..settings import VaultSettings
+from ..store.database import connect, sqlite_path
+from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
-from .place import EXAMPLE, actor, closed_vault, settings
+from .vaults import EXAMPLE, actor, closed_vault, settings
 
 KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -11,14 +11,16 @@ from pathlib import Path
 import click
 from sqlalchemy import text
 
-from .. import sealing
-from ..anchor import newest_given
-from ..database import reading, sqlite_path
+from .. import crypto
+from ..ops.anchor import newest_given
+from ..ops.census import take_census
 from ..settings import VaultSettings
-from ..vault import Vault
+from ..store.database import reading, sqlite_path
+from ..web.vault import Vault
 from .anchors import age
-from .place import EXAMPLE, closed_vault, settings
-from .words import harmless
+from .half_done import half_done
+from .output import harmless
+from .vaults import EXAMPLE, closed_vault, settings
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 # What leaves by itself does so with the daily backup.
@@ -33,12 +35,13 @@ def doctor(context: click.Context) -> None:
 
     Exit code 1 when something weakens the vault; each line says what to do.
     """
-    sealing.self_test()
+    crypto.self_test()
     click.echo("ok       the ciphers give their known answers")
     place, vault = settings(), closed_vault()
     click.echo("ok       the web key and the database belong together")
     found = [
         *_files(place),
+        *_left(place, vault),
         *_database(place, vault),
         *_anchors(vault),
         *_machine(),
@@ -55,8 +58,14 @@ def _files(place: VaultSettings) -> Iterator[str]:
     root_key = place.root_key or place.web_key.with_name("root.key")
     if root_key.exists():
         yield f"the root key {root_key} lies on this machine; take it off a web server"
-    for leftover in place.web_key.parent.glob("*.key.new"):
-        yield f"{leftover} waits to be put in place"
+
+
+def _left(place: VaultSettings, vault: Vault) -> Iterator[str]:
+    with reading(vault.engine) as db:
+        census = take_census(vault, db)
+    for one in half_done(place, vault, census):
+        yield f"{one.what}; next: {one.next}"
+    yield from census.unmarked
 
 
 def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:

@@ -6,13 +6,13 @@ import json
 
 import click
 
-from ..database import reading
-from ..duplicates import Duplicates, Search
-from ..scrub import one_line
-from .place import EXAMPLE, open_vault
+from ..card.scrub import one_line
+from ..ops.duplicates import Duplicates, Search
+from ..store.database import reading
+from .output import counted
 from .progress import watching
 from .uses import record_use
-from .words import counted
+from .vaults import EXAMPLE, open_vault
 
 EXIT_FOUND, EXIT_LEFT_OUT = 1, 4
 

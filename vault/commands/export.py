@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from .. import export as exports
+from ..card.scrub import one_line
 from ..errors import KeyFileError
-from ..export import Exported, Order
-from ..part import disk_faults, require_free
-from ..scrub import one_line
+from ..ops import export as exports
+from ..ops.export import Exported, Order
+from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
-from .place import EXAMPLE, actor, open_vault
+from .output import counted
 from .progress import watching
-from .words import counted
+from .vaults import EXAMPLE, actor, open_vault
 
 EXIT_LEFT_OUT = 4
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine
 
-from .. import founding, new_place, shares
 from ..clock import system_clock
-from ..new_place import NewPlace
-from ..part import part_of
+from ..ops import create, new_place, root_shares
+from ..ops.new_place import NewPlace
 from ..settings import VaultSettings
-from .place import EXAMPLE, actor, new_passphrase, settings
+from ..store.files import part_of
+from .vaults import EXAMPLE, actor, new_passphrase, settings
 
 DEFAULT_ROOT_KEY = Path("instance/root.key")
 
@@ -56,18 +56,18 @@ def _by_file(
         return
     new_place.require_free(place)
     passphrase = None if no_passphrase else new_passphrase(given)
-    web_key, root_key = founding.new_keys()
+    web_key, root_key = create.new_keys()
     texts = {root_path: root_key.text(passphrase), place.web_key: web_key.text()}
     new_place.make(
         place,
         texts,
-        lambda engine: founding.found(web_key, root_key, engine, system_clock, actor()),
+        lambda engine: create.found(web_key, root_key, engine, system_clock, actor()),
     )
 
 
 def _by_shares(place: NewPlace, count: int, threshold: int) -> None:
-    web_key, root_key = founding.new_keys()
-    lines = shares.split(root_key, count, threshold)
+    web_key, root_key = create.new_keys()
+    lines = root_shares.split(root_key, count, threshold)
     _clear_way(place)
     new_place.require_free(place)
     shown = False
@@ -77,7 +77,7 @@ def _by_shares(place: NewPlace, count: int, threshold: int) -> None:
         shown = True
         # Before the vault is there: one whose shares nobody saw could not be opened.
         show_shares(lines, threshold)
-        founding.found(web_key, root_key, engine, system_clock, actor())
+        create.found(web_key, root_key, engine, system_clock, actor())
 
     try:
         new_place.make(place, {place.web_key: web_key.text()}, found)

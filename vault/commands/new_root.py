@@ -13,26 +13,32 @@ from typing import Any
 import click
 from sqlalchemy import Row, select
 
-from .. import roots, sealing, shares
-from ..database import connect, reading
+from .. import crypto
+from ..crypto import OpsKeys
 from ..errors import IntegrityFault, KeyFileError, WrongRootKey
-from ..keys import RootKey, WebKey, read_root_text
-from ..migrations import HISTORY
-from ..open_vault import OpenVault
-from ..rows import RowSigner
-from ..schema import VAULT
-from ..vault import Vault
+from ..ops import root_rotation, root_shares
+from ..ops.open_vault import OpenVault
+from ..ops.root_key import RootKey, read_root_text
+from ..ops.rotation.rotation import require_made_by_root
+from ..store.database import connect, reading
+from ..store.migrations import HISTORY
+from ..store.row_macs import RowSigner
+from ..store.schema import PURGED, VAULT
+from ..web.vault import Vault
+from ..web.web_key import WebKey
 from .anchors import give_anchor
 from .init import show_shares
-from .place import (
+from .leavings import clear
+from .output import counted
+from .vaults import (
     actor,
     beside,
     open_vault,
     read_passphrase,
+    read_root_key,
     read_shares,
     settings,
 )
-from .words import counted
 
 ABANDON = "cardvault root rotate --abandon"
 FINALIZE = "cardvault root rotate --finalize"
@@ -44,6 +50,8 @@ def prepare() -> None:
     place, vault = settings(), open_vault()
     web_path = beside(place.web_key)
     with reading(vault.engine) as db:
+        # Before a file is written, and not only when the rows are.
+        require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     left = _left_web_key(vault, web_path)
     if left is not None or coming is not None:
@@ -59,7 +67,7 @@ def prepare() -> None:
             sealing_key=vault.web_key.sealing_key,
         )
         successor.write(web_path)
-    count = roots.prepare(vault, secret, actor())
+    count = root_rotation.prepare(vault, secret, actor())
     give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
     click.echo(f"new web key   {web_path}")
@@ -97,16 +105,16 @@ def _make_root(vault: OpenVault) -> RootKey:
     run killed after leaves a root nobody uses.  A file a killed run left is taken."""
     place, vault_id = settings(), vault.web_key.vault_id
     if place.root_key is None:
-        new = RootKey(vault_id, sealing.new_key())
+        new = RootKey(vault_id, crypto.new_key())
         click.echo("How many custodians get a share of the new root?", err=True)
         count, threshold = _ask_shares()
-        show_shares(shares.split(new, count, threshold), threshold)
+        show_shares(root_shares.split(new, count, threshold), threshold)
         return new
     path = beside(place.root_key)
     if path.exists():
-        return _read_new_root(vault, path)
+        return _read_new_root(vault.ops, path)
     is_sealed = RootKey.is_sealed(read_root_text(place.root_key))
-    new = RootKey(vault_id, sealing.new_key())
+    new = RootKey(vault_id, crypto.new_key())
     new.write(path, read_passphrase(place) if is_sealed else None, vault.ops)
     return new
 
@@ -126,7 +134,7 @@ def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
     place = settings()
     if place.root_key is None:
         click.echo(f"Now the shares of the new root, {root_id}.", err=True)
-        new = shares.combine(_new_shares(root_id), vault.web_key.vault_id)
+        new = root_shares.combine(_new_shares(root_id), vault.web_key.vault_id)
     else:
         path = beside(place.root_key)
         if not path.exists():
@@ -134,7 +142,7 @@ def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
                 f"{path}, the new root {root_id}, is not there",
                 hint=f"put it back, or give the new root up with: {ABANDON}",
             )
-        new = _read_new_root(vault, path)
+        new = _read_new_root(vault.ops, path)
     if new.secret().public.id != root_id:
         raise WrongRootKey(
             f"that is not the new root, {root_id}", hint="nothing was changed"
@@ -152,9 +160,14 @@ def _new_shares(root_id: str) -> list[str]:
         ) from None
 
 
-def _read_new_root(vault: OpenVault, path: Path) -> RootKey:
+def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
     text = read_root_text(path)
-    RootKey.require_made_by(text, vault.ops, path)
+    if RootKey.root_named(text, path) == ops.root_id:
+        raise KeyFileError(
+            f"{path} is this vault's root already, not a new one",
+            hint=f"put it in place first: mv {path} {settings().root_key}",
+        )
+    RootKey.require_made_by(text, ops, path)
     passphrase = read_passphrase(settings()) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, path, passphrase)
 
@@ -164,7 +177,7 @@ def finalize() -> None:
     place = settings()
     web_path = beside(place.web_key)
     newest = WebKey.read(web_path if web_path.exists() else place.web_key)
-    state = _state(newest)
+    state, at_hand = _state(newest), None
     if state.next_root_id is None and state.root_id == newest.root.id:
         click.echo(f"root {state.root_id} is the only root; nothing is left to do")
     elif state.next_root_id is None:
@@ -173,12 +186,14 @@ def finalize() -> None:
             hint="go on with: cardvault root rotate",
         )
     else:
-        _finalize(newest, state.next_root_id)
+        at_hand = _finalize(newest, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
-    _say_next(web_path)
+    clear(connect(place.database_url))
+    _say_next(newest, at_hand)
 
 
-def _finalize(newest: WebKey, coming: str) -> None:
+def _finalize(newest: WebKey, coming: str) -> RootKey:
+    """Make it the only one; the old root key, which was at hand."""
     vault = open_vault()
     newest.require_made_by(vault.ops)
     if newest.root.id != coming:
@@ -191,8 +206,9 @@ def _finalize(newest: WebKey, coming: str) -> None:
         raise WrongRootKey(
             f"that is not the new root, {coming}", hint="nothing was changed"
         )
-    roots.finalize(vault, new, actor())
+    root_rotation.finalize(vault, new, actor())
     give_anchor(Vault(newest, vault.engine, vault.clock), actor())
+    return vault.root_key
 
 
 def _state(newest: WebKey) -> Row[Any]:
@@ -210,20 +226,35 @@ def _state(newest: WebKey) -> Row[Any]:
     return row
 
 
-def _say_next(web_path: Path) -> None:
+def _say_next(web_key: WebKey, known: RootKey | None) -> None:
+    """Where the new files go that are still there.
+
+    Each was made by the root at hand, ``known`` or read now, and is of the root that
+    ``web_key`` names: else whoever laid it there, or a run that was cut off, would
+    have the only good key overwritten.  Raises NotMadeByRoot.
+    """
     place = settings()
-    if web_path.exists():
-        click.echo(f"next  mv {web_path} {place.web_key}, then restart the site")
-    if place.root_key is not None and beside(place.root_key).exists():
-        click.echo(f"      mv {beside(place.root_key)} {place.root_key} once the old")
-        click.echo("      root is filed with the backups that only it opens")
+    files = [beside(path) for path in (place.web_key, place.root_key) if path]
+    if not any(path.exists() for path in files):
+        return
+    at_hand = (known or read_root_key(place, web_key.vault_id)).secret()
+    if files[0].exists():
+        web_key.require_made_by(at_hand.ops)
+        click.echo(f"next  mv {files[0]} {place.web_key}, then restart the site")
+    if at_hand.public.id == web_key.root.id or not files[-1].exists():
+        return
+    if place.root_key is not None:
+        new = _read_new_root(at_hand.ops, files[-1])
+        if new.secret().public.id == web_key.root.id:
+            click.echo(f"      mv {files[-1]} {place.root_key} once the old")
+            click.echo("      root is filed with the backups that only it opens")
 
 
 def abandon() -> None:
     """Give the new root up, prepared or cut off before that, and remove its files."""
     place, vault = settings(), open_vault()
     files = _new_files(vault)
-    root_id = roots.abandon(vault, actor(), next(iter(files.values()), None))
+    root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
     if root_id is None:
         raise click.UsageError("no new root is being prepared; nothing was changed")
     for path in files:
@@ -251,5 +282,5 @@ def _new_files(vault: OpenVault) -> dict[Path, str]:
             files[web_path] = left.root.id
     if place.root_key is not None and beside(place.root_key).exists():
         path = beside(place.root_key)
-        files[path] = _read_new_root(vault, path).secret().public.id
+        files[path] = _read_new_root(vault.ops, path).secret().public.id
     return files

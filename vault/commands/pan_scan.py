@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..scan import Found, scan
-from .place import EXAMPLE
-from .words import counted
+from ..ops.pan_scan import Found, scan
+from .output import counted
+from .vaults import EXAMPLE
 
 EXIT_FOUND, EXIT_UNREAD = 1, 2
 

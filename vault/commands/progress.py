@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..rotation import Step
+from ..ops.progress import Step
 
 Watch = Callable[[Step], None]
 

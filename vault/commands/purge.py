@@ -9,14 +9,15 @@ from typing import Any
 import click
 from sqlalchemy import Engine, Row
 
-from ..database import checkpoint
-from ..purge import Purge
-from ..scrub import one_line
-from ..vault import card_of
+from ..card.scrub import one_line
+from ..ops.purge import Purge
+from ..store.database import checkpoint
+from ..web.vault import card_of
 from .anchors import give_anchor
-from .place import EXAMPLE, actor, best_vault, closed_vault
+from .leavings import clear_tables
+from .output import counted
 from .progress import Stop, follow, progress
-from .words import counted
+from .vaults import EXAMPLE, actor, best_vault, closed_vault
 
 MAX_DAYS = 36_500
 EXIT_FOUND, EXIT_INTERRUPTED = 1, 3
@@ -59,6 +60,7 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
         finished = follow(run.run(actor()), shown, stop)
     emptied = _empty_log(vault.engine)
     give_anchor(vault, actor())
+    clear_tables(vault.engine)
     _say_result(run, finished, emptied, as_json)
     if not finished:
         context.exit(EXIT_INTERRUPTED)

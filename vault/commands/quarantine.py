@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 from sqlalchemy import delete, select
 
-from ..database import checkpoint, reading
+from ..card.scrub import one_line
+from ..card.token import Token
 from ..errors import UnknownToken
-from ..schema import CARD, QUARANTINE
-from ..scrub import one_line
-from ..token import Token
-from .place import EXAMPLE, actor, best_vault, closed_vault
+from ..store.database import reading
+from ..store.schema import CARD, QUARANTINE
+from .leavings import clear
+from .vaults import EXAMPLE, actor, best_vault, closed_vault
 
 
 @click.group()
@@ -68,6 +69,6 @@ def drop(token: str, reason: str) -> None:
             subject=Token(token),
             detail={"reason": reason},
         )
-    checkpoint(vault.engine)
+    clear(vault.engine)
     click.echo(f"given up {token}")
     click.echo("next  cardvault rotate", err=True)

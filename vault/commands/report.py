@@ -9,14 +9,14 @@ from typing import Any
 import click
 from sqlalchemy import Connection, Row, select
 
-from .. import lease, ranges
-from ..database import reading
-from ..expiry import JAPAN_OFFSET
-from ..open_vault import OpenVault
-from ..schema import ROTATION
-from ..scrub import one_line
-from ..vault import Vault
-from .place import EXAMPLE, best_vault
+from ..card.expiry import JAPAN_OFFSET
+from ..card.scrub import one_line
+from ..ops.open_vault import OpenVault
+from ..ops.rotation import lease, ranges
+from ..store.database import reading
+from ..store.schema import ROTATION
+from ..web.vault import Vault
+from .vaults import EXAMPLE, best_vault
 
 _WORDS: dict[str, dict[str, str]] = {
     "en": {

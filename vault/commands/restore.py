@@ -7,21 +7,21 @@ from pathlib import Path
 
 import click
 
-from .. import drill as drills
-from .. import restore as restores
-from ..anchor import Anchor
+from ..card.scrub import one_line
 from ..clock import system_clock
-from ..database import connect
 from ..errors import IntegrityFault, KeyFileError
-from ..keys import WebKey
-from ..part import disk_faults
-from ..scrub import one_line
+from ..ops.anchor import Anchor
+from ..ops.backup import drill as drills
+from ..ops.backup import restore as restores
 from ..settings import VaultSettings
-from ..vault import Vault
+from ..store.database import connect
+from ..store.files import disk_faults
+from ..web.vault import Vault
+from ..web.web_key import WebKey
 from .anchors import give_anchor, read_anchors
 from .backup import JSON, database_files, end_tidily, show
-from .place import EXAMPLE, actor, read_root_key, settings
 from .uses import note_use_here
+from .vaults import EXAMPLE, actor, read_root_key, settings
 
 NEXT = (
     "flask --app wsgi migrate --check",

@@ -7,13 +7,16 @@ import sys
 
 import click
 
-from .. import shares
 from ..errors import KeyFileError, WrongRootKey
-from ..keys import MIN_PASSPHRASE, WebKey, write_private
-from ..part import sync_folder
+from ..ops import root_shares
+from ..ops.root_key import MIN_PASSPHRASE
+from ..store.files import sync_folder
+from ..store.key_file import write_private
+from ..web.web_key import WebKey
 from . import new_root
 from .init import show_shares
-from .place import (
+from .uses import note_use_here
+from .vaults import (
     EXAMPLE,
     actor,
     new_passphrase,
@@ -22,7 +25,6 @@ from .place import (
     read_shares,
     settings,
 )
-from .uses import note_use_here
 
 
 @click.group()
@@ -61,7 +63,7 @@ def rotate(finalize: bool, abandon: bool) -> None:
 def split(count: int, threshold: int) -> None:
     """Print the root key as shares, once. The key itself stays as it is."""
     vault = open_vault()
-    lines = shares.split(vault.root_key, count, threshold)
+    lines = root_shares.split(vault.root_key, count, threshold)
     with vault.engine.begin() as db:
         detail = {"shares": count, "threshold": threshold}
         vault.record(
@@ -81,7 +83,7 @@ def check_shares() -> None:
     """
     web_key = WebKey.read(settings().web_key)
     given = read_shares()
-    public = shares.combine(given, web_key.vault_id).secret().public
+    public = root_shares.combine(given, web_key.vault_id).secret().public
     if public.encoded != web_key.root.encoded:
         raise WrongRootKey(
             f"these shares are of root {public.id}, not of this vault's",

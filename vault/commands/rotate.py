@@ -9,15 +9,15 @@ from pathlib import Path
 
 import click
 
-from ..anchor import Anchor, newest_given
-from ..crew import Crew
-from ..database import reading, takes_several
 from ..errors import IntegrityFault
-from ..joining import join
-from ..open_vault import OpenVault
-from ..pace import Pace
-from ..rotation import take_up
-from ..worker import Tally, Worker
+from ..ops.anchor import Anchor, newest_given
+from ..ops.open_vault import OpenVault
+from ..ops.rotation.crew import Crew
+from ..ops.rotation.helper import join
+from ..ops.rotation.pace import Pace
+from ..ops.rotation.rotation import take_up
+from ..ops.rotation.worker import Tally, Worker
+from ..store.database import reading, takes_several
 from .anchors import (
     ANCHOR_FILE,
     anchors_given,
@@ -26,16 +26,11 @@ from .anchors import (
     say_given,
     say_held,
 )
-from .place import EXAMPLE, HintedUsage, actor, open_vault
+from .leavings import clear
 from .progress import Stop, follow, progress
-from .rotation_told import (
-    say_interrupted,
-    say_part,
-    say_plan,
-    say_result,
-    say_resumed,
-)
+from .rotate_output import say_interrupted, say_part, say_plan, say_result, say_resumed
 from .uses import writes_nothing
+from .vaults import EXAMPLE, HintedUsage, actor, open_vault
 
 BATCH = 2000
 MAX_BATCH = 5000
@@ -193,6 +188,7 @@ def _rotate(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> in
             return say_interrupted(rotation, as_json)
         rotation.finish(actor())
     give_anchor(vault, actor())
+    clear(vault.engine)
     return say_result(rotation, as_json)
 
 

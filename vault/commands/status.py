@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..anchor import Given, newest_given
-from ..census import Census, KeyCount, take_census
-from ..database import reading
-from ..scrub import one_line
+from ..card.scrub import one_line
+from ..ops.anchor import Given, newest_given
+from ..ops.census import Census, KeyCount, take_census
+from ..store.database import reading
 from .anchors import age
-from .place import EXAMPLE, closed_vault
-from .words import counted
+from .half_done import HalfDone, half_done
+from .output import counted
+from .vaults import EXAMPLE, closed_vault, settings
 
 SHOWN_KEYS = 12
 
@@ -28,16 +29,17 @@ def status(as_json: bool) -> None:
     vault = closed_vault()
     with reading(vault.engine) as db:
         census, given = take_census(vault, db), newest_given(db)
+    left = half_done(settings(), vault, census)
     if as_json:
-        click.echo(json.dumps(as_object(census, given)))
+        click.echo(json.dumps(as_object(census, given, left)))
     else:
-        show(census, given, vault.clock())
+        show(census, given, left, vault.clock())
 
 
-def next_step(census: Census) -> str:
+def next_step(census: Census, left: list[HalfDone]) -> str:
     """The command to type next, as it would be typed."""
-    if census.next_root_id:
-        return "cardvault root rotate --finalize"
+    if left:
+        return left[0].next
     if census.rotation is not None:
         return "cardvault rotate"
     if census.quarantined:
@@ -47,8 +49,9 @@ def next_step(census: Census) -> str:
     return "cardvault verify"
 
 
-def as_object(census: Census, given: Given) -> dict[str, object]:
-    """The census, and when an anchor last left, as ``--json`` prints it."""
+def as_object(census: Census, given: Given, left: list[HalfDone]) -> dict[str, object]:
+    """The census, when an anchor last left and what is half done, as ``--json``
+    prints it."""
     return {
         "vault": census.vault_id,
         "root": census.root_id,
@@ -61,13 +64,14 @@ def as_object(census: Census, given: Given) -> dict[str, object]:
         "quarantined": census.quarantined,
         "audit_seq": census.audit_seq,
         "anchor": vars(given),
+        "half_done": [vars(one) for one in left],
         "warnings": census.warnings(),
-        "next": next_step(census),
+        "next": next_step(census, left),
     }
 
 
-def show(census: Census, given: Given, now: int) -> None:
-    """The census, and how old the newest anchor is at ``now``, as a person reads it."""
+def show(census: Census, given: Given, left: list[HalfDone], now: int) -> None:
+    """The same as a person reads it at ``now`` (seconds since 1970 UTC)."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"vault       {census.vault_id}")
     console.print(f"root        {census.root_id}")
@@ -84,9 +88,11 @@ def show(census: Census, given: Given, now: int) -> None:
     in_use = [key for key in census.keys if key.state != "destroyed"]
     if in_use:
         console.print(_key_table(in_use))
+    for one in left:
+        console.print(f"half done   {escape(one_line(one.what))}")
     for line in census.warnings():
-        console.print(f"warning     {line}")
-    console.print(f"next        {next_step(census)}")
+        console.print(f"warning     {escape(one_line(line))}")
+    console.print(f"next        {next_step(census, left)}")
 
 
 def _anchor_line(given: Given, now: int) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..audit import Actor
+from ..card.scrub import one_line
 from ..clock import system_clock
-from ..database import connect, sqlite_path
 from ..errors import VaultError, WrongRootKey
-from ..keys import WebKey
-from ..scrub import one_line
-from ..vault import Vault
-from .place import actor, settings
+from ..store.database import connect, sqlite_path
+from ..trail import Actor
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+from .vaults import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
 _WRITES_NOTHING = "cardvault: this command writes nothing"

@@ -8,15 +8,15 @@ from contextlib import suppress
 import click
 from sqlalchemy import func, select
 
-from ..database import reading
+from ..card.scrub import one_line
 from ..errors import IntegrityFault
-from ..migrations import HISTORY
-from ..schema import CARD
-from ..scrub import one_line
-from ..verify import verify as find_faults
-from .place import EXAMPLE, open_parts
+from ..ops.verify import verify as find_faults
+from ..store.database import reading
+from ..store.migrations import HISTORY
+from ..store.schema import CARD
+from .output import counted
 from .uses import note_use
-from .words import counted
+from .vaults import EXAMPLE, open_parts
 
 
 @click.command(epilog=EXAMPLE + "VAULT_ROOT_KEY=/media/usb/root.key cardvault verify")

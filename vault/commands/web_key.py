@@ -6,16 +6,19 @@ from pathlib import Path
 
 import click
 
-from .. import sealing
-from ..database import reading
+from .. import crypto
 from ..errors import KeyFileError
-from ..keys import WebKey
-from ..open_vault import OpenVault
-from ..resigning import is_signed_by, resign
-from ..vault import Vault
+from ..ops.open_vault import OpenVault
+from ..ops.rotation.rotation import require_made_by_root
+from ..ops.web_key_rotation import is_signed_by, resign
+from ..store.database import reading
+from ..store.schema import PURGED
+from ..web.vault import Vault
+from ..web.web_key import WebKey
 from .anchors import give_anchor
-from .place import EXAMPLE, actor, beside, open_parts, settings
-from .words import counted
+from .leavings import clear
+from .output import counted
+from .vaults import EXAMPLE, actor, beside, open_parts, settings
 
 
 @click.group("web-key")
@@ -48,6 +51,7 @@ def rotate() -> None:
         count = resign(vault, new, actor())
         give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
+    clear(vault.engine)
     click.echo(f"new web key  {new_path}")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
 
@@ -75,6 +79,8 @@ def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:
 def _new_key(path: Path, vault: OpenVault) -> WebKey:
     own = vault.web_key
     with reading(vault.engine) as db:
+        # Before a file is written, and not only when the rows are.
+        require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     if coming is not None:
         raise KeyFileError(
@@ -82,6 +88,6 @@ def _new_key(path: Path, vault: OpenVault) -> WebKey:
             hint="finish it with: cardvault root rotate --finalize, or give it up "
             "with: cardvault root rotate --abandon",
         )
-    new = own.successor(vault.ops, root=own.root, sealing_key=sealing.new_key())
+    new = own.successor(vault.ops, root=own.root, sealing_key=crypto.new_key())
     new.write(path)
     return new

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.auth.models import Login, Operator, Passkey, Totp
 from app.migrations import HISTORY
 from tests.conftest import NOON
-from vault.database import connect
+from vault.store.database import connect
 
 OPERATOR = """
     INSERT INTO operator (id, login_id, name, password_hash, password_epoch,

@@ -15,7 +15,7 @@ from app.cards import importing, texts
 from app.cards.models import Customer, ImportJob
 from app.cards.sheet import Sheet, SheetError
 from tests.conftest import VaultPlace
-from vault.schema import CARD, DATA_KEY
+from vault.store.schema import CARD, DATA_KEY
 
 from .desk import A_CARD, Desk
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, text
 
 from app.migrations import HISTORY
-from vault.database import connect
+from vault.store.database import connect
 
 CUSTOMER = """
     INSERT INTO customer VALUES (:id, :public_id, 'A', 'a', '090-0000-0000',

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.cards.models import Customer, Ticket
 from app.migrations import HISTORY
 from tests.conftest import NOON
-from vault.database import connect
+from vault.store.database import connect
 
 
 def test_the_tables_hold_customers_and_go_again(tmp_path: Path) -> None:

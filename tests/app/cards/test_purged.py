@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from tests.conftest import FakeClock
 from vault import Actor
-from vault.purge import Purge
+from vault.ops.purge import Purge
 
 from .desk import Desk, boxes
 

@@ -10,7 +10,7 @@ from app.cards import service
 from app.cards.tickets import Tickets
 from tests.conftest import NOON, VaultPlace
 from vault import Actor
-from vault.schema import CARD
+from vault.store.schema import CARD
 
 from .desk import A_CARD, Desk, boxes
 

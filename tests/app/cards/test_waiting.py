@@ -25,7 +25,7 @@ from .desk import A_CARD, Desk
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
     """What is held until the test ends; nobody waits for it long."""
-    monkeypatch.setattr("vault.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
     with ExitStack() as stack:
         yield stack
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vault import (
-    sealing,
-)
+from vault import crypto
 
 from .shell import Shell
 
@@ -19,7 +17,7 @@ def empty(
 ) -> Shell:
     """A folder with nothing in it; passphrases cost little."""
     cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}
-    monkeypatch.setattr(sealing, "PASSPHRASE_COST", cost)
+    monkeypatch.setattr(crypto, "PASSPHRASE_COST", cost)
     monkeypatch.setattr("resource.setrlimit", lambda *_: None)
     return Shell(tmp_path, monkeypatch, capsys)
 

@@ -16,20 +16,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from vault import (
-    Actor,
-    Expiry,
-    OpenVault,
-    Pan,
-    RootKey,
-    Token,
-    Vault,
-    VaultSettings,
-    WebKey,
-)
+from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings, WebKey
 from vault.clock import system_clock
 from vault.commands import main
-from vault.shares import split
+from vault.ops import OpenVault, RootKey
+from vault.ops.root_shares import split
 
 PASSPHRASE = "correct horse battery"
 

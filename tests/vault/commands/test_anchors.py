@@ -15,9 +15,9 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from vault.anchor import parse_anchors
 from vault.clock import system_clock
 from vault.commands import anchors
+from vault.ops.anchor import parse_anchors
 
 from .shell import Shell
 
@@ -321,7 +321,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many days later it is: the list's one number, which a test may change."""
     days = [0]
     monkeypatch.setattr(
-        "vault.commands.place.system_clock", lambda: system_clock() + days[0] * DAY
+        "vault.commands.vaults.system_clock", lambda: system_clock() + days[0] * DAY
     )
     return days
 

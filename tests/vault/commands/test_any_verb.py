@@ -83,7 +83,7 @@ def test_interrupting_a_prompt_is_exit_3(
     def interrupt(*_: object, **__: object) -> None:
         raise click.Abort
 
-    monkeypatch.setattr("vault.commands.place.read_root_key", interrupt)
+    monkeypatch.setattr("vault.commands.vaults.read_root_key", interrupt)
     assert shell("verify").code == 3
 
 
@@ -106,5 +106,5 @@ def test_doctor_says_what_weakens_this_machine(shell: Shell) -> None:
     (shell.folder / "instance/web.key.new").write_text("")
     ran = shell("doctor")
     assert ran.code == 1
-    for words in ("lies on this machine", "chmod 600", "waits to be put in place"):
+    for words in ("lies on this machine", "chmod 600", "web.key.new is damaged"):
         assert words in ran.out

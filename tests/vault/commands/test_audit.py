@@ -101,10 +101,14 @@ def test_who_looked_at_a_card_is_in_the_trail(shell: Shell) -> None:
     assert shown.count("audit.viewed") == 2
 
 
-def test_no_verb_removes_or_rewrites_an_entry(shell: Shell) -> None:
+def test_no_verb_removes_or_rewrites_an_entry(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Triggers that refuse it stand in nobody's way, and the trail only grows: with
     twelve months or twelve years of it, nothing makes it shorter (AUD-04)."""
     shell.seal(3)
+    # The commands refuse a database that has triggers; these are ours.
+    monkeypatch.setattr("vault.store.triggers._QUERIES", {"sqlite": "SELECT 1 WHERE 0"})
     for act in ("DELETE", "UPDATE"):
         refuse = "BEGIN SELECT RAISE(ABORT, 'kept'); END"
         shell.edit(f"CREATE TRIGGER no_{act} BEFORE {act} ON audit_entry {refuse}")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vault import errors, founding
+from vault import errors
+from vault.ops import create
 
 from .shell import PASSPHRASE, Shell, foreign_share
 
@@ -272,7 +273,7 @@ def test_shares_of_a_vault_that_came_to_nothing_are_named_so(
         raise errors.KeyFileError("the disk failed")
 
     with monkeypatch.context() as here:
-        here.setattr(founding, "found", found)
+        here.setattr(create, "found", found)
         ran = empty("init", "--shares", "3", "--threshold", "2")
     assert ran.code == 2
     assert len(ran.out.splitlines()) == 3

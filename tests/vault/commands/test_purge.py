@@ -9,7 +9,7 @@ import pytest
 from vault import Actor, Expiry, Pan, Token
 from vault.commands import purge as command
 from vault.commands.progress import Stop
-from vault.database import reading
+from vault.store.database import reading
 
 from .shell import Shell
 
@@ -84,7 +84,7 @@ def test_a_stop_asked_for_ends_at_a_batch(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 3 says how to go on, and the same command does."""
-    monkeypatch.setattr("vault.purge.BATCH", 1)
+    monkeypatch.setattr("vault.ops.purge.BATCH", 1)
     entered = Stop.__enter__
 
     def at_once(self: Stop) -> Stop:

@@ -7,11 +7,9 @@ import os
 
 import pytest
 
-from vault import (
-    Actor,
-)
+from vault import Actor
 from vault.commands import progress
-from vault.rotation import take_up
+from vault.ops.rotation.rotation import take_up
 
 from .shell import Shell
 

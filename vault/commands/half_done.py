@@ -1,0 +1,110 @@
+"""Names what a command that was cut off, or is not finished yet, has left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import KeyFileError
+from ..ops.census import Census
+from ..ops.root_key import RootKey, read_root_text
+from ..settings import VaultSettings
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+from .vaults import beside
+
+ROTATE, FINALIZE = "cardvault root rotate", "cardvault root rotate --finalize"
+ABANDON = "cardvault root rotate --abandon"
+
+
+@dataclass(frozen=True)
+class HalfDone:
+    """What was left, as a line, and the command that goes on from there."""
+
+    what: str
+    next: str
+
+
+def half_done(place: VaultSettings, vault: Vault, census: Census) -> list[HalfDone]:
+    """Every preparation that is under way, the one to go on with first.  The files
+    are taken at their word: whether the root made them is asked by the command."""
+    if census.next_root_id:
+        return list(_prepared(place, vault, census.next_root_id))
+    return list(_cut_off(place, vault))
+
+
+def _prepared(place: VaultSettings, vault: Vault, coming: str) -> Iterator[HalfDone]:
+    web_new = beside(place.web_key)
+    root_new = beside(place.root_key) if place.root_key else None
+    if root_new is not None and not root_new.exists():
+        yield HalfDone(
+            f"root {coming} is prepared, but {root_new} is not there: "
+            f"put it back and run {FINALIZE}, or give the new root up",
+            ABANDON,
+        )
+    elif not web_new.exists() and vault.web_key.root.id != coming:
+        yield HalfDone(f"root {coming} is prepared, but {web_new} is not there", ROTATE)
+    else:
+        yield HalfDone(
+            f"root {coming} is prepared and not finalized (to give it up: {ABANDON})",
+            FINALIZE,
+        )
+
+
+def _cut_off(place: VaultSettings, vault: Vault) -> Iterator[HalfDone]:
+    web_new = beside(place.web_key)
+    if web_new.exists():
+        yield _web_key_left(web_new, vault)
+    if place.root_key is not None and beside(place.root_key).exists():
+        yield _root_key_left(beside(place.root_key), place.root_key, vault)
+
+
+def _root_key_left(path: Path, root_key: Path, vault: Vault) -> HalfDone:
+    try:
+        named = RootKey.root_named(read_root_text(path), path)
+    except KeyFileError as error:
+        return HalfDone(f"{error}; move it away", "cardvault status")
+    if named == vault.web_key.root.id and _is_of(root_key, named):
+        # Never over the root key in place: what a file says of itself proves nothing.
+        return HalfDone(
+            f"{path} names the root that {root_key} is already; move it away",
+            "cardvault status",
+        )
+    if named == vault.web_key.root.id:
+        return HalfDone(
+            f"{path} is the vault's root by now; file the old root with the backups "
+            "that only it opens",
+            f"mv {path} {root_key}",
+        )
+    return HalfDone(
+        f"{path} was left by a root rotation that was cut off "
+        f"(to give it up: {ABANDON})",
+        ROTATE,
+    )
+
+
+def _is_of(path: Path, root_id: str) -> bool:
+    try:
+        return RootKey.root_named(read_root_text(path), path) == root_id
+    except KeyFileError:
+        return False
+
+
+def _web_key_left(path: Path, vault: Vault) -> HalfDone:
+    try:
+        left = WebKey.read(path)
+    except KeyFileError as error:
+        return HalfDone(f"{error}; move it away", "cardvault status")
+    if left.root.encoded != vault.web_key.root.encoded:
+        return HalfDone(
+            f"{path} was left by a root rotation that was cut off "
+            f"(to give it up: {ABANDON})",
+            ROTATE,
+        )
+    if left.name == vault.web_key.name:
+        return HalfDone(f"{path} is a copy of the web key in use", f"rm {path}")
+    return HalfDone(
+        f"{path} was left by a web key rotation that was cut off",
+        "cardvault web-key rotate",
+    )

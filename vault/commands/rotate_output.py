@@ -1,0 +1,162 @@
+"""What cardvault rotate says: the plan, the result, the helper's part."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+from sqlalchemy import Row
+
+from ..ops.census import Census, take_census
+from ..ops.open_vault import OpenVault
+from ..ops.rotation.helper import Joined
+from ..ops.rotation.rotation import Rotation, unfinished
+from ..store.database import reading
+from .output import counted
+
+EXIT_INTERRUPTED, EXIT_QUARANTINED, EXIT_NOTHING_MATCHED = 3, 4, 7
+
+
+def say_plan(vault: OpenVault, as_json: bool) -> None:
+    """What would happen, every data key opened."""
+    with reading(vault.engine) as db:
+        census = take_census(vault, db)
+        row = unfinished(vault, db)
+        for key in census.keys:
+            if key.cards and key.state != "damaged":
+                vault.cipher(db, key.id)
+    begun = row is not None
+    to_do = census.older_cards if begun else census.cards
+    generation = census.generation if begun else census.generation + 1
+    plan = {
+        "dry_run": True,
+        "resumes": row.id if row is not None else None,
+        "generation": generation,
+        "cards": to_do,
+        "census": {str(number): n for number, n in census.generations.items()},
+        "warnings": census.warnings(),
+    }
+    if as_json:
+        click.echo(json.dumps(plan))
+        return
+    click.echo(f"would re-encrypt {counted(to_do, 'card')} to generation {generation}")
+    if row is not None:
+        click.echo(f"would go on with rotation {row.id}, {_where(row, census)}")
+    for line in census.warnings():
+        click.echo(f"warning  {line}")
+    click.echo("every data key opens; nothing was changed")
+
+
+def _where(row: Row[Any], census: Census) -> str:
+    stands = census.rotation
+    if stands is None or not stands["ranges"]:
+        return f"at card {row.card_cursor}"
+    done, of = stands["ranges_done"], counted(stands["ranges"], "range")
+    return f"{done} of {of} done"
+
+
+def as_object(rotation: Rotation) -> dict[str, object]:
+    """A rotation as ``--json`` prints it."""
+    row = rotation.facts
+    hidden = (
+        "mac",
+        "ops_mac",
+        "lease",
+        "lease_at",
+        "card_cursor",
+        "census_before",
+        "census_after",
+    )
+    return {
+        **{name: value for name, value in row.items() if name not in hidden},
+        "census_before": json.loads(row["census_before"]),
+        "census_after": json.loads(row["census_after"] or "null"),
+        "left": rotation.left,
+    }
+
+
+def say_resumed(rotation: Rotation) -> None:
+    """Whose rotation is gone on with, and since when it is under way."""
+    row = rotation.row
+    begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["started_at"]))
+    reason = f", for: {row['reason']}" if row["reason"] else ""
+    click.echo(
+        f"going on with rotation {rotation.id}, begun by {row['actor']} "
+        f"at {begun}{reason}",
+        err=True,
+    )
+
+
+def say_interrupted(rotation: Rotation, as_json: bool) -> int:
+    """How far it came and how to go on; returns the exit code."""
+    if as_json:
+        click.echo(json.dumps(as_object(rotation)))
+    _say_stopped(rotation.facts["reencrypted"], "rotate")
+    return EXIT_INTERRUPTED
+
+
+def _say_stopped(done: int, verb: str) -> None:
+    click.echo(
+        f"cardvault: stopped: {counted(done, 'card')} re-encrypted so far", err=True
+    )
+    click.echo(f"cardvault: hint: go on with: cardvault {verb}", err=True)
+
+
+def say_part(joined: Joined, whole: bool, as_json: bool) -> int:
+    """What this command did of another's rotation; returns the exit code."""
+    number, done = joined.row["id"], joined.tally
+    if as_json:
+        told = {"joined": number, "generation": joined.row["generation"], **done}
+        click.echo(json.dumps(told))
+    if not whole:
+        _say_stopped(done["reencrypted"], "rotate --join")
+        return EXIT_INTERRUPTED
+    if not as_json:
+        click.echo(
+            f"helped rotation {number}: {counted(done['reencrypted'], 'card')} "
+            f"re-encrypted in {counted(done['ranges'], 'range')}, "
+            f"{done['newer']:,} newer, {done['quarantined']:,} unreadable; "
+            "no range is free any more"
+        )
+    if not joined.is_held:
+        _warn(f"nobody is there to finish rotation {number}", "rotate")
+    return 0
+
+
+def say_result(rotation: Rotation, as_json: bool) -> int:
+    """What the rotation came to; returns the exit code."""
+    result, row = as_object(rotation), rotation.row
+    bad, left = row["quarantined"], rotation.left
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        click.echo(
+            f"rotation {rotation.id}: {counted(row['reencrypted'], 'card')} re-encrypted to "
+            f"generation {row['generation']}, {row['newer']:,} newer, "
+            f"{row['read_back']:,} read back, {counted(row['keys_destroyed'], 'key')} destroyed"
+        )
+    if rotation.trail_fault is not None:
+        _warn(
+            f"the trail is broken, and no key is destroyed: {rotation.trail_fault}",
+            "audit verify",
+        )
+        return EXIT_QUARANTINED
+    if bad:
+        _warn(
+            f"{counted(bad, 'card')} could not be opened, and no key is destroyed",
+            "quarantine list",
+        )
+        return EXIT_QUARANTINED
+    if left:
+        _warn(f"{counted(left, 'card')} of an older generation left", "rotate")
+        return EXIT_NOTHING_MATCHED
+    if not as_json:
+        click.echo(f"next       cardvault report rotation {rotation.id}")
+    return 0
+
+
+def _warn(what: str, verb: str) -> None:
+    click.echo(f"cardvault: warning: {what}", err=True)
+    click.echo(f"cardvault: hint: cardvault {verb}", err=True)

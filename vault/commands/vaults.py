@@ -1,0 +1,217 @@
+"""What every verb begins with: the settings, the vault, the root key."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import crypto
+from ..account import account_name
+from ..clock import system_clock
+from ..errors import IntegrityFault, KeyFileError, NotMadeByRoot
+from ..ops import root_shares
+from ..ops.open_vault import OpenVault
+from ..ops.root_key import MIN_PASSPHRASE, RootKey, read_root_text
+from ..settings import VaultSettings
+from ..store.database import connect
+from ..trail import Actor
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+
+
+class HintedUsage(click.UsageError):
+    """A usage error that knows the next step better than the verb's help."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+EXAMPLE = "\b\nExample:\n  "
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
+    """Where this vault lives, as the environment says."""
+    return VaultSettings.from_environ(environ)
+
+
+def actor() -> Actor:
+    """The account that runs the command."""
+    return Actor(account_name(), "command")
+
+
+def closed_vault(*, read_only: bool = False) -> Vault:
+    """The vault without its root key, its database checked."""
+    place = settings()
+    crypto.self_test()
+    engine = connect(place.database_url, read_only=read_only)
+    vault = Vault(WebKey.read(place.web_key), engine, system_clock)
+    _require_ready(vault)
+    return vault
+
+
+def best_vault(*, read_only: bool = False) -> Vault:
+    """The vault with its root key where that is at hand, and else without.
+
+    For what needs no root and is worth more with it: what the root's mark is on is
+    checked, and what is written bears it.  A root key file on a medium that is not
+    there is not at hand; one that is there and wrong is an error.
+    """
+    place = settings()
+    at_hand = place.root_key.exists() if place.root_key else place.root_key_command
+    return (
+        open_vault(read_only=read_only)
+        if at_hand
+        else closed_vault(read_only=read_only)
+    )
+
+
+def open_vault(*, read_only: bool = False) -> OpenVault:
+    """The vault with its root key, its database checked."""
+    vault = open_parts(read_only=read_only)
+    _require_ready(vault)
+    return vault
+
+
+def _require_ready(vault: Vault) -> None:
+    """Raise what ``Vault.require_ready`` does; when the vault has gone over to the
+    new web key file beside this one, say that instead.  With the root at hand that
+    file must be its own: else NotMadeByRoot names the file."""
+    try:
+        vault.require_ready()
+    except NotMadeByRoot:
+        raise
+    except (IntegrityFault, KeyFileError):
+        path = settings().web_key
+        if _fits(vault, beside(path)):
+            raise KeyFileError(
+                f"the vault has gone over to {beside(path)}",
+                hint=f"mv {beside(path)} {path}, then restart the site",
+            ) from None
+        raise
+
+
+def _fits(vault: Vault, path: Path) -> bool:
+    try:
+        newer = WebKey.read(path)
+    except KeyFileError:
+        return False
+    fits = Vault(newer, vault.engine, vault.clock).is_well()
+    if fits and isinstance(vault, OpenVault):
+        newer.require_made_by(vault.ops)
+    return fits
+
+
+def beside(path: Path) -> Path:
+    """Where the file that is to take ``path``'s place is written."""
+    return path.with_name(path.name + ".new")
+
+
+def open_parts(*, read_only: bool = False) -> OpenVault:
+    """The vault with its root key, from wherever the settings say it is."""
+    place = settings()
+    crypto.self_test()
+    web_key = WebKey.read(place.web_key)
+    root_key = read_root_key(place, web_key.vault_id)
+    engine = connect(place.database_url, read_only=read_only)
+    return OpenVault(web_key, root_key, engine, system_clock)
+
+
+def read_root_key(place: VaultSettings, vault_id: str) -> RootKey:
+    """The root key from its file, a command's output, or shares typed or piped
+    in, one a line; an empty line ends."""
+    if place.root_key is not None:
+        source: Any = place.root_key
+        text = read_root_text(place.root_key)
+    elif place.root_key_command:
+        source = "VAULT_ROOT_KEY_COMMAND"
+        text = _output(place.root_key_command)
+    else:
+        return root_shares.combine(read_shares(), vault_id)
+    passphrase = read_passphrase(place) if RootKey.is_sealed(text) else None
+    return RootKey.parse(text, source, passphrase)
+
+
+def read_shares() -> list[str]:
+    """Shares from standard input; on a terminal each is asked for and not shown.
+
+    Raises UsageError when there are none: the root key is missing then.
+    """
+    given: list[str] = []
+    while line := _next_share(len(given) + 1):
+        given.append(line)
+    if not given:
+        raise click.UsageError(
+            "no root key: set VAULT_ROOT_KEY (a file) or VAULT_ROOT_KEY_COMMAND, "
+            "or give its shares on standard input"
+        )
+    return given
+
+
+def _next_share(place: int) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    typed: str = click.prompt(
+        f"Share {place} (empty to end)",
+        default="",
+        show_default=False,
+        hide_input=True,
+        err=True,
+    )
+    return typed.strip()
+
+
+def new_passphrase(place: VaultSettings) -> str:
+    """A passphrase for a root key file, from its file or typed twice.
+
+    Raises UsageError when it is too short.
+    """
+    if place.root_passphrase_file is not None:
+        passphrase = read_root_text(place.root_passphrase_file).rstrip("\r\n")
+    elif sys.stdin.isatty():
+        passphrase = click.prompt(
+            "New root key passphrase",
+            hide_input=True,
+            confirmation_prompt=True,
+            err=True,
+        )
+    else:
+        raise click.UsageError(
+            "no passphrase: set VAULT_ROOT_PASSPHRASE_FILE, run this on a terminal, "
+            "or give --no-passphrase"
+        )
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise click.UsageError(
+            f"the passphrase has under {MIN_PASSPHRASE} characters; give a longer one"
+        )
+    return passphrase
+
+
+def read_passphrase(place: VaultSettings) -> str | None:
+    """The passphrase from its file, or typed on a terminal, or None."""
+    path = place.root_passphrase_file
+    if path is not None:
+        return read_root_text(path).rstrip("\r\n")
+    if sys.stdin.isatty():
+        prompted: str = click.prompt("Root key passphrase", hide_input=True, err=True)
+        return prompted
+    return None
+
+
+def _output(command: str) -> str:
+    # A shell command by its meaning.
+    done = subprocess.run(  # nosec B602
+        command, shell=True, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise KeyFileError(
+            f"VAULT_ROOT_KEY_COMMAND ended with exit code {done.returncode}",
+            hint="run it by hand and see what it says",
+        )
+    return done.stdout

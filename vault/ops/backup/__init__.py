@@ -1,0 +1,1 @@
+"""Backups: made, restored to an empty place, and tried."""

@@ -1,0 +1,175 @@
+"""A backup, checked and put into an empty place."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import sqlite3
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ...errors import IntegrityFault, KeyFileError
+from ...kill_points import instant
+from ...store.files import Part, require_free
+from ...web.web_key import WebKey
+from ..anchor import Anchor
+from .make import MANIFEST
+from .manifest import DAMAGED_HINT, SITE, VAULT, Manifest, Member
+
+MAX_MANIFEST_BYTES = 1024 * 1024
+PIECE = 1024 * 1024
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+# What reading a file that was cut, or is something else, may end in.
+_UNREADABLE = (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile)
+
+
+class Backup:
+    """A backup opened for reading, front to back, once; its ``manifest`` is
+    checked."""
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        tar: tarfile.TarFile,
+        packed: gzip.GzipFile,
+    ) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._tar = tar
+        self._packed = packed
+
+    def extract(self, files: Mapping[str, BinaryIO]) -> None:
+        """Write the databases to ``files`` by name, those not named to nowhere.
+
+        Raises IntegrityFault naming the first that is not as the manifest says,
+        or when the file is cut short; what was written is good for nothing then.
+        """
+        with _told(self.path):
+            for member in self.manifest.members:
+                entry = self._tar.next()
+                if entry is None or (entry.name, entry.size) != (
+                    member.name,
+                    member.bytes,
+                ):
+                    raise _damaged(self.path, f"its {member.name} is missing")
+                self._extract(member, entry, files.get(member.name))
+            _read_out(self._packed)
+
+    def _extract(
+        self, member: Member, entry: tarfile.TarInfo, file: BinaryIO | None
+    ) -> None:
+        source, digest = self._tar.extractfile(entry), hashlib.sha256()
+        while source is not None and (piece := source.read(PIECE)):
+            digest.update(piece)
+            if file is not None:
+                file.write(piece)
+        if digest.hexdigest() != member.sha256:
+            raise _damaged(self.path, f"its {member.name} is not as written")
+        if file is not None:
+            file.flush()
+
+
+@contextmanager
+def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
+    """A backup, its manifest checked with the web key.
+
+    Raises IntegrityFault when it is damaged, KeyFileError when it belongs to
+    other keys, OSError when the file can't be read.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(path.open("rb"))
+        packed = stack.enter_context(gzip.GzipFile(fileobj=file))
+        with _told(path):
+            tar = stack.enter_context(tarfile.open(fileobj=packed, mode="r|"))
+            entry = tar.next()
+            if entry is None or entry.name != MANIFEST:
+                raise _damaged(path, "is not a backup of a vault")
+            source = tar.extractfile(entry)
+            text = source.read(MAX_MANIFEST_BYTES) if source else b""
+        try:
+            manifest = Manifest.parse(text, web_key, path)
+        except KeyFileError:
+            # Damage may make it look like another vault's: then say so.
+            with _told(path):
+                _read_out(packed)
+            raise
+        yield Backup(path, manifest, tar, packed)
+
+
+def _read_out(packed: gzip.GzipFile) -> None:
+    """Read to the very end, where gzip's checksum is."""
+    while packed.read(PIECE):
+        pass
+
+
+def restore(
+    backup: Backup, vault_place: Path, site_place: Path, anchor: Anchor | None = None
+) -> None:
+    """Put both databases where nothing is; what a killed run did is gone on with.
+
+    Everything is written and checked before anything gets its name, so a damaged
+    backup leaves nothing.  Raises IntegrityFault then, and when the trail
+    doesn't hold ``anchor``; KeyFileError when something is in the way.
+    """
+    # The vault is named first, as in registering: a place cut off in between has
+    # cards no customer refers to, never a customer whose card is missing.
+    places = {VAULT: vault_place, SITE: site_place}
+    members = {member.name: member for member in backup.manifest.members}
+    missing = [n for n, place in places.items() if not _is_there(place, members[n])]
+    with ExitStack() as stack:
+        parts = {name: stack.enter_context(Part(places[name])) for name in missing}
+        backup.extract({name: part.file for name, part in parts.items()})
+        if anchor is not None:
+            written = parts[VAULT].place if VAULT in parts else vault_place
+            anchor.check(_entry_mac(written, anchor.entries))
+        for part in parts.values():
+            part.sync()
+        instant("restore-written")
+        for name, part in parts.items():
+            part.put_in_place()
+            instant(f"restore-named-{name}")
+
+
+def _is_there(place: Path, member: Member) -> bool:
+    """Say whether an earlier run put ``member`` there and nothing has used it
+    since; raises KeyFileError when anything else is there."""
+    there = place.is_file() and _is_copy(place, member)
+    if not there:
+        require_free(place)
+    for suffix in _SIDE_FILES:
+        # SQLite would play an old log into the new database.
+        require_free(place.with_name(place.name + suffix))
+    return there
+
+
+def _is_copy(place: Path, member: Member) -> bool:
+    if place.stat().st_size != member.bytes:
+        return False
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == member.sha256
+
+
+def _entry_mac(database: Path, seq: int) -> bytes | None:
+    # Immutable: SQLite leaves no file beside one that is not in place yet.
+    address = f"{database.absolute().as_uri()}?immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as db:
+        query = "SELECT mac FROM audit_entry WHERE seq = ?"
+        row = db.execute(query, (seq,)).fetchone()
+    return row[0] if row else None
+
+
+def _damaged(path: Path, problem: str) -> IntegrityFault:
+    return IntegrityFault(str(path), problem, hint=DAMAGED_HINT)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE:
+        raise _damaged(path, "is damaged or cut short") from None

@@ -1,0 +1,184 @@
+"""What the trail says the tables must hold: cards, keys and rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from operator import sub
+from typing import Any
+
+from ..crypto import SUITE
+from ..errors import IntegrityFault
+from ..trail import AuditEntry
+
+_DEATHS = ("card.deleted", "card.given_up")
+_BIRTHS = ("card.registered", "card.replaced", "card.imported")
+_PURGE = "card.purged"
+_KEY_STATES = {
+    "key.minted": "live",
+    "key.retired": "retired",
+    "key.destroyed": "destroyed",
+}
+_ROTATION_STATES = {"rotation.started": "running", "rotation.finished": "finished"}
+
+
+class Ledger:
+    """Reads every entry in order, then holds the rows against it.
+
+    A card's rev goes up by one with each change.  An entry that goes on from another
+    rev is of a row that was put back to an older version, or back at all, and changed
+    then: the card stays named, though its row and its last entry agree again.  So
+    does one that is registered again after its end: no token is given out twice.
+    """
+
+    def __init__(self) -> None:
+        self._revs: dict[str, int] = {}
+        self._broken: dict[str, str] = {}
+        self._ended: set[str] = set()
+        self._met: set[str] = set()
+        self._keys: dict[str, str] = {}
+        self._by_ops: set[str] = set()
+        self._rotations: dict[str, str] = {}
+        self._purged: set[str] = set()
+        self.fault: IntegrityFault | None = None
+
+    def give_up(self, fault: IntegrityFault) -> None:
+        """The trail is broken at ``fault``: hold nothing against it."""
+        self.fault = self.fault or fault
+
+    def read(self, entry: AuditEntry) -> None:
+        """Take in the next entry."""
+        event, subject, detail = entry.event, entry.subject, entry.detail
+        cards = detail.get("cards")
+        if cards is not None:
+            self._read_cards(event, cards)
+        elif event in _DEATHS:
+            self._end(subject)
+        elif event in _BIRTHS or "rev" in detail:
+            self._read_rev(event, subject, detail["rev"])
+        elif event in _KEY_STATES:
+            self._keys[subject] = _KEY_STATES[event]
+            if "root" in detail:
+                self._by_ops.add(subject)
+        elif event in _ROTATION_STATES:
+            self._rotations[subject] = _ROTATION_STATES[event]
+
+    def _read_cards(self, event: str, cards: Mapping[str, int]) -> None:
+        if event == _PURGE:
+            for token in cards:
+                self._end(token)
+                self._purged.add(token)
+            return
+        if self._all_go_on(event, cards):
+            self._revs.update(cards)
+            return
+        revs, first = self._revs, event in _BIRTHS
+        for token, rev in cards.items():
+            before = revs.get(token)
+            if (before is None) is not first or (before or 0) + 1 != rev:
+                self._break(token, before, rev)
+            elif first:
+                self._require_new(token)
+            revs[token] = rev
+
+    def _all_go_on(self, event: str, cards: Mapping[str, int]) -> bool:
+        """Say whether every card is new, or goes on from its last rev: as nearly
+        every entry is, and much faster to see for all of them at once."""
+        if event in _BIRTHS:
+            fresh = self._revs.keys().isdisjoint(cards)
+            return fresh and self._ended.isdisjoint(cards) and {*cards.values()} == {1}
+        try:
+            steps = set(map(sub, cards.values(), map(self._revs.__getitem__, cards)))
+        except (KeyError, TypeError):
+            return False
+        return steps == {1}
+
+    def _read_rev(self, event: str, token: str, rev: int) -> None:
+        before = self._revs.get(token)
+        if (before is None) is not (event in _BIRTHS) or (before or 0) + 1 != rev:
+            self._break(token, before, rev)
+        elif before is None:
+            self._require_new(token)
+        self._revs[token] = rev
+
+    def _end(self, token: str) -> None:
+        self._revs.pop(token, None)
+        self._broken.pop(token, None)
+        self._ended.add(token)
+
+    def _require_new(self, token: str) -> None:
+        if token in self._ended:
+            self._broken.setdefault(
+                token, "was deleted before and then registered again"
+            )
+
+    def _break(self, token: str, before: int | None, rev: int) -> None:
+        was = f"at rev {before}" if before is not None else "in no entry, or deleted,"
+        self._broken.setdefault(
+            token, f"was {was} and then changed to rev {rev}: an older row was put back"
+        )
+
+    def meet(self, subject: str) -> None:
+        """Note that there is such a row, right or wrong."""
+        self._met.add(subject)
+
+    def check_card(self, token: str, rev: int) -> None:
+        """Raise IntegrityFault unless the trail ends at this rev of the card."""
+        # The commonest answer first: this is asked of every card.
+        if self._revs.get(token) == rev and not self._broken:
+            return
+        if self.fault is not None:
+            return
+        last = self._revs.get(token)
+        if last is None:
+            raise IntegrityFault(token, "has no entry in the trail")
+        if rev != last:
+            raise IntegrityFault(token, f"is at rev {rev}, the trail at rev {last}")
+        if token in self._broken:
+            raise IntegrityFault(token, self._broken[token])
+
+    def check_key(self, key: Any) -> None:
+        """Raise IntegrityFault unless the trail leaves the data key in its row's
+        state, and the root signed what it retired."""
+        if self.fault is not None:
+            return
+        subject = f"data key {key.id}"
+        last = self._keys.get(subject)
+        if last != key.state:
+            raise IntegrityFault(
+                subject, f"is {key.state}, the trail says {last or 'nothing'}"
+            )
+        if subject in self._by_ops and key.ops_mac is None and key.suite == SUITE:
+            raise IntegrityFault(subject, "lacks the mark of the root that retired it")
+
+    def check_rotation(self, number: int, state: str) -> None:
+        """Raise IntegrityFault unless the trail tells of this rotation's beginning,
+        and of its end when it is finished."""
+        if self.fault is not None:
+            return
+        subject = f"rotation {number}"
+        last = self._rotations.get(subject)
+        if last != state:
+            raise IntegrityFault(
+                subject, f"is {state}, the trail says {last or 'nothing'}"
+            )
+
+    def check_purged(self, token: str) -> None:
+        """Raise IntegrityFault unless the trail says that the card was purged."""
+        if self.fault is None and token not in self._purged:
+            raise IntegrityFault(token, "is marked as purged, the trail says nothing")
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """What the trail knows and the tables don't hold."""
+        if self.fault is not None:
+            return
+        for subject in (*self._keys, *self._rotations, *self._revs):
+            if subject not in self._met:
+                yield subject, "is in the trail, but its row is missing"
+        for token in self._purged:
+            if mark_name(token) not in self._met:
+                yield token, "was purged, but is not marked so"
+
+
+def mark_name(token: object) -> str:
+    """A purged card's mark as it is named to a person."""
+    return f"purge mark of {token}"

@@ -1,0 +1,295 @@
+"""Export: whole numbers as CSV, encrypted with age while they stream.
+
+The plain text exists a page at a time in memory and nowhere else.  What age made
+of it (https://age-encryption.org/v1) gets its name when it is whole and the trail
+says so.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyrage
+from sqlalchemy import Connection, Row, func, select
+
+from ..card.token import Token
+from ..errors import InputError, IntegrityFault
+from ..kill_points import instant
+from ..store.database import reading
+from ..store.files import Part
+from ..store.schema import CARD, EXPIRY, REV, TOKEN
+from ..trail import Actor
+from ..web.vault import Vault
+from .expected_rows import Ledger
+from .open_vault import OpenVault
+from .progress import Step, Tell, Watch
+from .verify import TrailReading
+
+HEADING = b"token,card_number,exp_month,exp_year\r\n"
+# Fewer rows held at once are quicker: less for the collector to look at.
+PAGE = 200
+# Longer than any token: the rest of an endless line is not read into memory.
+MAX_LINE = 200
+MAX_FAULTS = 20
+_GONE = {
+    "purged": "its card was purged",
+    "given up": "its card was given up",
+    "missing": "no card has this token",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """An export as it was asked for: into which file, for whom (age recipients), why
+    and by whom; with ``tokens``, only the cards that file names, a token a line."""
+
+    path: Path
+    recipients: tuple[str, ...]
+    reason: str
+    by: Actor
+    tokens: Path | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of it: ``cards`` in the file, and how many were ``left_out``."""
+
+    cards: int
+    left_out: int
+
+
+def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported:
+    """Write the cards, as they are at one moment, into the new file ``order.path``.
+
+    ``watch`` is called after each page and may raise to stop; ``tell`` gets the
+    token and the problem of a card that is left out: it could not be opened, or the
+    trail doesn't know it at that rev (a row put back to an older version, or back
+    after its deletion).  Raises InputError for a bad recipient or bad lines of
+    ``order.tokens`` before anything is written, KeyFileError when something is in the
+    way, and IntegrityFault when the trail is broken and so can't say.
+    """
+    keys = require_recipients(order.recipients)
+    with reading(vault.engine) as db:
+        wanted = _wanted(vault, db, order.tokens) if order.tokens else None
+        known = _known(vault, db)
+        with Part(order.path) as part:
+            csv = _Csv(vault, db, wanted, known, watch, tell)
+            # The first entry comes before the first card is opened: what a killed
+            # export leaves of its ciphertext can be read as far as it goes.
+            _record(vault, order, "cards.export_started", count=csv.total)
+            _encrypt(csv.pages(), part.file, keys)
+            part.sync()
+            instant("export-written")
+            result = Exported(csv.done, csv.left_out)
+            _record(
+                vault,
+                order,
+                "cards.exported",
+                count=result.cards,
+                left_out=result.left_out,
+            )
+            instant("export-recorded")
+            part.put_in_place()
+    instant("export-named")
+    return result
+
+
+def require_recipients(texts: Sequence[str]) -> list[Any]:
+    """The public keys the recipients are; raises InputError naming the first that
+    is not one."""
+    if not texts:
+        raise InputError("recipients", "there is none")
+    return [_key(place, text) for place, text in enumerate(texts, 1)]
+
+
+class _Csv:
+    """The CSV of the cards with the numbers ``wanted``, or of all."""
+
+    def __init__(
+        self,
+        vault: OpenVault,
+        db: Connection,
+        wanted: array[int] | None,
+        known: Ledger,
+        watch: Watch,
+        tell: Tell,
+    ) -> None:
+        self._db = db
+        self._opened = vault.opener(db)
+        self._check = known.check_card
+        self._wanted = wanted
+        self._watch = watch
+        self._tell = tell
+        count = select(func.count()).select_from(CARD)
+        self.total: int = (
+            db.execute(count).scalar_one() if wanted is None else len(wanted)
+        )
+        self.done = self.left_out = 0
+
+    def pages(self) -> Iterator[bytes]:
+        """The heading, then a page of cards at a time (RFC 4180; no value needs
+        quotes)."""
+        yield HEADING
+        opened, check = self._opened, self._check
+        for rows in self._rows():
+            lines = []
+            for row in rows:
+                try:
+                    number = opened(row).decode()
+                    check(row[TOKEN], row[REV])
+                except IntegrityFault as fault:
+                    self.left_out += 1
+                    self._tell(fault.subject, fault.problem)
+                else:
+                    ends = _month_and_year(row[EXPIRY])
+                    lines.append(f"{row[TOKEN]},{number},{ends}")
+            self.done += len(lines)
+            yield "".join(lines).encode()
+            self._watch(Step("export", self.done + self.left_out, self.total))
+
+    def _rows(self) -> Iterator[Sequence[Row[Any]]]:
+        query = select(CARD).order_by(CARD.c.id)
+        if self._wanted is None:
+            streamed = query.execution_options(yield_per=PAGE)
+            yield from self._db.execute(streamed).partitions()
+            return
+        for start in range(0, len(self._wanted), PAGE):
+            page = self._wanted[start : start + PAGE]
+            yield self._db.execute(query.where(CARD.c.id.in_(page))).all()
+
+
+def _known(vault: OpenVault, db: Connection) -> Ledger:
+    """What the trail says of every card; raises IntegrityFault naming its first bad
+    place, which may have told of a deletion."""
+    trail = TrailReading(vault)
+    for fault in trail.read_on(db):
+        raise IntegrityFault(
+            fault.subject,
+            fault.problem,
+            hint="no card was opened; docs/operations.md says how to mend the trail",
+        )
+    return trail.ledger
+
+
+@cache
+def _month_and_year(expiry: int) -> str:
+    """The end of a line; a store has some hundred different ones."""
+    year, month = divmod(expiry, 100)
+    return f"{month:02},{year}\r\n"
+
+
+class _Ends:
+    """The two ends of age's pipe.  They keep the first exception raised in them:
+    the library makes a text of it, or with its last write drops it."""
+
+    def __init__(self, pages: Iterator[bytes], file: BinaryIO) -> None:
+        self._pages = pages
+        self._file = file
+        self._held = b""
+        self.fault: BaseException | None = None
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes of plain text; none at the end."""
+        try:
+            while not self._held and (page := next(self._pages, None)) is not None:
+                self._held = page
+        except BaseException as fault:
+            self.fault = self.fault or fault
+            raise
+        given, self._held = self._held[:size], self._held[size:]
+        return given
+
+    def write(self, data: bytes) -> int:
+        """Write what age made of it."""
+        try:
+            return self._file.write(data)
+        except BaseException as fault:
+            self.fault = self.fault or fault
+            raise
+
+    def flush(self) -> None:
+        """Nothing to do: the file is synced when it is whole."""
+
+
+def _encrypt(pages: Iterator[bytes], file: BinaryIO, keys: Sequence[Any]) -> None:
+    ends = _Ends(pages, file)
+    try:
+        pyrage.encrypt_io(ends, ends, keys)
+    except pyrage.EncryptError as error:
+        if ends.fault is None:
+            raise InputError("recipients", str(error)) from None
+    if ends.fault is not None:
+        raise ends.fault
+
+
+def _key(place: int, text: str) -> Any:
+    """The public key a recipient is; raises InputError naming which is not one, and
+    never showing what may be a secret key."""
+    shown = f"recipient {place}"
+    if text.upper().startswith("AGE-SECRET-KEY-"):
+        raise InputError(shown, "is a secret key; give its public half (age1...)")
+    if text.startswith("age1"):
+        shown += f" ({text})"
+    try:
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise InputError(shown, "is not an age recipient (age1...)") from None
+
+
+def _record(vault: Vault, order: Order, event: str, **counts: int) -> None:
+    """Enter in the trail that cards leave, in a transaction of its own."""
+    detail = {
+        **counts,
+        "reason": order.reason,
+        "recipients": ", ".join(order.recipients),
+    }
+    with vault.engine.begin() as db:
+        vault.record(db, event, order.by, subject=order.path.name, detail=detail)
+
+
+def _wanted(vault: Vault, db: Connection, path: Path) -> array[int]:
+    """The numbers of the cards a file names, in order, each once; raises InputError
+    with the lines that name none."""
+    numbers: set[int] = set()
+    faults: list[tuple[int, str]] = []
+    for page in _token_pages(path, faults):
+        found = _numbers(db, page)
+        numbers.update(found.values())
+        gone = vault.missing(db, page.keys() - found.keys())
+        faults += [(page[token], _GONE[why]) for token, why in gone.items()]
+        if len(faults) >= MAX_FAULTS:
+            break
+    if not faults and not numbers:
+        raise InputError(str(path), "names no card")
+    if faults:
+        named = [f"line {line}: {what}" for line, what in sorted(faults)[:MAX_FAULTS]]
+        raise InputError(str(path), "; ".join(named))
+    return array("q", sorted(numbers))
+
+
+def _token_pages(path: Path, faults: list[tuple[int, str]]) -> Iterator[dict[str, int]]:
+    """Tokens with the lines they stand in; what is none goes to ``faults``, by its
+    line alone: somebody may have put numbers there."""
+    page: dict[str, int] = {}
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for place, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
+            if not line.strip():
+                continue
+            try:
+                page[Token.parse(line.strip())] = place
+            except InputError:
+                faults.append((place, "is not a token"))
+            if len(page) == PAGE or len(faults) == MAX_FAULTS:
+                yield page
+                page = {}
+    yield page
+
+
+def _numbers(db: Connection, tokens: dict[str, int]) -> dict[str, int]:
+    query = select(CARD.c.token, CARD.c.id).where(CARD.c.token.in_(tokens))
+    return {row.token: row.id for row in db.execute(query)}

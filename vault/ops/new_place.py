@@ -1,0 +1,247 @@
+"""The files of a vault that does not exist yet: all of them are named, or none.
+
+Everything is written beside its name first.  An init that is killed before it gives
+the first name has made nothing, and the next writes over what it left; one that is
+killed between two names left every piece whole, and the next gives the others.  A
+database on a server has no name to be given: there the commit is the first one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import KeyFileError, VaultError
+from ..kill_points import instant
+from ..store import files
+from ..store.database import checkpoint, connect, reading, sqlite_path
+from ..store.files import Part, disk_faults, part_of, sync_folder
+from ..store.schema import AUDIT_ENTRY, VAULT
+from .create import require_empty
+from .root_key import read_root_text
+
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True)
+class NewPlace:
+    """Where a new vault's pieces go; ``root_key`` is None when the root is to be
+    held as shares."""
+
+    web_key: Path
+    root_key: Path | None
+    database_url: str
+
+    @property
+    def database(self) -> Path | None:
+        """The database's file; None when a server keeps it."""
+        return sqlite_path(self.database_url)
+
+    @property
+    def keys(self) -> list[Path]:
+        """The key files, in the order they are named in: keys first, for a database
+        without its keys could never be opened."""
+        return [path for path in (self.root_key, self.web_key) if path is not None]
+
+    @property
+    def made_folders(self) -> list[Path]:
+        """The folders that may be made.  The root key's is none of them, unless it
+        is theirs too: it may be a medium that is not mounted."""
+        places = (self.web_key, self.database)
+        return [path.parent for path in places if path is not None]
+
+
+def require_free(place: NewPlace) -> None:
+    """Raise KeyFileError when something stands where a piece is to go, or when the
+    root key's folder is not there."""
+    for path in place.keys:
+        files.require_free(path)
+    if place.database is None:
+        engine = connect(place.database_url)
+        require_empty(engine, "the database")
+        engine.dispose()
+    else:
+        files.require_free(place.database)
+        for path in _side_files(place.database):
+            # SQLite would play an old log into the new database.
+            files.require_free(path)
+    if place.root_key is not None:
+        _require_folder(place.root_key.parent, place.made_folders)
+
+
+def _require_folder(folder: Path, made: Sequence[Path]) -> None:
+    with disk_faults(folder):
+        there = folder.is_dir()
+    if not there and folder.absolute() not in {path.absolute() for path in made}:
+        raise KeyFileError(
+            f"{folder} is not there, where the root key is to go",
+            hint=f"mount the medium, or make the folder: mkdir -m 700 {folder}",
+        )
+
+
+def make(
+    place: NewPlace, texts: Mapping[Path, str], found: Callable[[Engine], None]
+) -> None:
+    """Write the key files, their ``texts`` by path, have the database made by
+    ``found``, and name all of it.
+
+    On an error nothing is left; but with the database on a server and founded, the
+    key files are kept for ``finish``.  Raises KeyFileError when the disk refuses or
+    somebody else is at it, SQLAlchemyError when the database does.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(disk_faults(place.web_key))
+        stack.enter_context(_folders(place.made_folders))
+        parts = [stack.enter_context(Part(path)) for path in place.keys]
+        for key in parts:
+            key.file.write(texts[key.path].encode())
+            key.sync()
+        instant("init-keys-written")
+        if place.database is None:
+            _found(place.database_url, found)
+            for key in parts:
+                key.keep()
+        else:
+            file = stack.enter_context(Part(place.database))
+            stack.callback(_remove_side_files, file.place)
+            _found_file(place, file, found)
+            parts.append(file)
+        instant("init-founded")
+        _name(parts, undo=place.database is not None)
+
+
+def _found_file(place: NewPlace, file: Part, found: Callable[[Engine], None]) -> None:
+    _remove_side_files(file.place)
+    url = make_url(place.database_url).set(database=str(file.place))
+    _found(url.render_as_string(hide_password=False), found)
+    if any(os.path.lexists(path) for path in _side_files(file.place)):
+        raise KeyFileError(
+            f"{file.place} is in use by another process",
+            hint="nothing was made; end it and run the same command again",
+        )
+    file.sync()
+
+
+def _found(url: str, found: Callable[[Engine], None]) -> None:
+    engine = connect(url, alone=True)
+    try:
+        found(engine)
+        checkpoint(engine)
+    finally:
+        engine.dispose()
+
+
+def _name(parts: Sequence[Part], *, undo: bool) -> None:
+    named: list[Part] = []
+    try:
+        for piece in parts:
+            piece.put_in_place()
+            named.append(piece)
+            instant("init-named")
+    except BaseException:
+        for piece in named if undo else ():
+            piece.take_back()
+        raise
+
+
+def is_left_whole(place: NewPlace) -> bool:
+    """Say whether an init was killed while it gave the names: each piece is whole,
+    all are of one vault, nothing was done with it, and some name is missing."""
+    missing = [path for path in place.keys if not os.path.lexists(path)]
+    if place.database is None:
+        begun = bool(missing)
+    else:
+        begun = len(missing) < len(place.keys) and not os.path.lexists(place.database)
+    if not begun:
+        return False
+    pieces = [part_of(path) if path in missing else path for path in place.keys]
+    try:
+        of_keys = {json.loads(read_root_text(path))["vault_id"] for path in pieces}
+    except (VaultError, ValueError, KeyError, TypeError):
+        return False
+    return of_keys == {_just_founded(place)}
+
+
+def _just_founded(place: NewPlace) -> str | None:
+    """The id of the vault in the database, if nothing but its founding is in its
+    trail: a copy of one in use, as a killed restore leaves it, has more."""
+    if place.database is None:
+        engine = connect(place.database_url)
+    else:
+        # Immutable: SQLite leaves no file beside one that is not in place yet.
+        file = part_of(place.database).absolute().as_uri()
+        url = make_url("sqlite://").set(database=file)
+        engine = create_engine(url.set(query={"immutable": "1", "uri": "true"}))
+    event = AUDIT_ENTRY.c.event
+    try:
+        with reading(engine) as db:
+            vault_id: str | None = db.execute(select(VAULT.c.vault_id)).scalar()
+            more = db.execute(select(event).where(event != "vault.founded").limit(1))
+            return vault_id if more.first() is None else None
+    except SQLAlchemyError:
+        return None
+    finally:
+        engine.dispose()
+
+
+def finish(place: NewPlace) -> None:
+    """Give what ``is_left_whole`` found the names that are missing."""
+    files = [*place.keys, *filter(None, [place.database])]
+    with ExitStack() as stack:
+        stack.enter_context(disk_faults(place.web_key))
+        missing = [path for path in files if not os.path.lexists(path)]
+        parts = [stack.enter_context(Part(p, left_whole=True)) for p in missing]
+        for piece in parts:
+            piece.sync()
+        _name(parts, undo=False)
+
+
+def give_up(place: NewPlace) -> None:
+    """Take back the names that ``is_left_whole`` found, for a new vault to be made
+    in their place.  Raises KeyFileError when the database is a server's."""
+    if place.database is None:
+        beside = part_of(place.web_key)
+        raise KeyFileError(
+            "an init was cut off when its vault was made and its shares were shown",
+            hint=f"with those shares: mv {beside} {place.web_key}; "
+            f"without: rm {beside} and give an empty database",
+        )
+    with disk_faults(place.web_key), Part(place.database, left_whole=True):
+        place.web_key.replace(part_of(place.web_key))
+        sync_folder(place.web_key.parent)
+
+
+@contextmanager
+def _folders(folders: Sequence[Path]) -> Iterator[None]:
+    """Make the folders that are missing, and remove them again on an error."""
+    made: list[Path] = []
+    try:
+        for folder in folders:
+            for step in (*reversed(folder.parents), folder):
+                if not os.path.lexists(step):
+                    step.mkdir(mode=0o700)
+                    made.append(step)
+                    sync_folder(step.parent)
+        yield
+    except BaseException:
+        for step in reversed(made):
+            with suppress(OSError):
+                step.rmdir()
+        raise
+
+
+def _side_files(database: Path) -> list[Path]:
+    return [database.with_name(database.name + suffix) for suffix in _SIDE_FILES]
+
+
+def _remove_side_files(database: Path) -> None:
+    for path in _side_files(database):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,143 @@
+"""Purge: cards that expired long enough ago are deleted for good (PCI DSS 3.2.1).
+
+Needs no root key: to delete is not to open.  With the root at hand the marks of what
+was purged bear its MAC too; without it whoever has the web key could have made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from ..card.expiry import months_now
+from ..errors import IntegrityFault
+from ..kill_points import instant
+from ..store.database import reading
+from ..store.schema import CARD, PURGED, QUARANTINE
+from ..trail import Actor
+from ..web.vault import Vault, purge_subject
+from .progress import Step
+
+DAY_SECONDS = 24 * 3600
+BATCH = 1000
+
+
+def first_kept(days: int, now: int) -> int:
+    """The first expiry (YYYYMM) that is not past retention at ``now`` (seconds
+    since 1970 UTC).
+
+    A card is good to the end of its month: to the midnight in Japan with which the
+    next one begins.  It is past retention when that midnight lies more than ``days``
+    times 24 hours back; at the very second it is not, a second later it is.  Japan
+    has no summer time, so that second is a midnight in Japan too.
+    """
+    year, month = divmod(months_now(now - days * DAY_SECONDS - 1), 12)
+    return 100 * year + month + 1
+
+
+class Purge:
+    """One run over the cards whose month ended more than ``days`` days ago.
+
+    ``purged`` counts the cards deleted so far and ``damaged`` names those left
+    alone because their row is not as it was written.
+    """
+
+    def __init__(self, vault: Vault, days: int) -> None:
+        self._vault = vault
+        self._days = days
+        self._kept = first_kept(days, vault.clock())
+        self.purged = 0
+        self.damaged: list[str] = []
+
+    def due(self) -> Iterator[Row[Any]]:
+        """The rows past retention at one moment, in order, changing nothing; those
+        of ``damaged`` are named there instead."""
+        with reading(self._vault.engine) as db:
+            after = 0
+            while page := self._ids(db, after):
+                yield from self._whole(self._rows(db, page))
+                after = page[-1]
+
+    def run(self, by: Actor) -> Iterator[Step]:
+        """Delete batch by batch, each with its entry in the trail in one short
+        transaction; stop between two steps and no card is half-deleted."""
+        with reading(self._vault.engine) as db:
+            count = select(func.count()).select_from(CARD)
+            total = db.execute(count.where(CARD.c.expiry < self._kept)).scalar_one()
+        after = 0
+        while True:
+            # Looking for the next ones takes long where few are due, and holds no
+            # lock; only what was found is looked at again under it.
+            with reading(self._vault.engine) as db:
+                page = self._ids(db, after)
+            if not page:
+                return
+            self._delete(page, by)
+            after = page[-1]
+            done = self.purged + len(self.damaged)
+            yield Step("purge", done, max(total, done))
+
+    def _ids(self, db: Connection, after: int) -> Sequence[int]:
+        query = select(CARD.c.id).where(CARD.c.id > after, CARD.c.expiry < self._kept)
+        return db.execute(query.order_by(CARD.c.id).limit(BATCH)).scalars().all()
+
+    def _rows(
+        self, db: Connection, page: Sequence[int], *, lock: bool = False
+    ) -> Sequence[Row[Any]]:
+        # The expiry once more: an operator may have entered a new one since.
+        query = select(CARD).where(CARD.c.id.in_(page), CARD.c.expiry < self._kept)
+        query = query.order_by(CARD.c.id)
+        return db.execute(query.with_for_update() if lock else query).all()
+
+    def _whole(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+        """The rows that are as they were written.
+
+        One that is not may have had its expiry edited so that we destroy a card
+        that is still good, or the traces of what was done to it: whoever looks
+        into it decides, not the calendar.
+        """
+        whole = []
+        for row in rows:
+            try:
+                self._vault.signer.check(CARD, row, str(row.token))
+            except IntegrityFault as fault:
+                self.damaged.append(fault.subject)
+            else:
+                whole.append(row)
+        return whole
+
+    def _delete(self, page: Sequence[int], by: Actor) -> None:
+        with self._vault.engine.begin() as db:
+            rows = self._whole(self._rows(db, page, lock=True))
+            if not rows:
+                return
+            at = self._vault.clock()
+            self._move(db, rows, at)
+            instant("purge-deleted")
+            self._vault.record(
+                db,
+                "card.purged",
+                by,
+                subject=purge_subject(at),
+                detail={
+                    "cards": {row.token: row.rev for row in rows},
+                    "expired_for": self._days,
+                },
+            )
+            instant("purge-ready")
+        instant("purge-committed")
+        self.purged += len(rows)
+
+    def _move(self, db: Connection, rows: Sequence[Row[Any]], at: int) -> None:
+        """Take ``rows`` out of the cards and mark them as purged."""
+        ids, tokens = [row.id for row in rows], [row.token for row in rows]
+        db.execute(delete(CARD).where(CARD.c.id.in_(ids)))
+        # One that couldn't be opened needs no mending any more.
+        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id.in_(ids)))
+        # A row that somebody put back by hand was marked before.
+        db.execute(delete(PURGED).where(PURGED.c.token.in_(tokens)))
+        signed = self._vault.signer.signed
+        marks = [signed(PURGED, {"token": token, "at": at}) for token in tokens]
+        db.execute(insert(PURGED), marks)

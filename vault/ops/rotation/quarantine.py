@@ -1,0 +1,59 @@
+"""Cards that can't be opened: found, noted, and forgotten once they are mended."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from ...errors import IntegrityFault
+from ...store.schema import CARD, QUARANTINE, REV, TOKEN
+from ..expected_rows import Ledger
+from ..open_vault import OpenVault
+
+Bad = Mapping[tuple[int, str], str]
+"""What is wrong with a card, by its (card id, token)."""
+
+
+def put_in(vault: OpenVault, db: Connection, rotation_id: int, bad: Bad) -> None:
+    """Note each card of ``bad`` as found by this rotation."""
+    for (card_id, token), problem in bad.items():
+        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
+        row = {
+            "card_id": card_id,
+            "token": token,
+            "rotation_id": rotation_id,
+            "problem": problem,
+            "found_at": vault.clock(),
+        }
+        db.execute(insert(QUARANTINE), vault.signer.signed(QUARANTINE, row))
+
+
+def unreadable(
+    vault: OpenVault, db: Connection, rows: Sequence[Row[Any]], ledger: Ledger
+) -> Bad:
+    """The rows that don't open, or that ``ledger`` knows otherwise, with the reason."""
+    bad, opened, known = {}, vault.opener(db), ledger.check_card
+    for row in rows:
+        try:
+            opened(row)
+            known(row[TOKEN], row[REV])
+        except IntegrityFault as fault:
+            bad[row.id, str(row.token)] = fault.problem
+    return bad
+
+
+def still_bad(vault: OpenVault, db: Connection, ledger: Ledger) -> set[int]:
+    """The numbers of the quarantined cards that are there and still don't open, or
+    are not as ``ledger`` has them."""
+    quarantined = select(CARD).where(CARD.c.id.in_(select(QUARANTINE.c.card_id)))
+    rows = db.execute(quarantined).all()
+    return {card_id for card_id, _ in unreadable(vault, db, rows, ledger)}
+
+
+def forget_mended(db: Connection, still: Collection[int]) -> None:
+    """Take out every card but those whose numbers are ``still`` bad."""
+    for card_id in db.execute(select(QUARANTINE.c.card_id)).scalars().all():
+        if card_id not in still:
+            db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))

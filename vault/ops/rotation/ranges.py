@@ -1,0 +1,173 @@
+"""Ranges of card numbers: how several processes work on one rotation.
+
+Whoever owns a range goes through it from its lowest number to its highest, so that
+two never wait for one another's cards; the rows carry cursor and lease, and a dead
+owner's range is free again.  On SQLite, where one writes at a time, there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from ...errors import LeaseHeld
+from ...kill_points import instant
+from ...store.database import reading, takes_several
+from ...store.schema import CARD, ROTATION, ROTATION_RANGE
+from ...web.vault import Vault, next_id
+from . import lease
+from .held import Held, name_of
+from .reencrypt import Batch
+
+# Enough that several workers end at nearly the same time, few enough to be looked
+# through between two batches.
+MOST_RANGES = 64
+CARDS_A_RANGE = 2000
+
+COUNTED = ("reencrypted", "newer")
+
+_LEFT = ROTATION_RANGE.c.card_cursor < ROTATION_RANGE.c.last_card
+
+
+def highest_divided(db: Connection) -> int:
+    """The highest card number that ranges are made of; 0 where there are none.  The
+    caller has called ``lock_numbers``, so no card is added meanwhile."""
+    if not takes_several(db.engine):
+        return 0
+    highest = select(func.coalesce(func.max(CARD.c.id), 0))
+    return int(db.execute(highest).scalar_one())
+
+
+def divide(vault: Vault, db: Connection, rotation_id: int, highest: int) -> None:
+    """Divide the cards up to number ``highest`` into ranges of about one size."""
+    count = min(MOST_RANGES, -(-highest // CARDS_A_RANGE))
+    first = next_id(db, ROTATION_RANGE)
+    for number in range(count):
+        row = {
+            "id": first + number,
+            "rotation_id": rotation_id,
+            "last_card": highest * (number + 1) // count,
+            "card_cursor": highest * number // count,
+            "reencrypted": 0,
+            "newer": 0,
+            "lease": "",
+            "lease_at": vault.clock(),
+        }
+        db.execute(insert(ROTATION_RANGE), vault.signer.signed(ROTATION_RANGE, row))
+
+
+def ranges_of(
+    vault: Vault, db: Connection, rotation_id: int, *, left: bool = False
+) -> Sequence[Row[Any]]:
+    """A rotation's ranges in their order, checked; with ``left`` those alone that
+    are not done."""
+    query = select(ROTATION_RANGE).where(ROTATION_RANGE.c.rotation_id == rotation_id)
+    query = query.order_by(ROTATION_RANGE.c.id)
+    rows = db.execute(query.where(_LEFT) if left else query).all()
+    for row in rows:
+        vault.signer.check(ROTATION_RANGE, row, name_of(ROTATION_RANGE, row.id))
+    return rows
+
+
+def done_so_far(db: Connection, rotation_id: int) -> int:
+    """How many cards a rotation and its ranges have gone through, at one moment."""
+    of_range = ROTATION_RANGE.c.reencrypted + ROTATION_RANGE.c.newer
+    of_it = ROTATION_RANGE.c.rotation_id == rotation_id
+    in_ranges = select(func.coalesce(func.sum(of_range), 0)).where(of_it)
+    own = ROTATION.c.reencrypted + ROTATION.c.newer
+    query = select(own + in_ranges.scalar_subquery()).where(
+        ROTATION.c.id == rotation_id
+    )
+    return int(db.execute(query).scalar_one())
+
+
+def with_counts(
+    vault: Vault, db: Connection, rotation: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A rotation's row with what its ranges have counted added."""
+    rows = ranges_of(vault, db, rotation["id"])
+    counts = {
+        name: rotation[name] + sum(row._mapping[name] for row in rows)
+        for name in COUNTED
+    }
+    return {**rotation, **counts}
+
+
+def forget(db: Connection, rotation_id: int) -> None:
+    """Take a rotation's ranges out of the database."""
+    of_it = ROTATION_RANGE.c.rotation_id == rotation_id
+    db.execute(delete(ROTATION_RANGE).where(of_it))
+
+
+class Range(Held):
+    """One range, held by this process."""
+
+    def advance(self, db: Connection, batch: Batch, size: int) -> None:
+        """Move the cursor past a ``batch`` of up to ``size`` cards and count it; past
+        the last one the lease is given back."""
+        cursor = batch.last if batch.seen == size else self.row["last_card"]
+        changes: dict[str, Any] = {
+            "card_cursor": cursor,
+            "reencrypted": self.row["reencrypted"] + len(batch.revs),
+            "newer": self.row["newer"] + batch.newer,
+        }
+        if cursor == self.row["last_card"]:
+            changes["lease"] = ""
+        self._write(db, **changes)
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether its last card was reached."""
+        return bool(self.row["card_cursor"] == self.row["last_card"])
+
+
+def take(vault: Vault, rotation_id: int) -> Range | None:
+    """Take the first range that is not done and that no living process holds."""
+    for row in _free(vault, rotation_id):
+        if (taken := _hold(vault, row)) is not None:
+            return taken
+    return None
+
+
+def _hold(vault: Vault, row: Row[Any]) -> Range | None:
+    taken = Range(vault, ROTATION_RANGE, row)
+    try:
+        with vault.engine.begin() as db:
+            taken.hold(db)
+            instant("range-held")
+    except LeaseHeld:
+        return None  # another was quicker
+    instant("range-taken")
+    return taken
+
+
+def _free(vault: Vault, rotation_id: int) -> list[Row[Any]]:
+    with reading(vault.engine) as db:
+        rows, now = ranges_of(vault, db, rotation_id, left=True), vault.clock()
+    # One under our own name is what we left when a batch of ours failed.
+    own = lease.own_name()
+    return [
+        row
+        for row in rows
+        if row.lease == own or lease.is_over(row.lease, row.lease_at, now)
+    ]
+
+
+def standing(db: Connection, rotation: Row[Any], now: int) -> dict[str, Any]:
+    """Where a rotation stands: cards re-encrypted, ranges done of how many, and the
+    living processes that hold one, as a person reads them."""
+    query = select(ROTATION_RANGE, _LEFT.label("left"))
+    query = query.where(ROTATION_RANGE.c.rotation_id == rotation.id)
+    rows = db.execute(query.order_by(ROTATION_RANGE.c.id)).all()
+    return {
+        "reencrypted": rotation.reencrypted + sum(row.reencrypted for row in rows),
+        "ranges": len(rows),
+        "ranges_done": sum(not row.left for row in rows),
+        "workers": [
+            lease.describe(row.lease)
+            for row in rows
+            if row.left and not lease.is_over(row.lease, row.lease_at, now)
+        ],
+    }

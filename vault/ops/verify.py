@@ -1,0 +1,221 @@
+"""Verification: opens every card and checks every row of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select
+
+from ..card.token import Token
+from ..crypto import OPS_SUITE, Cipher
+from ..errors import InputError, IntegrityFault
+from ..store.schema import (
+    CARD,
+    DATA_KEY,
+    PURGED,
+    QUARANTINE,
+    ROTATION,
+    ROTATION_RANGE,
+    VAULT,
+)
+from ..store.triggers import triggers
+from ..trail import AuditEntry, Chain
+from .expected_rows import Ledger, mark_name
+from .open_cards import opener
+from .open_vault import OpenVault
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong: which row (a token, a data key, an audit entry) and
+    what is wrong with it."""
+
+    subject: str
+    problem: str
+
+
+def verify(vault: OpenVault, db: Connection) -> Iterator[Finding]:
+    """Open every card and check everything; yields what is wrong.
+
+    Every row is looked at whatever was wrong with the one before, and whatever its
+    columns hold.  ``db`` is one reading transaction.
+    """
+    return _Verification(vault, db).run()
+
+
+class TrailReading:
+    """Reads the trail into a ledger, every entry checked, and later what was written
+    since.
+
+    After a bad entry nothing more is held against the trail: what it said, a
+    deletion perhaps, is not known.
+    """
+
+    def __init__(self, vault: OpenVault) -> None:
+        self.ledger = Ledger()
+        self._vault = vault
+        self._chain: Chain | None = None
+
+    def read_on(self, db: Connection) -> list[IntegrityFault]:
+        """Read what is new in ``db``; gives back what is not as it was written."""
+        try:
+            self._chain = self._chain or Chain(
+                self._vault.web_key.vault_id, self._vault.genesis(db)
+            )
+        except IntegrityFault as fault:
+            self.ledger.give_up(fault)
+            return [fault]
+        faults: list[IntegrityFault] = []
+        for found in self._chain.walk(db, self._vault.trail):
+            bad = _take(self.ledger, found) if isinstance(found, AuditEntry) else found
+            if bad is not None:
+                self.ledger.give_up(bad)
+                faults.append(bad)
+        return faults
+
+
+def _take(ledger: Ledger, entry: AuditEntry) -> IntegrityFault | None:
+    try:
+        ledger.read(entry)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Whoever has the web key can write an entry that says anything.
+        subject = f"audit entry {entry.seq}"
+        return IntegrityFault(subject, "says what this program never writes")
+    return None
+
+
+class _Verification:
+    """One run over one moment's tables."""
+
+    def __init__(self, vault: OpenVault, db: Connection) -> None:
+        self._vault = vault
+        self._db = db
+        self._trail = TrailReading(vault)
+        self._ledger = self._trail.ledger
+        # What the root signed tells the generation; web processes mint for no later.
+        self._generation = 1
+        self._minted: dict[str, int] = {}
+        self._ciphers: dict[int, Cipher] = {}
+        self._opened = opener(vault.signer, self._cipher_of)
+
+    def run(self) -> Iterator[Finding]:
+        """The web key, the trail, then every table, then what is missing."""
+        try:
+            self._vault.require_own_web_key()
+        except IntegrityFault as fault:
+            yield Finding(fault.subject, fault.problem)
+        for name in triggers(self._db):
+            yield Finding(name, "is not of this program's making")
+        for bad in self._trail.read_on(self._db):
+            yield Finding(bad.subject, bad.problem)
+        for table, check in self._checks().items():
+            for row in self._rows(table):
+                yield from self._row(table, row, check)
+        yield from self._ahead()
+        for subject, problem in self._ledger.missing():
+            yield Finding(subject, problem)
+
+    def _checks(self) -> Mapping[Table, Callable[[Row[Any]], None]]:
+        """How a row of each table is checked beyond its MACs.  Cards come after the
+        keys that open them, the vault's row after what tells its generation."""
+        return {
+            DATA_KEY: self._check_key,
+            ROTATION: self._check_rotation,
+            VAULT: self._check_state,
+            ROTATION_RANGE: _no_more,
+            QUARANTINE: _no_more,
+            PURGED: lambda row: self._ledger.check_purged(row.token),
+            CARD: self._check_card,
+        }
+
+    def _rows(self, table: Table) -> Iterator[Row[Any]]:
+        # Not by number: a number may be any, or none at all.
+        query = select(table).execution_options(yield_per=PAGE)
+        return iter(self._db.execute(query))
+
+    def _row(
+        self, table: Table, row: Row[Any], check: Callable[[Row[Any]], None]
+    ) -> Iterator[Finding]:
+        subject = name_of(table, row)
+        self._ledger.meet(subject)
+        try:
+            if table is DATA_KEY:
+                self._keep_cipher(row)
+            if table is not CARD:
+                self._vault.signer.check(table, row, subject)
+            check(row)
+        except IntegrityFault as fault:
+            yield Finding(subject, fault.problem)
+
+    def _keep_cipher(self, row: Row[Any]) -> None:
+        """Keep a key that opens, though its row may be edited: its cards are as good
+        as before, and it is the row that is to be named."""
+        if row.state != "destroyed":
+            with suppress(IntegrityFault, TypeError, ValueError):
+                self._ciphers[row.id] = self._vault.open_key(row)
+
+    def _cipher_of(self, key_id: int) -> Cipher:
+        if key_id not in self._ciphers:
+            raise IntegrityFault(f"data key {key_id}", "is missing or can't be opened")
+        return self._ciphers[key_id]
+
+    def _check_key(self, row: Row[Any]) -> None:
+        if row.suite == OPS_SUITE:
+            self._generation = max(self._generation, row.generation)
+        elif isinstance(row.generation, int):
+            self._minted[name_of(DATA_KEY, row)] = row.generation
+        if row.state != "destroyed":
+            self._vault.open_key(row)
+        self._ledger.check_key(row)
+
+    def _check_rotation(self, row: Row[Any]) -> None:
+        self._generation = max(self._generation, row.generation)
+        self._ledger.check_rotation(row.id, row.state)
+
+    def _check_state(self, row: Row[Any]) -> None:
+        if row.generation < self._generation:
+            # An older row of the vault, put back.
+            problem = f"is at generation {row.generation}, not {self._generation}"
+            raise IntegrityFault("vault row", problem)
+        self._generation = row.generation
+
+    def _ahead(self) -> Iterator[Finding]:
+        """Keys made for a generation to come, by whoever has the web key."""
+        for subject, generation in self._minted.items():
+            if generation > self._generation:
+                problem = f"is of generation {generation}, the vault at "
+                yield Finding(subject, f"{problem}{self._generation}")
+
+    def _check_card(self, row: Row[Any]) -> None:
+        if not _is_token(row.token):
+            raise IntegrityFault("card", "has a token that is none")
+        self._opened(row)
+        self._ledger.check_card(row.token, row.rev)
+
+
+def _no_more(_row: Row[Any]) -> None:
+    """Check nothing beyond the MACs."""
+
+
+def _is_token(value: object) -> bool:
+    try:
+        Token.parse(value)  # type: ignore[arg-type]
+    except (InputError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def name_of(table: Table, row: Row[Any]) -> str:
+    """A row as it is named to a person: a card by its token, where it has one."""
+    if table is CARD and _is_token(row.token):
+        return str(row.token)
+    if table is PURGED:
+        return mark_name(row.token)
+    if table is VAULT:
+        return "vault row"
+    return f"{table.name.replace('_', ' ')} {row[0]}"

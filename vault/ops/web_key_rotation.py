@@ -1,0 +1,90 @@
+"""A new sealing key: every row's MACs are checked and its first one made anew.
+
+The second one, the root's, has nothing to do with the sealing key and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, bindparam, select, update
+
+from ..errors import IntegrityFault
+from ..kill_points import instant
+from ..store.row_macs import SIGNED_TABLES, RowSigner
+from ..store.schema import AUDIT_HEAD, VAULT
+from ..trail import Actor, Trail
+from ..web.vault import Vault
+from ..web.web_key import WebKey
+from .open_vault import OpenVault
+from .verify import name_of
+
+PAGE = 1000
+
+
+def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
+    """Sign every row under ``new`` in one transaction; returns how many.
+
+    All or nothing: killed before its commit it has changed nothing. Raises
+    IntegrityFault naming the first row that is not as it was written, since to
+    sign it anew would hide the edit.
+    """
+    with vault.engine.begin() as db:
+        vault.shut(db)
+        vault.state(db)
+        new.require_made_by(vault.ops)
+        signer = RowSigner(new.vault_id, new.sealing_key)
+        count = sum(_resign_table(vault, db, signer, table) for table in SIGNED_TABLES)
+        _reseal_head(vault, db, new)
+        Vault(new, vault.engine, vault.clock).record(
+            db, "web_key.rotated", by, detail={"rows": count}
+        )
+        instant("web-key-ready")
+    instant("web-key-committed")
+    return count
+
+
+def _resign_table(
+    vault: OpenVault, db: Connection, signer: RowSigner, table: Table
+) -> int:
+    key = next(iter(table.primary_key.columns))
+    write = update(table).where(key == bindparam("row_id")).values(mac=bindparam("new"))
+    count = 0
+    for rows in pages(db, table):
+        count += len(rows)
+        changes = []
+        for row in rows:
+            vault.signer.check(table, row, name_of(table, row))
+            new = signer.sign(table, row._mapping)
+            changes.append({"row_id": row[0], "new": new})
+        db.execute(write, changes)
+    return count
+
+
+def pages(db: Connection, table: Table) -> Iterator[Sequence[Row[Any]]]:
+    """A table's rows in the order of their first column, a page at a time."""
+    key = next(iter(table.primary_key.columns))
+    query = select(table).order_by(key).limit(PAGE)
+    rows = db.execute(query).all()
+    while rows:
+        yield rows
+        rows = db.execute(query.where(key > rows[-1][0])).all()
+
+
+def _reseal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:
+    head = db.execute(select(AUDIT_HEAD)).one()
+    key = vault.trail.open_chain_key(head.seq, head.sealed_chain_key)
+    Trail(new.vault_id, new.sealing_key).write_head(db, head.seq, key)
+
+
+def is_signed_by(vault: OpenVault, web_key: WebKey) -> bool:
+    """Say whether the vault's own row is signed under ``web_key`` already."""
+    signer = RowSigner(web_key.vault_id, web_key.sealing_key)
+    with vault.engine.connect() as db:
+        row = db.execute(select(VAULT)).one()
+    try:
+        signer.check(VAULT, row, "vault row")
+    except IntegrityFault:
+        return False
+    return True

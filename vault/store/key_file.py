@@ -1,0 +1,109 @@
+"""Reads and writes key files: one JSON object each, private to its owner.
+
+A file is made exclusively with mode 0600, whole or not at all, and never overwritten.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import crypto
+from ..crypto import OpsKeys
+from ..errors import KeyFileError
+from .files import Part
+
+
+def write_private(path: Path, text: str) -> None:
+    """Make ``path`` with mode 0600, durably and only if nothing is there: whole or
+    not at all.  Its folder is never made: it may be a medium that is not mounted.
+
+    Raises KeyFileError naming the path.
+    """
+    try:
+        with Part(path) as part:
+            part.file.write(text.encode())
+            part.sync()
+            part.put_in_place()
+    except OSError as error:
+        why, hint = str(error.strerror).lower(), ""
+        if error.errno == errno.ENOENT:
+            why = f"the folder {path.parent} is not there"
+            hint = f"mount it, or make it: mkdir -m 700 {path.parent}"
+        raise KeyFileError(f"{path} can't be written: {why}", hint=hint) from None
+
+
+def read_private(path: Path) -> str:
+    """A key file's text; raises KeyFileError when it is missing, loose or no text."""
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise KeyFileError(
+                f"{path} can be read by others", hint=f"chmod 600 {path}"
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"{path} is not there", hint="a new place is made with: cardvault init"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise damaged(path) from None
+
+
+def parse_fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
+    """What a key file of the format ``form`` holds; raises KeyFileError naming
+    ``source`` when ``text`` is damaged or of another format or suite."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        raise damaged(source) from None
+    if not isinstance(fields, dict):
+        raise damaged(source)
+    found = fields.get("format")
+    if found == "cardvault web key 1":
+        raise KeyFileError(
+            f"{source} was made by an earlier version, whose vaults are not taken over",
+            hint="move it, its root key and its database away and make a new vault "
+            "with: cardvault init",
+        )
+    if found != form:
+        raise KeyFileError(f"{source} is not a {form[:-2]}")
+    if fields.get("suite") != crypto.SUITE:
+        raise KeyFileError(f"{source} is for another suite than {crypto.SUITE}")
+    return fields
+
+
+def damaged(source: Path | str) -> KeyFileError:
+    """The error for a key file that can't be read as one."""
+    return KeyFileError(f"{source} is damaged", hint="put back a copy of it")
+
+
+def file_mac(ops: OpsKeys, fields: Mapping[str, Any]) -> str:
+    """The MAC of a key file in hex, over everything in it but the MACs themselves."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return ops.mac.sign(b"cardvault key file " + text.encode()).hex()
+
+
+def is_mac(found: object, right: str) -> bool:
+    """Say whether what a file holds is the MAC ``right``, in constant time."""
+    return crypto.same(str(found).encode("ascii", "replace"), right.encode("ascii"))
+
+
+def to_json(fields: Mapping[str, Any]) -> str:
+    """A key file's fields as its text."""
+    return json.dumps(fields, indent=2) + "\n"
+
+
+def to_base64(data: bytes) -> str:
+    """Bytes as a key file holds them."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def from_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -1,0 +1,341 @@
+"""The audit trail: one chain of entries, each made with a key of its own.
+
+The key of an entry is derived from the one before it and the old one is
+replaced, so whoever takes the host today can't rewrite yesterday.  An entry's MAC is
+over the one before it too, so an entry kept elsewhere stands for all before it.  The first
+key (genesis) is sealed under a key of the root's: the ops side derives them all
+again, and nobody else can begin another trail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+
+from . import crypto
+from .card.scrub import one_line, scrub
+from .crypto import Cipher, Mac
+from .errors import IntegrityFault
+from .store.row_macs import canonical
+from .store.schema import AUDIT_ENTRY, AUDIT_HEAD
+
+PAGE = 1000
+VIEWED = "audit.viewed"
+SET_BACK = "clock.set_back"
+# How far the clocks of two hosts that write one trail may be apart.
+SKEW_SECONDS = 60
+# A forged head or entry may have any number; over so many missing ones nobody counts.
+MOST_MISSING = 1_000_000
+# Of bad entries in a row each could have had several MACs; so many are looked at.
+MOST_TRIED = 8
+_MAC_COLUMN = AUDIT_ENTRY.columns.keys().index("mac")
+
+# Made once: to build a statement costs more than to run it.
+_LATEST = select(AUDIT_ENTRY.c.at, AUDIT_ENTRY.c.mac).where(
+    AUDIT_ENTRY.c.seq == bindparam("seq")
+)
+_HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update(
+    of=AUDIT_HEAD
+)
+_ADD = insert(AUDIT_ENTRY)
+_MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts (an operator's login ID, or the ops person's account) and from
+    where (an IP address, or "command")."""
+
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an entry is to tell; ``at`` is seconds since 1970 UTC, ``detail`` what
+    JSON can hold."""
+
+    at: int
+    event: str
+    by: Actor
+    outcome: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One entry of the trail (PCI DSS 10.2.2's six fields and ``detail``);
+    ``at`` is seconds since 1970 UTC, ``subject`` a token, a key or a login ID."""
+
+    seq: int
+    at: int
+    actor: str
+    event: str
+    outcome: str
+    origin: str
+    subject: str
+    detail: dict[str, Any]
+
+
+class Trail:
+    """Appends to the chain.  ``sealing_key`` closes the head to readers of the
+    database alone."""
+
+    def __init__(self, vault_id: str, sealing_key: bytes) -> None:
+        self._vault_id = vault_id
+        self._cipher = Cipher(crypto.derive(sealing_key, "cardvault audit head"))
+
+    def begin(self, db: Connection, genesis: bytes) -> None:
+        """Write the head of an empty trail."""
+        db.execute(insert(AUDIT_HEAD).values(id=1, **self._head(0, genesis)))
+
+    def lock(self, db: Connection) -> None:
+        """Wait for every other writer of the trail and keep them out until this
+        transaction ends."""
+        db.execute(_HEAD)
+
+    def append(self, db: Connection, entries: Sequence[Told]) -> None:
+        """Add entries in ``db``'s transaction, from here on alone with the trail; if
+        they can't be written the transaction's acts must not be either.
+
+        One with an ``at`` before the latest entry's is of a clock that was set back:
+        an entry of its own says so first (PCI DSS 10.6.3).
+        """
+        seq, key, latest, before = self._open_head(db)
+        rows = []
+        for told in _with_set_back(entries, latest):
+            seq += 1
+            values = _row_of(seq, told)
+            before = entry_mac(self._vault_id, key, tuple(values.values()), before)
+            rows.append({**values, "mac": before})
+            key = next_chain_key(key)
+        db.execute(_ADD, rows)
+        self.write_head(db, seq, key)
+
+    def write_head(self, db: Connection, seq: int, key: bytes) -> None:
+        """Write how many entries there are and the next one's key."""
+        db.execute(_MOVE_HEAD, self._head(seq, key))
+
+    def _open_head(self, db: Connection) -> tuple[int, bytes, int, object]:
+        """How many entries there are, the next one's key, the latest one's time and
+        its MAC."""
+        row = db.execute(_HEAD).one_or_none()
+        if row is None:
+            raise IntegrityFault("audit head", "is missing")
+        # Not in the same statement: PostgreSQL, which waited for the head, would look
+        # for the entry where it was before the wait.
+        latest = db.execute(_LATEST, {"seq": row.seq}).first()
+        at, mac = (latest.at, latest.mac) if latest is not None else (0, None)
+        return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key), at, mac
+
+    def open_chain_key(self, seq: int, sealed: bytes) -> bytes:
+        """The key of the next entry; raises IntegrityFault on an edited head."""
+        return self._cipher.open(sealed, self._head_aad(seq), "audit head")
+
+    def _head(self, seq: int, key: bytes) -> dict[str, Any]:
+        sealed = self._cipher.seal(key, self._head_aad(seq))
+        return {"seq": seq, "sealed_chain_key": sealed}
+
+    def _head_aad(self, seq: int) -> bytes:
+        return canonical(("audit head", self._vault_id, seq))
+
+
+def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
+    """The entries, and before each that is older than the latest one what says so."""
+    for told in entries:
+        if told.at < latest - SKEW_SECONDS:
+            clock = Actor("system clock", told.by.origin)
+            yield Told(told.at, SET_BACK, clock, "success", "", {"from": latest})
+        latest = told.at
+        yield told
+
+
+def _row_of(seq: int, told: Told) -> dict[str, Any]:
+    """An entry's columns in the table's order, but its MAC."""
+    return {
+        "seq": seq,
+        "at": told.at,
+        "actor": _clean(told.by.name),
+        "event": told.event,
+        "outcome": told.outcome,
+        "origin": _clean(told.by.origin),
+        "subject": _clean(told.subject),
+        "detail": json.dumps(_cleaned(told.detail), ensure_ascii=False),
+    }
+
+
+def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> bytes:
+    """The MAC of one entry under its own key, over every other column and the MAC of
+    the one ``before`` it (None for the first); ``row`` has the columns in the table's
+    order, its own MAC last."""
+    return Mac(key).sign(canonical((vault_id, *row[:_MAC_COLUMN], before)))
+
+
+def next_chain_key(key: bytes) -> bytes:
+    """The key of the entry after the one made with ``key``; can't be undone."""
+    return Mac(key).sign(b"cardvault audit chain")
+
+
+def read_entries(
+    db: Connection, *, after: int = 0, subject: str | None = None, views: bool = True
+) -> Iterator[AuditEntry]:
+    """The entries after ``after`` in order, without checking the chain; ``views``
+    also those that tell who looked."""
+    for row in _rows(db, after, subject, views):
+        yield _entry(row)
+
+
+class Chain:
+    """Checks the trail from its first entry on, as far as it goes; asked again, the
+    entries written since.
+
+    The key of an entry follows from the number of entries before it alone, so what
+    comes after a bad entry can be checked all the same: its MAC is over the bad one's,
+    be it the one that stands there or the one that should.  What comes after a missing
+    entry can't.
+    """
+
+    def __init__(self, vault_id: str, genesis: bytes) -> None:
+        self._vault_id = vault_id
+        self._key = genesis
+        self._next = 1
+        # The MACs that the entry before the next one has, or should have.
+        self._before: tuple[object, ...] = (None,)
+
+    def entries(self, db: Connection, trail: Trail) -> Iterator[AuditEntry]:
+        """Yield every entry in order, each checked against the chain.
+
+        Raises IntegrityFault naming the first place that is not as it was written:
+        an edited, missing, added or moved entry, or a head that doesn't follow.
+        """
+        for found in self.walk(db, trail):
+            if isinstance(found, IntegrityFault):
+                raise found
+            yield found
+
+    def walk(
+        self, db: Connection, trail: Trail
+    ) -> Iterator[AuditEntry | IntegrityFault]:
+        """Every entry in order, and in the place of what is not as it was written
+        the fault that names it."""
+        head = db.execute(select(AUDIT_HEAD)).first()
+        fault = _head_fault(trail, head)
+        # Without a head there is no telling where the trail ends.
+        last = head.seq if head is not None and fault is None else None
+        if self._next == 1:
+            early = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.seq < 1)
+            yield from map(_unwritten, db.execute(early).scalars())
+        for row in _rows(db, self._next - 1, None):
+            if row.seq > (last or row.seq) or row.seq - self._next > MOST_MISSING:
+                yield _unwritten(row.seq)
+                continue
+            yield from self._gap(row.seq)
+            yield self._check(row)
+            self._step()
+        if fault is not None:
+            yield fault
+        elif head is not None:
+            yield from self._check_head(trail, head)
+
+    def _check(self, row: Row[Any]) -> AuditEntry | IntegrityFault:
+        macs = [
+            entry_mac(self._vault_id, self._key, row, before) for before in self._before
+        ]
+        found = _checked(row, macs)
+        good = isinstance(found, AuditEntry)
+        self._before = (row.mac,) if good else (row.mac, *macs)[:MOST_TRIED]
+        return found
+
+    def _check_head(self, trail: Trail, head: Row[Any]) -> Iterator[IntegrityFault]:
+        if head.seq - self._next <= MOST_MISSING:
+            yield from self._gap(head.seq + 1)
+        key = trail.open_chain_key(head.seq, head.sealed_chain_key)
+        if head.seq != self._next - 1 or not crypto.same(key, self._key):
+            yield IntegrityFault("audit head", "does not follow its entries")
+
+    def _gap(self, seq: int) -> Iterator[IntegrityFault]:
+        """Go over the entries missing before number ``seq``."""
+        if self._next < seq:
+            ends = f", with those up to {seq - 1}" if seq - 1 > self._next else ""
+            yield IntegrityFault(f"audit entry {self._next}", f"is missing{ends}")
+            self._before = ()
+        while self._next < seq:
+            self._step()
+
+    def _step(self) -> None:
+        self._key, self._next = next_chain_key(self._key), self._next + 1
+
+
+def _head_fault(trail: Trail, head: Row[Any] | None) -> IntegrityFault | None:
+    if head is None:
+        return IntegrityFault("audit head", "is missing")
+    try:
+        trail.open_chain_key(head.seq, head.sealed_chain_key)
+    except IntegrityFault as fault:
+        return fault
+    return None
+
+
+def _checked(row: Row[Any], macs: Sequence[bytes]) -> AuditEntry | IntegrityFault:
+    """The entry when its MAC is one of ``macs``; without any it can't be told."""
+    if not macs:
+        return IntegrityFault(f"audit entry {row.seq}", "follows one that is missing")
+    try:
+        if any(crypto.same(row.mac, mac) for mac in macs):
+            return _entry(row)
+    except TypeError:
+        pass
+    return _unwritten(row.seq)
+
+
+def _unwritten(seq: object) -> IntegrityFault:
+    return IntegrityFault(f"audit entry {seq}", "is not as it was written")
+
+
+def _rows(
+    db: Connection, after: int, subject: str | None, views: bool = True
+) -> Iterator[Row[Any]]:
+    query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(PAGE)
+    if subject is not None:
+        query = query.where(AUDIT_ENTRY.c.subject == subject)
+    if not views:
+        query = query.where(AUDIT_ENTRY.c.event != VIEWED)
+    while True:
+        page = db.execute(query.where(AUDIT_ENTRY.c.seq > after)).all()
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].seq
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    seq, at, actor, event, outcome, origin, subject, detail, _ = tuple(row)
+    return AuditEntry(
+        seq, at, actor, event, outcome, origin, subject, _read_detail(detail)
+    )
+
+
+def _read_detail(text: Any) -> dict[str, Any]:
+    """An entry's detail; what is none, in an entry that was not checked or that
+    somebody with the web key wrote, is left out and said to be unreadable."""
+    try:
+        detail = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        detail = None
+    return detail if isinstance(detail, dict) else {"unreadable": True}
+
+
+def _clean(text: str) -> str:
+    return scrub(one_line(text))
+
+
+def _cleaned(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _clean(value) if isinstance(value, str) else value
+        for name, value in detail.items()
+    }

@@ -1,0 +1,1 @@
+"""The web role: it seals cards, checks and describes them, and opens none."""

@@ -1,0 +1,51 @@
+"""Reading entries of the trail that nobody has checked, for a page to show.
+
+The web role can't check the trail: only the root opens its first key.  So whoever can
+write to the database decides what stands there, and nothing of it may end a page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from ..store.schema import AUDIT_ENTRY
+from ..trail import VIEWED, AuditEntry
+
+_TEXTS = ("actor", "event", "outcome", "origin", "subject")
+# The end of the year 9999, the last a calendar can show, less a day for any zone.
+_LAST_SECOND = 253402300800 - 86400
+
+
+def readable(db: Connection, subject: str) -> Iterator[AuditEntry]:
+    """The entries about ``subject`` in order, but those that tell who looked and
+    those that are no entry: another type, no JSON object, bytes that are no text."""
+    query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.subject == subject)
+    query = query.where(AUDIT_ENTRY.c.event != VIEWED).order_by(AUDIT_ENTRY.c.seq)
+    for row in db.execute(query).all():
+        entry = _entry(row)
+        if entry is not None:
+            yield entry
+
+
+def names(entry: AuditEntry, token: str) -> bool:
+    """Say whether a purge's entry has ``token`` among its cards."""
+    cards = entry.detail.get("cards")
+    return isinstance(cards, list | dict) and token in cards
+
+
+def _entry(row: Row[Any]) -> AuditEntry | None:
+    values = {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
+    try:
+        values["detail"] = json.loads(values["detail"])
+        # Bytes that were no text are lone surrogates here, and no page can say them.
+        json.dumps(values, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return None
+    texts = all(isinstance(values[name], str) for name in _TEXTS)
+    at = isinstance(values["at"], int) and 0 <= values["at"] <= _LAST_SECOND
+    sound = texts and at and isinstance(values["detail"], dict)
+    return AuditEntry(**values) if sound else None

@@ -1,0 +1,47 @@
+"""Short secrets of the web layer, sealed at rest; never a card number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import crypto
+from ..crypto import Cipher
+from ..errors import IntegrityFault
+
+MAX_SECRET_BYTES = 64
+
+
+class SiteSeal:
+    """Seals what the web server must be able to read back: the seeds of one-time
+    passwords (RFC 6238).
+
+    AES-256-GCM under keys derived (HKDF, RFC 5869) for one ``purpose`` from the
+    site's own ``secrets``, newest first, of 32 bytes or more: the first seals,
+    any of them opens.  It keeps a stolen database or backup from telling the
+    secrets; whoever also has the site's secret, or runs code in the web server,
+    reads them.  That is no place for a card: cards are sealed by ``Vault``.
+    """
+
+    __slots__ = ("_ciphers",)
+
+    def __init__(self, secrets: Sequence[str], purpose: str) -> None:
+        keys = (crypto.derive(text.encode(), f"site {purpose}") for text in secrets)
+        self._ciphers = [Cipher(key) for key in keys]
+
+    def seal(self, secret: bytes, subject: str) -> bytes:
+        """The envelope of ``secret`` (64 bytes at most, else ValueError), which
+        opens for the same ``subject`` alone."""
+        if len(secret) > MAX_SECRET_BYTES:
+            raise ValueError(f"a site secret is {MAX_SECRET_BYTES} bytes at most")
+        return self._ciphers[0].seal(secret, subject.encode())
+
+    def open(self, envelope: bytes, subject: str) -> bytes:
+        """What was sealed for ``subject``; raises IntegrityFault naming it when
+        the envelope is another's, was edited, or none of the secrets is the one
+        it was sealed under."""
+        for cipher in self._ciphers:
+            try:
+                return cipher.open(envelope, subject.encode(), subject)
+            except IntegrityFault:
+                continue
+        raise IntegrityFault(subject, "can't be opened with this SECRET_KEY")
