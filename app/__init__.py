@@ -38,8 +38,9 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     app = Site(__name__, template_folder=str(TEMPLATES))
     app.extensions["settings"] = config
     app.extensions["clock"] = clock
-    app.extensions["vault"] = Vault.open(config.vault, clock)
-    app.extensions["site_engine"] = connect(config.database_url)
+    pool = config.database_pool
+    app.extensions["vault"] = Vault.open(config.vault, clock, pool)
+    app.extensions["site_engine"] = connect(config.database_url, pool=pool)
     for part in (log, security, db, errors, mail, auth, csp, cards, commands):
         part.init_app(app)
     return app

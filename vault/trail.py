@@ -10,7 +10,7 @@ the keys again, and only it can begin a trail.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,19 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What an entry is to tell; ``at`` is seconds since 1970 UTC, ``detail`` what
+    JSON can hold."""
+
+    at: int
+    event: str
+    by: Actor
+    outcome: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class AuditEntry:
     """One entry of the trail (PCI DSS 10.2.2's six fields and ``detail``);
     ``at`` is seconds since 1970 UTC, ``subject`` a token, a key or a login ID."""
@@ -87,43 +100,23 @@ class Trail:
         database, cards, this lock, data keys."""
         db.execute(_HEAD)
 
-    def append(
-        self,
-        db: Connection,
-        at: int,
-        event: str,
-        by: Actor,
-        *,
-        outcome: str,
-        subject: str,
-        detail: Mapping[str, Any],
-    ) -> None:
-        """Add an entry in ``db``'s transaction; if it can't be written the
-        transaction's act must not be either.
+    def append(self, db: Connection, entries: Sequence[Told]) -> None:
+        """Add entries in ``db``'s transaction, from here on alone with the trail; if
+        they can't be written the transaction's acts must not be either.
 
-        An ``at`` before the latest entry's is of a clock that was set back: an
-        entry of its own says so first (PCI DSS 10.6.3).
+        One with an ``at`` before the latest entry's is of a clock that was set back:
+        an entry of its own says so first (PCI DSS 10.6.3).
         """
         seq, key, latest, before = self._open_head(db)
-        if at < latest - SKEW_SECONDS and event != SET_BACK:
-            clock, told = Actor("system clock", by.origin), {"from": latest}
-            self.append(
-                db, at, SET_BACK, clock, outcome="success", subject="", detail=told
-            )
-            seq, key, _, before = self._open_head(db)
-        values = {
-            "seq": seq + 1,
-            "at": at,
-            "actor": _clean(by.name),
-            "event": event,
-            "outcome": outcome,
-            "origin": _clean(by.origin),
-            "subject": _clean(subject),
-            "detail": json.dumps(_cleaned(detail), ensure_ascii=False),
-        }
-        mac = entry_mac(self._vault_id, key, tuple(values.values()), before)
-        db.execute(_ADD, {**values, "mac": mac})
-        self.write_head(db, seq + 1, next_chain_key(key))
+        rows = []
+        for told in _with_set_back(entries, latest):
+            seq += 1
+            values = _row_of(seq, told)
+            before = entry_mac(self._vault_id, key, tuple(values.values()), before)
+            rows.append({**values, "mac": before})
+            key = next_chain_key(key)
+        db.execute(_ADD, rows)
+        self.write_head(db, seq, key)
 
     def write_head(self, db: Connection, seq: int, key: bytes) -> None:
         """Write how many entries there are and the next one's key."""
@@ -151,6 +144,30 @@ class Trail:
 
     def _head_aad(self, seq: int) -> bytes:
         return canonical(("audit head", self._vault_id, seq))
+
+
+def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
+    """The entries, and before each that is older than the latest one what says so."""
+    for told in entries:
+        if told.at < latest - SKEW_SECONDS:
+            clock = Actor("system clock", told.by.origin)
+            yield Told(told.at, SET_BACK, clock, "success", "", {"from": latest})
+        latest = told.at
+        yield told
+
+
+def _row_of(seq: int, told: Told) -> dict[str, Any]:
+    """An entry's columns in the table's order, but its MAC."""
+    return {
+        "seq": seq,
+        "at": told.at,
+        "actor": _clean(told.by.name),
+        "event": told.event,
+        "outcome": told.outcome,
+        "origin": _clean(told.by.origin),
+        "subject": _clean(told.subject),
+        "detail": json.dumps(_cleaned(told.detail), ensure_ascii=False),
+    }
 
 
 def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> bytes:

@@ -13,11 +13,26 @@ from config import Config
 from vault import SiteSeal
 
 from . import code_views, commands, factor_views, guard, previous, views
-from .guard import acting, current_login, public
+from .guard import (
+    acting,
+    begin_to_write,
+    current_login,
+    idle_seconds,
+    look_again,
+    public,
+)
 from .logins import Over
 from .passwords import Hasher
 
-__all__ = ["acting", "current_login", "init_app", "public"]
+__all__ = [
+    "acting",
+    "begin_to_write",
+    "current_login",
+    "idle_seconds",
+    "init_app",
+    "look_again",
+    "public",
+]
 
 
 def init_app(app: Flask) -> None:

@@ -35,6 +35,7 @@ def resend() -> ResponseReturnValue:
     at = guard.current_login()
     if pages.taken():
         return redirect(url_for(".code"), SEE_OTHER)
+    at = guard.begin_to_write_own()
     if not codes.claim_send(work().site, at, guard.now()):
         form = CodeForm(formdata=None)
         form.code.errors = [texts.TOO_MANY_SENDS]
@@ -51,7 +52,7 @@ def passkey() -> ResponseReturnValue:
     if factors.PASSKEY not in pages.taken():
         return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
     pages.require_unblocked_origin()
-    site, at, trace = work().site, guard.current_login(), guard.trace()
+    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
     if service.is_locked(at.operator, trace.now):
         return _end_locked()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
@@ -66,7 +67,7 @@ def passkey() -> ResponseReturnValue:
 
 
 def _check_code(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.current_login(), guard.trace()
+    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
     if service.is_locked(at.operator, trace.now):
         return _end_locked()
     ttl = pages.settings().code_ttl
@@ -86,7 +87,7 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
 
 
 def _check_totp(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.current_login(), guard.trace()
+    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
     if factors.TOTP not in pages.taken():
         form.code.errors = [texts.PASSKEY_ONLY]
         return _code_page(form, 422)

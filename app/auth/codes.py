@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import secrets
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, func, select, update
 from sqlalchemy.orm import Session
 
+from app.db import forget
 from vault.card.pan import fold_typed
 
 from .logins import SKEW_SECONDS
@@ -75,7 +76,7 @@ def claim_send(site: Session, login: Login, now: int) -> bool:
 def keep(site: Session, login: Login, digest: str, now: int) -> None:
     """Keep a new code of ``login``; from now on only the newest counts, and those
     that no limit looks at any more are gone."""
-    site.execute(delete(Code).where(Code.sent_at <= now - DAY))
+    forget(site, Code, Code.sent_at <= now - DAY)
     site.add(
         Code(
             operator_id=login.operator_id,

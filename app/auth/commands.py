@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from app.db import work
 from app.terminal import SiteGroup, account, example, fail, harmless
-from vault import Vault
 from vault.card.scrub import holds_card_number
 
 from . import factors, logins, passwords, service, sharing
@@ -99,6 +98,7 @@ def add(
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
+    work().write()
     service.add_operator(
         work().site,
         login_id,
@@ -118,11 +118,8 @@ def add(
 @operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
     """Show every operator: login ID, name, state with the factors he has, addresses."""
-    for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
-        bound = " ".join(address.address for address in operator.addresses)
-        has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
-        line = f"{operator.login_id}\t{operator.name}\t{has}\t{bound}"
-        click.echo(harmless(line))
+    query = select(Operator).order_by(Operator.login_id)
+    _print([_line(operator) for operator in work().site.scalars(query)])
 
 
 @operators.command(epilog=example("operators disable taro"))
@@ -159,11 +156,9 @@ def unlock(login_id: str) -> None:
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
     """Print a new first password once; the old one and every login are dead."""
-    operator_id = _operator(login_id).id
-    work().release()
     password = _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
-    operator = work().site.get_one(Operator, operator_id)
+    operator = _operator(login_id)
     service.set_password(work().site, operator, new_hash, _now())
     operator.must_change, operator.first_password_until = True, _now() + service.DAY
     service.unlock(operator)
@@ -233,11 +228,13 @@ def remove_email(login_id: str, address: str) -> None:
 @sessions.command("list", epilog=example("sessions list"))
 def list_sessions() -> None:
     """Show who is logged in: login ID, step, origin, minutes since last seen."""
+    lines = []
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
         if not logins.is_over(login, _now()):
             minutes = (_now() - login.seen_at) // 60
             who, origin = login.operator.login_id, login.origin
-            click.echo(harmless(f"{who}\t{login.step}\t{origin}\t{minutes}"))
+            lines.append(f"{who}\t{login.step}\t{origin}\t{minutes}")
+    _print(lines)
 
 
 @sessions.command("end", epilog=example("sessions end taro"))
@@ -248,13 +245,31 @@ def end_sessions(login_id: str | None, everyone: bool) -> None:
     if everyone == bool(login_id):
         fail("give a login ID or --all", "flask --app wsgi sessions end --help")
     operator_id = _operator(login_id).id if login_id else None
+    if everyone:
+        work().write()
+        service.hold(work().site)
     count = logins.end_all(work().site, operator_id)
     _done("session.ended", login_id or "everyone")
     click.echo(f"ended {count}")
 
 
+def _line(operator: Operator) -> str:
+    bound = " ".join(address.address for address in operator.addresses)
+    has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
+    return f"{operator.login_id}\t{operator.name}\t{has}\t{bound}"
+
+
+def _print(lines: list[str]) -> None:
+    """Show lines, holding nothing while they are read."""
+    work().release()
+    for line in lines:
+        click.echo(harmless(line))
+
+
 def _operator(login_id: str) -> Operator:
-    operator = service.by_login_id(work().site, login_id)
+    """An operator to be changed: the command writes from here on."""
+    work().write()
+    operator = service.held_by_login_id(work().site, login_id)
     if operator is None:
         fail(
             f"no operator has the login ID {login_id}",
@@ -332,8 +347,7 @@ def _state(operator: Operator) -> str:
 
 def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
     """Enter the act in the trail and commit both."""
-    vault: Vault = current_app.extensions["vault"]
-    vault.record(work().vault_db, event, account(), subject=subject, detail=detail)
+    work().record(event, account(), subject=subject, detail=detail)
     work().commit()
 
 

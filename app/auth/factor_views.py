@@ -45,10 +45,10 @@ def proof() -> ResponseReturnValue:
         status = 422 if form.is_submitted() else 200
         return render_template("auth/factors_proof.html", form=form), status
     stored = guard.current_login().operator.password_hash
-    # No lock is held while Argon2 works.
+    # Nothing is held while Argon2 works.
     work().release()
     right = pages.hasher().agrees(stored, form.current_password.data or "")
-    at, trace = guard.look_again(), guard.trace()
+    at, trace = guard.begin_to_write_own(), guard.trace()
     if right and at.operator.password_hash == stored:
         at.proved_at = trace.now
         return redirect(url_for(".index"), SEE_OTHER)
@@ -62,7 +62,7 @@ def proof() -> ResponseReturnValue:
 @blueprint.post("/totp/new")
 def new_totp() -> ResponseReturnValue:
     """Offer a new seed."""
-    factors.offer_totp(guard.current_login(), pages.seal())
+    factors.offer_totp(guard.begin_to_write_own(), pages.seal())
     return redirect(url_for(".enrol_totp"), SEE_OTHER)
 
 
@@ -74,6 +74,7 @@ def enrol_totp() -> ResponseReturnValue:
     if seed is None:
         return redirect(url_for(".index"), SEE_OTHER)
     if form.is_submitted() and form.validate():
+        at = guard.begin_to_write_own()
         if factors.enrol_totp(
             work().site, at, pages.seal(), form.code.data or "", guard.trace()
         ):
@@ -100,7 +101,7 @@ def totp_picture() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 def enrol_passkey() -> ResponseReturnValue:
     """The passkey a browser made, which the script put into the form."""
-    site, at, now = work().site, guard.current_login(), guard.now()
+    site, at, now = work().site, guard.begin_to_write_own(), guard.now()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""
     made = passkeys.made(pages.party(), asked, given, now)
@@ -119,7 +120,7 @@ def enrol_passkey() -> ResponseReturnValue:
 @blueprint.post("/remove")
 def remove() -> ResponseReturnValue:
     """Give up the factor named in the form, if another one is left."""
-    at, form = guard.current_login(), FactorForm()
+    at, form = guard.begin_to_write_own(), FactorForm()
     factor = _own(form.factor.data or "")
     if factor is None:
         abort(404)

@@ -11,11 +11,11 @@ from flask import current_app, flash, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
-from app.db import commit_work, work
+from app.db import Work, at_once, work
 from app.networks import address_of
 from app.security import NO_PAGES
 from config import Config
-from vault import Actor, Vault
+from vault import Actor
 
 from . import factors, logins, service, texts
 from .models import Login, Operator
@@ -23,6 +23,8 @@ from .models import Login, Operator
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 COOKIE = "login"
+# Pressed to keep the login: it counts to the second.
+STILL_HERE = "cards.still_here"
 # Where a login at each step belongs.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
 
@@ -51,18 +53,30 @@ def login_or_none() -> Login | None:
 
 
 def _alive(login: Login) -> Login | None:
-    """The login seen again, or None after ending it, which the trail tells."""
-    if not logins.is_over(login, now()):
-        return logins.see(work().site, login, now())
-    trace().record_of("login.expired", login)
-    logins.end(work().site, login)
-    return None
+    """The login, or None when it is over.  That it was seen, or that it ended, is
+    written by itself: a page that only reads makes nobody wait."""
+    login_id, at = login.id, now()
+    over = logins.is_over(login, at)
+    if work().writes:
+        return None if over else login
+    if over:
+        at_once(lambda own: service.expire(own.site, login_id, trace_of(own)))
+        return None
+    if logins.is_to_be_seen(login, at) or request.endpoint == STILL_HERE:
+        if not at_once(lambda own: logins.see(own.site, login_id, at)):
+            return None
+        return work().site.get(Login, login_id)
+    return login
 
 
 def trace() -> service.Trace:
     """Where this request's entries in the audit trail go."""
-    vault: Vault = current_app.extensions["vault"]
-    return service.Trace(vault, work().vault_db, origin(), now())
+    return trace_of(work())
+
+
+def trace_of(own: Work) -> service.Trace:
+    """Where the entries of what ``own`` does for this request go."""
+    return service.Trace(own.record, origin(), now())
 
 
 def current_login() -> Login:
@@ -78,6 +92,27 @@ def look_again() -> Login:
     has ended meanwhile."""
     g.pop("login", None)
     return current_login()
+
+
+def begin_to_write() -> Login:
+    """This request writes from here on; its login, read again, and Over when it has
+    ended meanwhile."""
+    work().write()
+    return look_again()
+
+
+def begin_to_write_own() -> Login:
+    """The same for what changes the operator's own rows: others who do wait from
+    here on, so that none of them meets another half-way."""
+    operator_id = look_again().operator_id
+    work().write()
+    service.hold(work().site, operator_id)
+    return look_again()
+
+
+def idle_seconds() -> int:
+    """How long this request's login lasts if nothing more is asked for."""
+    return logins.idle_seconds(current_login(), now())
 
 
 def acting() -> Actor:
@@ -153,7 +188,6 @@ def refuse_strangers() -> ResponseReturnValue | None:
     if login is None and COOKIE in session:
         forget()
         flash(texts.EXPIRED)
-        commit_work()
     return redirect(place_of(login), 303)
 
 

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 from .models import Login, Operator
 
 IDLE_SECONDS = 15 * 60
+# Being seen is written no more often than this, so that a login ends up to so much
+# earlier than it might, and never later.
+SEEN_SECONDS = 60
 LONGEST_SECONDS = 8 * 3600
 BEFORE_SECONDS = 35 * 60
 ID_BYTES = 32
@@ -97,16 +100,26 @@ def named(site: Session, cookie: str) -> Login | None:
     return site.get(Login, _digest(cookie))
 
 
-def see(site: Session, login: Login, now: int) -> Login | None:
-    """``login``, seen again now; None when another request has just ended it:
+def is_to_be_seen(login: Login, now: int) -> bool:
+    """Say whether it is time to write again that a login was seen."""
+    return abs(now - login.seen_at) >= SEEN_SECONDS
+
+
+def see(site: Session, login_id: str, now: int) -> bool:
+    """Write that a login was seen now; False when another request has just ended it:
     one conditional UPDATE decides, so that nothing is revived."""
     seen = (
         update(Login)
-        .where(Login.id == login.id)
+        .where(Login.id == login_id)
         .values(seen_at=now)
         .execution_options(synchronize_session=False)
     )
-    return login if site.execute(seen).rowcount else None  # type: ignore[attr-defined]
+    return bool(site.execute(seen).rowcount)  # type: ignore[attr-defined]
+
+
+def idle_seconds(login: Login, now: int) -> int:
+    """How long a login lasts from now on if nothing is asked for."""
+    return IDLE_SECONDS - max(now - login.seen_at, 0)
 
 
 def has_ended(operator: Operator, now: int) -> bool:
@@ -129,10 +142,11 @@ def is_over(login: Login, now: int) -> bool:
     )
 
 
-def end(site: Session, login: Login) -> None:
-    """End a login; its cookie names nothing from now on."""
-    site.execute(delete(Login).where(Login.id == login.id))
+def end(site: Session, login: Login) -> bool:
+    """End a login; its cookie names nothing from now on.  False when it was ended."""
+    gone = site.execute(delete(Login).where(Login.id == login.id))
     site.expire_all()
+    return bool(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def end_others(site: Session, login: Login) -> list[str]:

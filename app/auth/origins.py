@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_network
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.db import forget
 from app.networks import address_of
 
 from .models import OriginFailure
@@ -36,6 +37,5 @@ def is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
 
 def count_failure(site: Session, origin: str, now: int) -> None:
     """Count a failure; those nobody looks at any more are gone."""
-    old = delete(OriginFailure).where(OriginFailure.at <= now - ORIGIN_SECONDS)
-    site.execute(old)
+    forget(site, OriginFailure, OriginFailure.at <= now - ORIGIN_SECONDS)
     site.add(OriginFailure(origin=counted(origin), at=now))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Select, case, select, update
 from sqlalchemy.orm import Session
 
-from vault import Actor, Vault
+from vault import Actor
 
 from . import codes, logins, origins
 from .models import Address, Login, Operator, PastPassword
@@ -25,10 +25,10 @@ NOBODY = "unknown"
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a request's audit entries go, who did it and when (seconds UTC)."""
+    """Where a request's audit entries go (``Work.record``), from where it came and
+    when (seconds UTC)."""
 
-    vault: Vault
-    db: Connection
+    enter: Callable[..., None]
     origin: str
     now: int
 
@@ -44,9 +44,7 @@ class Trace:
         """Enter a login event; ``name`` is a login ID that exists, or NOBODY,
         ``person`` who it was when that is not the same."""
         by = Actor(person or name, self.origin)
-        self.vault.record(
-            self.db, event, by, outcome=outcome, subject=name, detail=detail
-        )
+        self.enter(event, by, outcome=outcome, subject=name, detail=detail)
 
     def record_of(
         self, event: str, login: Login, detail: Mapping[str, str] | None = None
@@ -59,6 +57,31 @@ class Trace:
 def by_login_id(site: Session, login_id: str) -> Operator | None:
     """The operator with exactly this login ID."""
     return site.scalar(select(Operator).where(Operator.login_id == login_id))
+
+
+def held_by_login_id(site: Session, login_id: str) -> Operator | None:
+    """The same, held until the transaction ends, with all that is the operator's.
+
+    Whoever changes an operator or anything of theirs (logins, codes, factors) comes
+    to this row first: of two, one waits here and for nothing else.
+    """
+    query = select(Operator).where(Operator.login_id == login_id)
+    return site.scalar(_held(query))
+
+
+def hold(site: Session, operator_id: int | None = None) -> None:
+    """Hold an operator, or all of them in the order of their numbers, as
+    ``held_by_login_id`` does."""
+    query = select(Operator).order_by(Operator.id)
+    if operator_id is not None:
+        query = query.where(Operator.id == operator_id)
+    site.scalars(_held(query)).all()
+
+
+def _held(query: Select[Operator]) -> Select[Operator]:
+    # Not FOR UPDATE: a new login's row shares a lock on its operator's number.
+    locked = query.with_for_update(key_share=True)
+    return locked.execution_options(populate_existing=True)
 
 
 def is_locked(operator: Operator, now: int) -> bool:
@@ -179,6 +202,24 @@ def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
     trace.record_of("login.logged_in", following)
     end_others(site, following, trace)
     return cookie
+
+
+def replace(site: Session, earlier: Login, trace: Trace) -> None:
+    """Another login takes the place of the one this browser had, of whatever ID."""
+    name, person = earlier.operator.login_id, earlier.person
+    if logins.end(site, earlier):
+        trace.record("login.replaced", name, person=person)
+
+
+def expire(site: Session, login_id: str, trace: Trace) -> None:
+    """End a login that is over, which the trail tells once."""
+    login = site.get(Login, login_id)
+    if login is None:
+        return
+    hold(site, login.operator_id)
+    name, person = login.operator.login_id, login.person
+    if logins.end(site, login):
+        trace.record("login.expired", name, person=person)
 
 
 def end_others(site: Session, login: Login, trace: Trace) -> None:

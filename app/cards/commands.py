@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,8 +34,14 @@ from vault.store.database import checkpoint
 
 from . import export, importing, reconciling, search
 from .importing import Checked, Overtaken
+from .reconciling import Orphan
 from .results import Results, first_token
 from .sheet import Sheet, SheetError
+
+OLDER = (
+    "put the site's newer database back: their customers are in it "
+    '(docs/operations.md, "An older backup")'
+)
 
 cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
 
@@ -83,33 +89,47 @@ def import_file(
 
 @cards.command(epilog=example("cards reconcile --apply"))
 @click.option("--apply", "applied", is_flag=True, help="Remove what can be removed.")
+@click.option(
+    "--remove",
+    "number",
+    type=click.IntRange(min=1),
+    help="With --apply: how many cards it removes, when that is more than 20.",
+)
 @click.pass_context
-def reconcile(context: click.Context, applied: bool) -> None:
+def reconcile(context: click.Context, applied: bool, number: int | None) -> None:
     """Hold customers and cards against each other.
 
-    Cards that no customer refers to, left by a crash, are removed with --apply
-    once they are an hour old. Customers with another expiry than their card's,
-    left by a crash too, are given the card's. Customers whose card is missing
-    are named.
+    Cards that no customer refers to, left by a crash, are named, and removed with
+    --apply once they are an hour old: up to 20, more only with --remove N, the
+    exact number there are. Where they look like those of an older database of the
+    site's, put back, nothing is removed. Customers with another expiry than their
+    card's, left by a crash too, are given the card's. Customers whose card is
+    missing are named.
 
-    Exit code 1: something was found.
+    Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
-    vault, found = _vault(), False
-    for line in reconciling.unreferred(work(), vault, _now(), account(), applied):
-        found = True
-        click.echo(harmless(line))
-    for line in reconciling.unlike(work(), vault, _now(), account(), applied):
-        found = True
-        click.echo(harmless(line))
-    for line in reconciling.without_card(work(), vault):
-        found = True
-        click.echo(harmless(line))
+    vault, now = _vault(), _now()
+    alone = reconciling.orphans(work(), vault, now)
+    due = [orphan for orphan in alone if not orphan.young]
+    older = reconciling.looks_older(work(), alone)
+    left = [orphan for orphan in alone if orphan.young] if applied else alone
+    if applied:
+        _require_few(alone, due, older, number)
+    _show(orphan.line() for orphan in left)
+    if applied:
+        _show(reconciling.remove(work(), vault, due, account()))
+    unlike = _show(reconciling.unlike(work(), vault, now, account(), applied))
+    missing = _show(reconciling.without_card(work(), vault))
     if applied:
         checkpoint(vault.engine)
+    elif older:
+        click.echo(f"next       {OLDER}")
+    elif due or unlike:
+        more = f" --remove {len(due)}" if len(due) > reconciling.FEW else ""
+        click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
+    found = bool(alone) or unlike or missing
     if not found:
         click.echo("every card has its customer, every customer a card")
-    elif not applied:
-        click.echo("next       flask --app wsgi cards reconcile --apply")
     context.exit(EXIT_FOUND if found else 0)
 
 
@@ -118,14 +138,42 @@ def reconcile(context: click.Context, applied: bool) -> None:
 def list_cards(as_csv: bool) -> None:
     """Show every customer with the masked card and its token."""
     lines = export.token_csv if as_csv else export.token_lines
-    count = 0
-    for line in lines(search.everyone(work().site)):
-        click.echo(harmless(line), nl=False)
-        count += 1
-    _vault().record(
-        work().vault_db, "customers.listed", account(), detail={"lines": str(count)}
-    )
+    found = search.everyone(work().site)
+    # Before the first line: a listing that is cut off has shown what it has shown.
+    count = len(found) + as_csv
+    work().record("customers.listed", account(), detail={"lines": str(count)})
     work().commit()
+    for line in lines(search.in_turn(current_app.extensions["site_engine"], found)):
+        click.echo(harmless(line), nl=False)
+
+
+def _show(lines: Iterable[str]) -> bool:
+    """Show lines; says whether there were any."""
+    any_line = False
+    for line in lines:
+        any_line = True
+        click.echo(harmless(line))
+    return any_line
+
+
+def _require_few(
+    alone: Sequence[Orphan], due: Sequence[Orphan], older: bool, number: int | None
+) -> None:
+    """End, with every card named and nothing changed, unless those ``due`` are as
+    few as a crash leaves, or as many as was said."""
+    if number is not None and number != len(due):
+        what = f"{len(due):,} cards could be removed, not {number:,}"
+        hint = "look at them first: flask --app wsgi cards reconcile"
+    elif due and older:
+        what = "the site's database looks older than the vault's"
+        hint = OLDER
+    elif number is None and len(due) > reconciling.FEW:
+        what = f"{len(due):,} cards are more than a crash leaves"
+        hint = f"if all are to go: cards reconcile --apply --remove {len(due)}"
+    else:
+        return
+    _show(orphan.line() for orphan in alone)
+    fail(f"{what}; nothing was removed", hint)
 
 
 def _foresee(sheet: Sheet, path: Path | None) -> int:
@@ -158,6 +206,7 @@ def _import(sheet: Sheet, path: Path | None) -> int:
             begins = place * importing.BATCH
             if begins < done:
                 continue
+            work().write()
             if not job_id:
                 job_id = importing.begin(work().site, sheet, newest, account(), _now())
             importing.take_in(

@@ -29,14 +29,11 @@ TOKEN_COLUMNS = (
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def masked_csv(customers: Iterable[Customer]) -> str:
-    """The customers as CSV (RFC 4180) behind a byte order mark."""
-    out = io.StringIO()
-    out.write(BYTE_ORDER_MARK)
-    writer = csv.writer(out)
-    writer.writerow(texts.CSV_HEADINGS)
-    writer.writerows(map(_row, customers))
-    return out.getvalue()
+def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
+    """The customers as lines of CSV (RFC 4180) behind a byte order mark."""
+    yield BYTE_ORDER_MARK + _written(texts.CSV_HEADINGS)
+    for customer in customers:
+        yield _written(_row(customer))
 
 
 def token_csv(customers: Iterable[Customer]) -> Iterator[str]:
@@ -66,8 +63,12 @@ def _with_token(customer: Customer) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
+    return _written([harmless(cell) for cell in cells])
+
+
+def _written(cells: Sequence[str]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow([harmless(cell) for cell in cells])
+    csv.writer(out).writerow(cells)
     return out.getvalue()
 
 

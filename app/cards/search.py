@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, or_, select
 from sqlalchemy.orm import Session
+
+from app.db import looking
 
 from . import calendar
 from .folding import has_unseen, phone_of, search_key, shortened
@@ -17,6 +20,7 @@ PAGE_SIZE = 50
 MAX_PAGE = 99_999
 MAX_QUERY = 100
 EVERYONE_PAGE = 500
+NUMBERS_PAGE = 10_000
 
 SORTS: dict[str, Any] = {
     "name": Customer.name_folded,
@@ -96,9 +100,23 @@ def find(site: Session, query: Query, now: int) -> Page:
     return Page(rows[:PAGE_SIZE], len(rows) > PAGE_SIZE)
 
 
-def find_all(site: Session, query: Query, now: int) -> Sequence[Customer]:
-    """Every customer ``query`` matches, whatever its page."""
-    return site.scalars(_select(query, now)).all()
+def find_all(site: Session, query: Query, now: int) -> array[int]:
+    """The numbers of all customers ``query`` matches, whatever its page, in its
+    order."""
+    numbers = _select(query, now).with_only_columns(Customer.id)
+    rows = numbers.execution_options(yield_per=NUMBERS_PAGE)
+    return array("q", site.scalars(rows))
+
+
+def in_turn(engine: Engine, numbers: array[int]) -> Iterator[Customer]:
+    """The customers of ``numbers`` in that order, those left out that are gone; a page
+    is read at a time and nothing is held while it is looked at."""
+    for begins in range(0, len(numbers), EVERYONE_PAGE):
+        page = numbers[begins : begins + EVERYONE_PAGE]
+        with looking(engine) as site:
+            query = select(Customer).where(Customer.id.in_(page))
+            found = {customer.id: customer for customer in site.scalars(query)}
+        yield from (found[number] for number in page if number in found)
 
 
 def _select(query: Query, now: int) -> Select[Customer]:
@@ -131,7 +149,8 @@ def _matches(q: str) -> ColumnElement[bool]:
     return or_(*ways)
 
 
-def everyone(site: Session) -> Iterator[Customer]:
-    """Every customer in the order of registration, a page in memory at a time."""
-    query = select(Customer).order_by(Customer.id)
-    return iter(site.scalars(query.execution_options(yield_per=EVERYONE_PAGE)))
+def everyone(site: Session) -> array[int]:
+    """The numbers of all customers in the order of registration."""
+    numbers = select(Customer.id).order_by(Customer.id)
+    rows = numbers.execution_options(yield_per=NUMBERS_PAGE)
+    return array("q", site.scalars(rows))

@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature, Signer
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.db import forget
 from vault.card.token import random_letters
 
 from .models import Ticket
@@ -59,7 +60,7 @@ class Tickets:
         The insert decides: of any number at once only one goes in, and the
         others wait for its commit.
         """
-        site.execute(delete(Ticket).where(Ticket.created_at < now - KEEP_SECONDS))
+        forget(site, Ticket, Ticket.created_at < now - KEEP_SECONDS)
         row = Ticket(
             digest=_digest(ticket),
             login_id=self._login,

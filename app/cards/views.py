@@ -16,7 +16,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
-from app.auth import acting
+from app.auth import acting, begin_to_write, look_again
 from app.db import work
 from vault.store.database import checkpoint
 
@@ -137,13 +137,13 @@ def likeness() -> Response:
 
 @blueprint.get("/cards.csv")
 def masked_csv() -> Response:
-    """The list that is shown, all its pages, as masked CSV; the trail says so."""
+    """The list that is shown, all its pages, as masked CSV; the trail says so before
+    the first line leaves, and nothing is held while it does."""
     query = search.Query.read(request.args)
-    customers = search.find_all(work().site, query, pages.now())
-    detail = {"rows": str(len(customers)), "q": query.q, "expiry": query.expiry}
-    pages.vault().record(
-        work().vault_db, "cards.exported_masked", acting(), detail=detail
-    )
+    found = search.find_all(work().site, query, pages.now())
+    detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
+    work().record("cards.exported_masked", acting(), detail=detail)
+    customers = search.in_turn(pages.site_engine(), found)
     day = calendar.japan_date(pages.now()).replace("/", "")
     return Response(
         export.masked_csv(customers),
@@ -159,6 +159,7 @@ def still_here() -> ResponseReturnValue:
 
 
 def _register(form: CardForm) -> str:
+    begin_to_write()
     site, now = work().site, pages.now()
     public_id, ticket = service.new_public_id(), form.ticket_shown
     # Claim the form's ticket before sealing: of two identical submits, the second must
@@ -179,7 +180,10 @@ def _change(public_id: str) -> ResponseReturnValue:
         _require_newest(form, customer)
         if not form.validate():
             return pages.edit_page(customer, card, form), 422
+        begin_to_write()
         if pages.tickets().claim(site, form.ticket_shown, public_id, pages.now()):
+            customer = _customer(public_id)
+            _require_newest(form, customer)
             _write(customer, form)
     done = url_for(".updated", public_id=public_id, **pages.list_args())
     return redirect(done, SEE_OTHER)
@@ -187,13 +191,11 @@ def _change(public_id: str) -> ResponseReturnValue:
 
 def _write(customer: Customer, form: EditForm) -> None:
     vault, by = pages.vault(), acting()
-    replaced = service.change(
+    rest = service.change(
         work().site, vault, work().vault_db, customer, form.entry, by, pages.now()
     )
-    if replaced is not None:
-        old = replaced
-        work().afterwards(lambda db: vault.delete(db, old, by))
-        work().once_committed(lambda: checkpoint(vault.engine))
+    if rest is not None:
+        _leave(rest)
 
 
 def _delete(public_id: str) -> ResponseReturnValue:
@@ -206,23 +208,27 @@ def _delete(public_id: str) -> ResponseReturnValue:
             card = pages.describe(customer)
             empty = pages.edit_form(customer, card, formdata=None)
             return pages.edit_page(customer, card, empty, form), 422
+        begin_to_write()
         claimed = pages.tickets().claim(site, ticket, public_id, pages.now())
         if claimed:
+            customer = _customer(public_id)
+            _require_newest(form, customer)
             claimed.summary = json.dumps(service.summary(customer))
-            _remove(customer)
+            vault, vault_db = pages.vault(), work().vault_db
+            _leave(service.remove(site, vault, vault_db, customer, acting()))
     return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
 
 
-def _remove(customer: Customer) -> None:
-    vault = pages.vault()
-    work().site_first()
-    service.remove(work().site, vault, work().vault_db, customer, acting())
-    work().once_committed(lambda: checkpoint(vault.engine))
+def _leave(rest: service.Rest) -> None:
+    """Have the vault do the rest, and empty its log of the card, after the commit."""
+    work().afterwards(rest)
+    work().once_committed(lambda: checkpoint(pages.vault().engine))
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:
     """The newest state, after undoing whatever this request had begun."""
     work().release()
+    look_again()
     customer = _customer(public_id)
     card = pages.describe(customer)
     form = pages.edit_form(customer, card, formdata=None)

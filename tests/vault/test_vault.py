@@ -77,6 +77,7 @@ def test_an_expiry_changes_alone(
         assert vault.describe(db, token).expiry == Expiry(2040, 12)
         assert vault.describe(db, token).rev == 2
         assert db.execute(select(CARD.c.envelope)).scalar_one() == before
+        vault.enter(db)
         latest = vault.history(db, token)[0]
     assert (latest.detail["before"], latest.detail["after"]) == ("01/2030", "12/2040")
     assert place.findings() == {}
@@ -234,6 +235,7 @@ def test_a_damaged_row_can_still_be_given_up(
             vault.set_expiry(db, token, Expiry(2031, 1), operator_actor)
         new = vault.replace(db, token, Pan.parse(VISA), Expiry(2031, 1), operator_actor)
         vault.delete(db, token, operator_actor)
+        vault.enter(db)
         deleted = vault.history(db, new)[0]
     assert (deleted.event, deleted.detail["before"]) == ("card.deleted", "damaged row")
     assert place.findings() == {}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import click
+from sqlalchemy import func, select
 
 from ..card.scrub import one_line
 from ..errors import IntegrityFault
 from ..ops.anchor import Anchor, newest_given
 from ..store.database import reading
-from ..trail import VIEWED, AuditEntry, read_entries
+from ..store.schema import AUDIT_ENTRY
+from ..trail import PAGE, VIEWED, AuditEntry, read_entries
+from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
 from .output import counted
 from .uses import note_use, warn
@@ -32,9 +37,8 @@ def list_entries(token: str | None) -> None:
     vault = closed_vault()
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
-    with reading(vault.engine) as db:
-        about = vault.entries_about(db, token) if token else read_entries(db)
-        for entry in about:
+    for page in _about(vault, token) if token else _pages(vault):
+        for entry in page:
             click.echo(_line(entry))
 
 
@@ -83,6 +87,25 @@ def anchor() -> None:
     with reading(vault.engine) as db:
         head = Anchor.of(db, vault.web_key.vault_id)
     click.echo(head.line())
+
+
+def _about(vault: Vault, token: str) -> Iterator[list[AuditEntry]]:
+    """The entries about one card, at one moment."""
+    with reading(vault.engine) as db:
+        entries = list(vault.entries_about(db, token))
+    yield entries
+
+
+def _pages(vault: Vault) -> Iterator[list[AuditEntry]]:
+    """The trail as it is now, a page at a time; nothing is held while one is read."""
+    with reading(vault.engine) as db:
+        last = db.execute(select(func.max(AUDIT_ENTRY.c.seq))).scalar() or 0
+    after = 0
+    while after < last:
+        with reading(vault.engine) as db:
+            page = list(islice(read_entries(db, after=after), PAGE))
+        yield [entry for entry in page if entry.seq <= last]
+        after = page[-1].seq if page else last
 
 
 def _line(entry: AuditEntry) -> str:

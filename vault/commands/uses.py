@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..card.scrub import one_line
@@ -19,8 +18,6 @@ from ..web.web_key import WebKey
 from .vaults import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
-# On SQLite it waits as long when nothing moves (database.py).
-_LOCK_WAIT = text("SET LOCAL lock_timeout = '2s'")
 _WRITES_NOTHING = "cardvault: this command writes nothing"
 
 
@@ -112,8 +109,6 @@ def try_record(
     or "".  It never waits for another writer longer than a moment."""
     try:
         with vault.engine.begin() as db:
-            if db.dialect.name == "postgresql":
-                db.execute(_LOCK_WAIT)
             vault.record(db, event, by, outcome=outcome, subject=subject, detail=detail)
     except VaultError as error:
         return one_line(str(error))

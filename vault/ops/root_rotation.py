@@ -36,7 +36,7 @@ def prepare(vault: OpenVault, new: RootSecret, by: Actor) -> int:
     """
     root_id = new.public.id
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         state = vault.state(db)
         _require_new(db, state, root_id)
         count = _wrap_keys(vault, db, new)
@@ -90,7 +90,7 @@ def finalize(vault: OpenVault, new: RootSecret, by: Actor) -> bool:
     """
     root_id = new.public.id
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         state = vault.state(db)
         if state.next_root_id != root_id:
             raise KeyFileError(
@@ -127,7 +127,7 @@ def abandon(vault: OpenVault, by: Actor, left: str | None = None) -> str | None:
     when a web process has already sealed under it, because those cards would be lost.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         state = vault.state(db)
         root_id: str | None = state.next_root_id or left
         if root_id is None:

@@ -31,7 +31,7 @@ def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
     would hide the edit.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         vault.state(db)
         new.require_made_by(vault.ops)
         signer = RowSigner(new.vault_id, new.sealing_key)

@@ -6,10 +6,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -24,6 +26,13 @@ LOCK_LOOK_SECONDS = 0.0005
 # A PostgreSQL host that is gone, and not just its server, answers nothing: without
 # a limit a page would wait for it for minutes, and so would the next host's turn.
 CONNECT_SECONDS = "2"
+# How long PostgreSQL lets a transaction of ours do nothing, and a statement last, a
+# page's or a command's; what it ends in a page is answered 503.
+IDLE_SECONDS = 60
+PAGE_STATEMENT_SECONDS = 10
+COMMAND_STATEMENT_SECONDS = 15 * 60
+# How long a request waits for a connection that others of its process have.
+POOL_SECONDS = 2
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -34,7 +43,19 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str, *, read_only: bool = False, alone: bool = False) -> Engine:
+Act = Callable[[], object]
+
+# What a transaction has yet to do before it commits.
+_last_acts: WeakKeyDictionary[Transaction, list[Act]] = WeakKeyDictionary()
+
+
+def connect(
+    url: str,
+    *,
+    read_only: bool = False,
+    alone: bool = False,
+    pool: int | None = None,
+) -> Engine:
     """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
     ``read_only`` a SQLite file is left as it is, byte for byte, and ``alone`` says
     that nobody else has it, so that no queue is made beside it.
@@ -43,14 +64,14 @@ def connect(url: str, *, read_only: bool = False, alone: bool = False) -> Engine
     transaction begins IMMEDIATE unless its connection says ``writes=False``.  It
     stands in the writers' queue then, and is "locked" (OperationalError) only when
     nothing moved for ``lock_wait`` seconds (the connection's option, or two).
-    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise.
+    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise,
+    and the limits of ``_limits`` on every transaction; ``pool`` is how many
+    connections a process that answers pages may have.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        query = {"connect_timeout": CONNECT_SECONDS, **parsed.query}
-        parsed = parsed.set(query=query)
-        return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        return _connect_postgresql(parsed, pool)
     if read_only:
         place = Path(parsed.database or "").absolute().as_uri()
         parsed = parsed.set(database=place, query={"mode": "ro", "uri": "true"})
@@ -60,7 +81,88 @@ def connect(url: str, *, read_only: bool = False, alone: bool = False) -> Engine
     if not (read_only or alone):
         event.listen(engine, "connect", _find_queue)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "commit", _do_last_acts)
     return engine
+
+
+def _connect_postgresql(url: URL, pool: int | None) -> Engine:
+    url = url.set(query={"connect_timeout": CONNECT_SECONDS, **url.query})
+    size: dict[str, Any] = {}
+    if pool is not None:
+        size = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        # pgbouncer gives each transaction another session, which knows no statement
+        # that was prepared in the one before.
+        connect_args={"prepare_threshold": None},
+        **size,
+    )
+    limits = _limits(url, pages=pool is not None)
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(limits)
+
+    if limits:
+        event.listen(engine, "begin", begin)
+    event.listen(engine, "commit", _commit_postgresql)
+    return engine
+
+
+def _commit_postgresql(connection: Connection) -> None:
+    _do_last_acts(connection)
+    # A commit that waits for a standby would be given up as a statement too long, and
+    # be told to be done without the standby.
+    unlimited(connection)
+
+
+def _limits(url: URL, *, pages: bool) -> str:
+    """The statement a transaction begins with: how long it waits for a lock, may do
+    nothing, and how long a statement lasts.
+
+    Settings of the transaction, since pgbouncer takes no other from a connection.
+    What the URL's ``options`` set is left as they say; "" when they set all.
+    """
+    statement = PAGE_STATEMENT_SECONDS if pages else COMMAND_STATEMENT_SECONDS
+    settings = {
+        "lock_timeout": int(LOCK_WAIT_SECONDS * 1000),
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+        "statement_timeout": statement * 1000,
+    }
+    said = str(url.query.get("options", ""))
+    sets = [
+        f"set_config('{name}', '{value}ms', true)"
+        for name, value in settings.items()
+        if name not in said
+    ]
+    return f"SELECT {', '.join(sets)}" if sets else ""
+
+
+def unlimited(db: Connection) -> None:
+    """Let statements of ``db``'s transaction last: an index of many rows does.  It
+    waits for a lock no longer than others do."""
+    if db.dialect.name == "postgresql":
+        db.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
+
+
+def before_commit(db: Connection, act: Act) -> None:
+    """Do ``act`` as the last thing before ``db``'s transaction commits, after what
+    was asked for before; a transaction that is rolled back never does it, one whose
+    act fails is not committed."""
+    _last_acts.setdefault(transaction_of(db), []).append(act)
+
+
+def transaction_of(db: Connection) -> Transaction:
+    """``db``'s transaction, begun when there is none yet."""
+    return db.get_transaction() or db.begin()
+
+
+def _do_last_acts(connection: Connection) -> None:
+    transaction = connection.get_transaction()
+    while transaction is not None and transaction in _last_acts:
+        for act in _last_acts.pop(transaction):
+            act()
 
 
 class _Connection(sqlite3.Connection):
@@ -184,8 +286,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that reads the database as of one moment and holds no lock."""
     with engine.connect().execution_options(writes=False) as connection:
         if engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         yield connection
+
+
+@lru_cache(maxsize=8)
+def readers(engine: Engine) -> Engine:
+    """``engine`` for transactions that only read and hold no lock; on PostgreSQL each
+    statement sees what was committed before it."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(writes=False, postgresql_readonly=True)
+    return engine.execution_options(writes=False)
+
+
+def is_reading(db: Connection) -> bool:
+    """Say whether ``db``'s transactions only read."""
+    return not db.get_execution_options().get("writes", True)
 
 
 def takes_several(engine: Engine) -> bool:

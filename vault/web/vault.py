@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     Connection,
     Engine,
     Row,
     Table,
+    Transaction,
     delete,
     func,
     insert,
@@ -30,11 +32,18 @@ from ..clock import Clock
 from ..crypto import Cipher
 from ..errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
 from ..settings import VaultSettings
-from ..store.database import connect, reading
+from ..store.database import (
+    before_commit,
+    connect,
+    is_reading,
+    reading,
+    takes_several,
+    transaction_of,
+)
 from ..store.migrations import HISTORY
 from ..store.row_macs import RowSigner, canonical
 from ..store.schema import CARD, DATA_KEY, PURGED, VAULT
-from ..trail import Actor, AuditEntry, Trail
+from ..trail import Actor, AuditEntry, Told, Trail
 from . import card_history
 from .live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
 from .web_key import WebKey
@@ -42,6 +51,11 @@ from .web_key import WebKey
 DATA_KEY_SEALS = 2**20
 MAX_SEALS = 2**31
 _VAULT_ID = re.compile("[0-9a-f]{32}")
+# Of PostgreSQL's advisory locks in the vault's database the one whose holder draws
+# numbers for new rows.
+_NUMBERS_LOCK = 0x63617264
+# In the order in which every transaction comes to them.
+_ALL_TABLES = "vault, card, data_key, quarantine, purged, rotation, rotation_range"
 
 
 @dataclass(frozen=True)
@@ -82,15 +96,20 @@ class Vault:
         self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
         self.trail = Trail(web_key.vault_id, web_key.sealing_key)
         self._memory = KeyMemory()
+        self._told: WeakKeyDictionary[Transaction, list[Told]] = WeakKeyDictionary()
 
     @classmethod
-    def open(cls, settings: VaultSettings, clock: Clock) -> Vault:
-        """A vault as ``settings`` name it, its ciphers tested (VLT-01).
+    def open(
+        cls, settings: VaultSettings, clock: Clock, pool: int | None = None
+    ) -> Vault:
+        """A vault as ``settings`` name it, its ciphers tested (VLT-01); ``pool`` as
+        ``database.connect`` has it.
 
         Raises KeyFileError on a missing, loose or damaged web key file.
         """
         crypto.self_test()
-        return cls(WebKey.read(settings.web_key), connect(settings.database_url), clock)
+        web_key = WebKey.read(settings.web_key)
+        return cls(web_key, connect(settings.database_url, pool=pool), clock)
 
     def require_ready(self) -> None:
         """Raise SchemaError or KeyFileError unless the database is at this
@@ -137,7 +156,7 @@ class Vault:
         ``tokenize`` does."""
         if not cards:
             return []
-        self.trail.lock(db)
+        lock_numbers(db)
         key = self._sealing_key(db, by, len(cards))
         rows = [
             self._row(key, number, pan, expiry)
@@ -155,6 +174,8 @@ class Vault:
         """Seal the card that is to stand in ``token``'s place and return its new
         token.  The old card stays until ``delete``, so that a crash between
         leaves the customer with one of the two.  Raises UnknownToken."""
+        # Before the old card's row: who draws a number waits for nobody's card.
+        lock_numbers(db)
         before = self._show(self._find(db, token))
         detail = {"instead_of": token, "before": before}
         return self._register(db, pan, expiry, by, "card.replaced", detail)
@@ -194,15 +215,12 @@ class Vault:
         return card_of(row)
 
     def page_of_cards(
-        self, db: Connection, after: int, size: int, *, keep: bool = False
+        self, db: Connection, after: int, size: int
     ) -> list[tuple[int, str, int]]:
         """Number, token and time of registration of up to ``size`` cards above the
-        number ``after``.  Nothing is checked: to hold against the customers.  With
-        ``keep`` nobody else may write them until ``db`` ends: who is to delete several
-        needs them before the trail, as a rotation does."""
+        number ``after``.  Nothing is checked: to hold against the customers."""
         query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
         query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
-        query = query.with_for_update() if keep else query
         return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
     def expiries(self, db: Connection, tokens: Collection[str]) -> dict[str, int]:
@@ -243,16 +261,37 @@ class Vault:
         subject: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append to the audit trail in ``db``'s transaction."""
-        self.trail.append(
-            db,
-            self.clock(),
-            event,
-            by,
-            outcome=outcome,
-            subject=subject,
-            detail=detail or {},
-        )
+        """Append to the audit trail in ``db``'s transaction, when it commits: only
+        then is the trail's head held, after every row it tells of, so that nobody
+        waits for one who waits for them."""
+        if is_reading(db):
+            raise ValueError(f"{event} can't be recorded by who only reads")
+        told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
+        if not self._untold(db):
+            before_commit(db, lambda: self._append(db))
+        self._untold(db).append(told)
+
+    def _untold(self, db: Connection) -> list[Told]:
+        return self._told.setdefault(transaction_of(db), [])
+
+    def enter(self, db: Connection) -> None:
+        """Append at once what was recorded in ``db``, and hold the trail's head."""
+        self._append(db)
+        self.trail.lock(db)
+
+    def _append(self, db: Connection) -> None:
+        told = self._untold(db)
+        if told:
+            self.trail.append(db, told)
+            told.clear()
+
+    def shut(self, db: Connection) -> None:
+        """Keep every other writer of the vault out until ``db`` ends, once those at
+        work are done: for what looks at all there is and writes it anew."""
+        lock_numbers(db)
+        if takes_several(db.engine):
+            db.exec_driver_sql(f"LOCK TABLE {_ALL_TABLES} IN EXCLUSIVE MODE")
+        self.trail.lock(db)
 
     def history(self, db: Connection, token: Token) -> list[AuditEntry]:
         """The trail's entries about a card and those it replaced, newest first, without
@@ -333,8 +372,7 @@ class Vault:
         event: str,
         detail: dict[str, Any],
     ) -> Token:
-        # Writers queue at the trail's head, so that row numbers don't collide.
-        self.trail.lock(db)
+        lock_numbers(db)
         row = self._row(self._sealing_key(db, by, 1), next_id(db, CARD), pan, expiry)
         db.execute(insert(CARD), row)
         detail |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
@@ -412,9 +450,9 @@ class Vault:
             (DATA_KEY.c.created_at < oldest)
             | (DATA_KEY.c.id == (own.id if own else 0)),
         )
-        # Not FOR UPDATE: a rotation's batch shares a lock on the number of its key
-        # while it waits for the trail, which is ours.
-        for row in db.execute(query.with_for_update(key_share=True)).all():
+        # Not FOR UPDATE: every card under a key shares a lock on its number.
+        query = query.order_by(DATA_KEY.c.id).with_for_update(key_share=True)
+        for row in db.execute(query).all():
             # An edited row is for verify to name; signing it again would hide it.
             if self.is_whole(row):
                 self.retire_key(db, row, by)
@@ -508,8 +546,16 @@ class Vault:
         return f"{card.masked} {card.expiry}"
 
 
+def lock_numbers(db: Connection) -> None:
+    """Draw the numbers of new rows alone until ``db`` ends, which on SQLite a writer
+    does anyway.  It comes before every row, so that its holder waits for nobody who
+    waits for it; nothing is sealed meanwhile by anybody else."""
+    if takes_several(db.engine):
+        db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_NUMBERS_LOCK})")
+
+
 def next_id(db: Connection, table: Table) -> int:
-    """The number after the highest; the caller holds the trail's lock."""
+    """The number after the highest; the caller has called ``lock_numbers``."""
     highest: int = db.execute(
         select(func.coalesce(func.max(table.c.id), 0))
     ).scalar_one()

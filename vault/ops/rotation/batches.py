@@ -41,20 +41,19 @@ class Batches:
         batch = self._reencryptor.run(db, after, size, last)
         instant("batch-written")
         if batch.last is not None:
-            self._record(db, batch)
             quarantine.put_in(self._vault, db, self._rotation_id, batch.bad)
+            self._record(db, batch)
         return batch
 
     def _record(self, db: Connection, batch: Batch) -> None:
         """Count the seals and enter every token and rev in the trail.
 
-        The cards come before the trail and the trail before the key, as in a web
-        process, so that nobody waits for one who waits for him; and several workers
-        seal side by side before they queue here.
+        The cards come before the key and the trail is last, as in a web process, so
+        that nobody waits for one who waits for him; and several workers seal side by
+        side before they queue here.
         """
         if not batch.revs:
             return
-        self._vault.trail.lock(db)
         # Not FOR UPDATE: every card under the key shares a lock on its number.
         query = select(DATA_KEY).where(DATA_KEY.c.id == self._key_id)
         key = db.execute(query.with_for_update(key_share=True)).one()

@@ -70,7 +70,6 @@ def join(vault: OpenVault, by: Actor, reason: str) -> Joined | None:
     """Take part in the running rotation, and say so in the trail; None when none
     runs."""
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
         row = unfinished(vault, db)
         if row is None:
             return None

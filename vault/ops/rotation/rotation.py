@@ -25,6 +25,7 @@ from ...store.row_macs import canonical
 from ...store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE
 from ...store.triggers import require_no_triggers
 from ...trail import Actor, read_entries
+from ...web.vault import lock_numbers
 from ..census import take_census
 from ..open_vault import OpenVault, card_page
 from ..progress import Step
@@ -166,9 +167,9 @@ class Rotation(Held):
             self._trail.read_on(db)
             still = quarantine.still_bad(self._vault, db, self._trail.ledger)
         with self._vault.engine.begin() as db:
+            # Nobody seals meanwhile, and so holds one of the keys.
+            lock_numbers(db)
             quarantine.forget_mended(db, still)
-            # The trail comes before the keys, as in a web process.
-            self._vault.trail.lock(db)
             generation = self.row["generation"]
             left = finish.older_cards(db, generation)
             bad = db.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
@@ -178,6 +179,9 @@ class Rotation(Held):
             )
             instant("destroy")
             finish.retire_key(self._vault, db, self.row["data_key_id"], by)
+            # Our own row, and then the trail, whose next entry is this one's.
+            self._write(db)
+            self._vault.enter(db)
             census = take_census(self._vault, db)
             changes = {
                 "state": "finished",
@@ -276,7 +280,7 @@ def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
     was not made by the root.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        lock_numbers(db)
         row = unfinished(vault, db)
         rotation = Rotation(vault, row or begin(vault, db, by, reason))
         if row is not None:

@@ -21,8 +21,8 @@ MAX_GENERATION = 2**31 - 1
 
 
 def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
-    """Write a new rotation's row, held by this process; the caller holds the
-    trail's lock."""
+    """Write a new rotation's row, held by this process; the caller has called
+    ``lock_numbers``."""
     before = census_text(take_census(vault, db).generations)
     generation = _raise_generation(vault, db, by)
     number, divided = next_id(db, ROTATION), ranges.highest_divided(db)
@@ -70,7 +70,8 @@ def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
     generation: int = max(state.generation, _highest_of_keys(db)) + 1
     raised = vault.signer.signed(VAULT, {**state._mapping, "generation": generation})
     db.execute(update(VAULT), raised)
-    for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.state == "live")).all():
+    live = select(DATA_KEY).where(DATA_KEY.c.state == "live").order_by(DATA_KEY.c.id)
+    for key in db.execute(live.with_for_update(key_share=True)).all():
         if vault.is_whole(key):
             vault.retire_key(db, key, by)
     return generation

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from ...errors import SchemaError
-from ..database import reading
+from ..database import reading, unlimited
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class History:
         self._require_known(self.current(engine))
         config = self._config()
         with engine.begin() as connection:
+            unlimited(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
 
@@ -51,6 +52,7 @@ class History:
         """Take the database back to ``revision`` (``base`` for empty)."""
         config = self._config()
         with engine.begin() as connection:
+            unlimited(connection)
             config.attributes["connection"] = connection
             command.downgrade(config, revision)
 
