@@ -14,9 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from tests.postgres.cluster import PROGRAMS
-
 from . import growing, moving, rotating, sharing, waiting
+from .server import PROGRAMS
 
 CARDS = int(os.environ.get("CARDS", "100000"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))

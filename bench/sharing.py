@@ -15,7 +15,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Engine, select, text
 
-from tests.postgres.cluster import Cluster
 from vault.commands.rotate import BATCH
 from vault.ops import OpenVault
 from vault.ops.rotation.crew import Crew
@@ -26,6 +25,7 @@ from vault.store.schema import CARD, DATA_KEY
 
 from .cards import BY, filled
 from .rotating import OLD, plainly
+from .server import Server
 
 WRITE = """
     UPDATE card SET envelope = new.envelope, data_key_id = 2, rev = card.rev + 1
@@ -96,7 +96,7 @@ def _make_plain(db: Connection) -> None:
 
 
 @contextmanager
-def _copy(server: Cluster, of: str) -> Iterator[Engine]:
+def _copy(server: Server, of: str) -> Iterator[Engine]:
     with server.database("copy", of) as url:
         engine = connect(url)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
@@ -113,7 +113,7 @@ def _settle(engine: Engine) -> None:
 
 def measure(folder: Path, count: int, rounds: int) -> dict[str, list[float]]:
     """Cards a second of each, ``rounds`` times in turn."""
-    server = Cluster().make()
+    server = Server().make()
     try:
         return _measured(server, folder, count, rounds)
     finally:
@@ -121,7 +121,7 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, list[float]]:
 
 
 def _measured(
-    server: Cluster, folder: Path, count: int, rounds: int
+    server: Server, folder: Path, count: int, rounds: int
 ) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {}
     with server.database("ours") as url:

@@ -5,65 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
-from sqlalchemy import Engine
 
-from tests.desk import Mails
-from tests.site import free_port
+from tests.actors.mail import Mails, receiving
+from tests.places.vault import EXPIRY, VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.card.scrub import holds_card_number, scrub
-from vault.ops import OpenVault, RootKey
+from vault.ops import RootKey
 from vault.ops.create import found, new_keys
-from vault.ops.verify import verify
 from vault.store.database import checkpoint, connect
-
-# 2026-11-23 12:00 in Japan.
-NOON = 1795402800
-VISA = "4810000000020000"
-EXPIRY = Expiry(2030, 1)
-
-
-@dataclass
-class FakeClock:
-    """A clock that stands still until it is turned."""
-
-    now: int = NOON
-
-    def __call__(self) -> int:
-        return self.now
-
-    def advance(self, seconds: int) -> None:
-        """Turn the clock."""
-        self.now += seconds
-
-
-@dataclass(frozen=True)
-class VaultPlace:
-    """A founded vault: its keys, its database, and both roles on it."""
-
-    folder: Path
-    url: str
-    web_key: WebKey
-    root_key: RootKey
-    engine: Engine
-    clock: FakeClock
-
-    def vault(self) -> Vault:
-        """A web role as a new process would have it."""
-        return Vault(self.web_key, self.engine, self.clock)
-
-    def open_vault(self) -> OpenVault:
-        """The ops role."""
-        return OpenVault(self.web_key, self.root_key, self.engine, self.clock)
-
-    def findings(self) -> dict[str, str]:
-        """What ``verify`` finds, problem by subject."""
-        with self.engine.connect() as db:
-            return {f.subject: f.problem for f in verify(self.open_vault(), db)}
 
 
 @pytest.fixture
@@ -131,10 +83,8 @@ def register(vault: Vault, operator_actor: Actor) -> Callable[..., Token]:
 def mails() -> Iterator[tuple[Mails, int]]:
     """A mail server and its port."""
     box = Mails()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield box, controller.port
-    controller.stop()
+    with receiving(box) as port:
+        yield box, port
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import Config, ConfigError
-from tests.site import ROOT, Place, free_port
+from tests.places.site import ROOT, Place, free_port
 
 LEAST = {"SECRET_KEY": "s" * 32, "TRUSTED_HOSTS": "cards.example.jp"}
 

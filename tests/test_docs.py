@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from app.auth.commands import operators, sessions
 from app.cards.commands import cards
 from app.commands import migrate
 from docs.draw_architecture import PICTURE, draw
+from tests.actors.reader import run, settings_in_code
 from vault.commands import cardvault
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,14 +38,6 @@ ROWS = {
 }
 # In capitals, but an argument and not a setting.
 ARGUMENTS = {"LOGIN_ID", "OWN_HOST"}
-
-
-def settings_in_code() -> set[str]:
-    """Every environment variable config.py and vault/settings.py name."""
-    sources = [ROOT / "config.py", ROOT / "vault" / "settings.py"]
-    text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    named = set(re.findall(r'(?:read\.\w+|environ\.get)\(\s*"([A-Z0-9_]+)"', text))
-    return named | {"SECRET_KEY_FILE"}
 
 
 def test_every_setting_is_in_the_readmes_table() -> None:
@@ -101,32 +92,6 @@ def test_every_command_is_documented_with_an_example(name: str) -> None:
 def test_every_command_named_exists(command: str) -> None:
     """What a document tells to type is one of ours, or a group of them."""
     assert any(f"{name} ".startswith(f"{command} ") for name in COMMANDS)
-
-
-def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Type a line into a shell in ``folder``, as the README's reader would; what
-    it says is in ``stdout``, in its order."""
-    others = {k: v for k, v in os.environ.items() if k not in settings_in_code()}
-    environ = {
-        **others,
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "SECRET_KEY": "a secret of at least thirty-two bytes",
-        "ALLOW_INSECURE_LOOPBACK": "1",
-        "ARGON2_MEMORY_KIB": "19456",
-        "COLUMNS": "200",
-    }
-    return subprocess.run(
-        line,
-        shell=True,
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_readmes_transcript_is_true(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site import ROOT, Place
+from tests.places.site import ROOT, Place
 from vault import kill_points
 
 SOURCES = [*ROOT.glob("app/**/*.py"), *ROOT.glob("vault/**/*.py"), *ROOT.glob("*.py")]

@@ -17,12 +17,13 @@ from app.auth import commands as auth_commands
 from app.migrations import HISTORY
 from app.start import safe_config
 from config import ConfigError
-from tests.conftest import FakeClock, VaultPlace
+from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
+from tests.places.site import PASSWORD
+from tests.places.vault import FakeClock, VaultPlace
 from vault.store.database import connect
 from vault.store.migrations import HISTORY as VAULT_HISTORY
 
 from .auth.records import trail
-from .conftest import ADDRESS, LOGIN_ID, PASSWORD, Auth
 
 ADD = ("operators", "add", "hanako", "--name", "鈴木 花子", "--email", "h@example.jp")
 

@@ -11,9 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from app.csp import LINES_A_MINUTE, MAX_REPORT_BYTES, Meter
-from tests.conftest import NOON, VISA
-
-from .conftest import Auth
+from tests.actors.operator_client import Auth
+from tests.places.vault import NOON, VISA
 
 PAGE = "http://localhost/cards/xxxx/edit?q=taro"
 

@@ -10,9 +10,8 @@ from flask.testing import FlaskClient
 
 from app.auth.guard import public
 from app.errors import PAGES
-from tests.conftest import VaultPlace
-
-from .conftest import site_path
+from tests.places.site import site_path
+from tests.places.vault import VaultPlace
 
 TELLTALES = ("Traceback", "sqlite", "SELECT", "/site-packages/", ".py", "werkzeug")
 

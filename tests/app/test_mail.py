@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from flask import Flask
 
 from app import mail
 from app.auth.models import Operator
-
-from .conftest import ADDRESS, Auth, Mailbox, free_port
+from tests.actors.mail import Mails, receiving
+from tests.actors.operator_client import ADDRESS, Auth
+from tests.places.site import free_port
 
 # The manual's mail, line by line.
 BODY = """\
@@ -74,7 +74,7 @@ def silent() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def on_port(make_app: Any, port: int, mailbox: Mailbox) -> Auth:
+def on_port(make_app: Any, port: int, mailbox: Mails) -> Auth:
     """Somebody at a site whose mail goes to ``port``."""
     app = make_app(MAIL_PORT=str(port))
     return Auth(app, app.test_client(), mailbox)
@@ -131,7 +131,7 @@ def test_the_words_are_settings(make_app: Any, auth: Auth) -> None:
 def test_no_server_slows_a_page(
     make_app: Any,
     operator: Operator,
-    mailbox: Mailbox,
+    mailbox: Mails,
     request: pytest.FixtureRequest,
     server: str,
 ) -> None:
@@ -157,21 +157,17 @@ def test_a_mail_is_tried_again(
     """When the server is back the code arrives; the log never held it."""
     assert operator.id
     port = free_port()
-    auth = on_port(make_app, port, Mailbox())
+    auth = on_port(make_app, port, Mails())
     auth.password()
     auth.address()
-    controller = Controller(auth.mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
+    with receiving(auth.mailbox, port):
         code = auth.mailbox.code()
-    finally:
-        controller.stop()
     assert auth.code(code).location == "/cards"
     assert code not in caplog.text
     assert ADDRESS not in caplog.text
 
 
-class _HangsUp(Mailbox):
+class _HangsUp(Mails):
     """Takes the mail and closes the connection at QUIT without an answer."""
 
     async def handle_QUIT(self, server: Any, *_: Any) -> str:
@@ -187,20 +183,16 @@ def test_a_mail_that_was_taken_is_not_sent_again(
     """Whatever the server does once it has it."""
     assert operator.id
     box = _HangsUp()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    try:
-        auth = on_port(make_app, controller.port, box)
+    with receiving(box) as port:
+        auth = on_port(make_app, port, box)
         auth.password()
         auth.address()
         assert box.code()
         auth.app.extensions["outbox"]._waiting.join()
         assert box.is_empty()
-    finally:
-        controller.stop()
 
 
-def test_a_fault_in_one_mail_stops_no_other(app: Flask, mailbox: Mailbox) -> None:
+def test_a_fault_in_one_mail_stops_no_other(app: Flask, mailbox: Mails) -> None:
     """The threads go on."""
     outbox = app.extensions["outbox"]
     for _ in range(mail.SENDERS * 2):
@@ -224,7 +216,7 @@ def test_no_name_server_is_asked_in_the_request(
     assert threading.main_thread().name not in asked
 
 
-def test_the_end_waits_for_what_is_on_its_way(app: Flask, mailbox: Mailbox) -> None:
+def test_the_end_waits_for_what_is_on_its_way(app: Flask, mailbox: Mails) -> None:
     """At exit a mail that can go goes."""
     outbox = app.extensions["outbox"]
     outbox.put((ADDRESS, "last", "last"))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.auth.models import Operator
 from app.db import Base
 from app.migrations import HISTORY
-from tests.conftest import NOON
+from tests.places.vault import NOON
 from vault.store.database import connect
 
 OPERATOR = """

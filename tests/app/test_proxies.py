@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.app.conftest import Auth
+from tests.actors.operator_client import Auth
 
 PRODUCTION = {"TRUSTED_HOSTS": "cards.example.jp", "ALLOW_INSECURE_LOOPBACK": "0"}
 WRONG = "サーバーの設定に誤りがあるため、このサイトは利用できません。"

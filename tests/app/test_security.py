@@ -13,9 +13,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.security import HEADERS, HSTS, asset
-from tests.site import csrf
-
-from .conftest import Auth
+from tests.actors.forms import csrf
+from tests.actors.operator_client import Auth
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

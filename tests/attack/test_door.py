@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
 import threading
 from collections.abc import Callable
 
 import pytest
 
-from tests.site import PASSWORD
-
-from .conftest import Target
-from .visitor import Answer, Visitor
+from tests.actors.answer import Answer
+from tests.actors.forms import CARD, csrf, hidden
+from tests.actors.target import Target
+from tests.actors.visitor import Visitor
+from tests.places.site import PASSWORD
 
 PATHS = (
     "/",
@@ -30,14 +29,6 @@ PATHS = (
     "/login/code",
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-CARD = {
-    "customer_name": "A",
-    "phone": "090-0000-0000",
-    "card_number_1": "4810000000020000",
-    "exp_month": "1",
-    "exp_year": "2030",
-    "confirmed": "y",
-}
 
 
 def refused(answer: Answer) -> bool:
@@ -117,21 +108,14 @@ def at_once(count: int, act: Callable[[], Answer]) -> list[Answer]:
     return answers
 
 
-def token_of(page: str, name: str) -> str:
-    """A hidden field of a page."""
-    found = re.search(rf'name="{name}"[^>]*value="([^"]*)"', page)
-    assert found is not None, name
-    return found[1]
-
-
 def test_twenty_right_codes_at_once_let_one_in(own: Target) -> None:
     """The same code, the same login, twenty connections."""
     visitor, code = own.to_code(own.new_operator())
-    csrf = token_of(visitor.get("/login/code").text, "csrf_token")
+    token = csrf(visitor.get("/login/code").text)
     cookies = dict(visitor.cookies)
 
     def answer() -> Answer:
-        pairs = [("csrf_token", csrf), ("code", code)]
+        pairs = [("csrf_token", token), ("code", code)]
         return Visitor(own.url, dict(cookies)).send("/login/code", pairs)
 
     answers = at_once(20, answer)
@@ -142,27 +126,17 @@ def test_twenty_same_forms_at_once_make_one_card(own: Target) -> None:
     """A form's ticket is good for one card."""
     visitor = own.logged_in()
     page = visitor.get("/cards").text
-    fields = [*CARD.items()]
-    fields += [(name, token_of(page, name)) for name in ("csrf_token", "ticket")]
+    fields = {"customer_name": "A", **CARD, **hidden(page, "csrf_token", "ticket")}
     cookies = dict(visitor.cookies)
 
     def answer() -> Answer:
         slow = frozenset(visitor.allowed | {503})
-        return Visitor(own.url, dict(cookies), slow).send("/cards", fields)
+        return Visitor(own.url, dict(cookies), slow).send("/cards", fields.items())
 
-    before = count(own, "customer")
+    before = own.count("customer")
     led = {a.location for a in at_once(20, answer) if a.status == 303}
     assert len(led) == 1
-    assert count(own, "customer") == before + 1
-
-
-def count(own: Target, table: str) -> int:
-    """How many rows a table of the site has."""
-    assert own.place is not None
-    db = sqlite3.connect(own.place.folder / "site.db")
-    number: int = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-    db.close()
-    return number
+    assert own.count("customer") == before + 1
 
 
 def test_guessing_locks_whatever_the_headers_say(own: Target) -> None:

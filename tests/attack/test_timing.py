@@ -12,10 +12,9 @@ import threading
 from pathlib import Path
 from statistics import median
 
-from tests.site import PASSWORD, Place
-
-from .conftest import Target
-from .visitor import Visitor
+from tests.actors.target import Target
+from tests.actors.visitor import Visitor
+from tests.places.site import PASSWORD, Place
 
 TRIES = int(os.environ.get("ATTACK_TRIES", "8"))
 APART = 0.10 if TRIES >= 100 else 0.60

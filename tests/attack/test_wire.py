@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.security import HEADERS
-
-from .conftest import Target
+from tests.actors.target import Target
 
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: %b\r\n\r\n"
 WAIT_SECONDS = 3.0

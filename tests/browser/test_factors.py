@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from aiosmtpd.controller import Controller
 from playwright.sync_api import expect
 
 from app.auth import totp
-from tests.site import PASSWORD, Place, free_port
+from tests.actors.mail import Mails, receiving
+from tests.actors.operator_browser import Desk, Site
+from tests.places.site import PASSWORD, Place
 
-from .conftest import Desk, Mails, Site
-from .test_manual import _delete, _edit, _register
+from .manual import delete, edit, register
 
 PASSKEY = {
     "protocol": "ctap2",
@@ -41,12 +41,10 @@ class NamedPlace(Place):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site on http://localhost."""
     mails = Mails()
-    controller = Controller(mails, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    place = NamedPlace(tmp_path_factory.mktemp("site"), mail_port=controller.port)
-    with place.make().serving():
-        yield Site(place, mails)
-    controller.stop()
+    with receiving(mails) as port:
+        place = NamedPlace(tmp_path_factory.mktemp("site"), mail_port=port)
+        with place.make().serving():
+            yield Site(place, mails)
 
 
 def give_password(desk: Desk, login_id: str) -> None:
@@ -64,9 +62,9 @@ def code_now(seed: bytes, steps: int = 0) -> str:
 def walk_the_manual(desk: Desk) -> None:
     """Register, edit, delete, log out: as the manual says."""
     desk.dialogs.clear()
-    _register(desk)
-    _edit(desk)
-    _delete(desk)
+    register(desk)
+    edit(desk)
+    delete(desk)
     desk.press("ログアウト")
     assert "ログアウトしました。" in desk.text()
     assert desk.wrong == []

@@ -7,14 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.site import PASSWORD
+from tests.actors.operator_browser import Desk, Site, files_of
 from tests.spellings import holders
 
-from .conftest import Desk, Site, files_of
-
-NUMBER = "4810000000020000"
-SECOND = "5555555555554444"
-MASK = "48**-****-****-0000"
+from .manual import NUMBER, SECOND, delete, edit, log_in, register
 
 
 @pytest.mark.parametrize(
@@ -25,10 +21,10 @@ def test_the_manual_works_as_printed(
 ) -> None:
     """Log in, register, edit name, expiry and number, delete, log out."""
     desk = new_desk(scripts=scripts)
-    _log_in(desk, site)
-    _register(desk)
-    _edit(desk)
-    _delete(desk)
+    log_in(desk, site)
+    register(desk)
+    edit(desk)
+    delete(desk)
     desk.press("ログアウト")
     assert "ログアウトしました。" in desk.text()
     desk.look("logged-out")
@@ -47,105 +43,9 @@ def test_the_manual_works_as_printed(
     _the_vault_is_whole(site)
 
 
-def _log_in(desk: Desk, site: Site) -> None:
-    login_id = site.operator()
-    desk.open("/")
-    assert desk.page.title() == "ログイン - オフィス24クレジットカード登録"
-    assert "ログインID、パスワードを入力してください。" in desk.text()
-    assert "mothikari_support@mot-net.com" in desk.text()
-    assert "Copyright ©2016-2017 Office24 Co., Ltd. All Rights Reserved." in desk.text()
-    desk.look("login")
-    desk.press("ログイン")
-    assert "入力内容に誤りがあります。" in desk.text()
-    assert desk.page.title().startswith("エラー：")
-    desk.look("login-error")
-    desk.fill(login_id=login_id, password=PASSWORD)
-    desk.press("ログイン")
-    assert "認証コードを送信するメールアドレスを入力してください。" in desk.text()
-    desk.look("address")
-    desk.fill(email=f"{login_id}@example.co.jp")
-    desk.press("送信")
-    assert "メールアドレス宛てに、認証コードをお送りしました。" in desk.text()
-    assert "記載されている認証コードを入力してください。" in desk.text()
-    assert f"{login_id}@example.co.jp" in desk.text()
-    desk.look("code")
-    code = site.mails.code()
-    desk.fill(code="wrong")
-    desk.press("ログイン")
-    assert "認証コードが正しくありません。（残り4回）" in desk.text()
-    desk.look("code-error")
-    desk.fill(code=code.upper())
-    desk.press("ログイン")
-
-
-def _register(desk: Desk) -> None:
-    for words in (
-        "クレジットカード情報の一覧",
-        "クレジットカード情報の新規登録",
-        "※ AMEX等の15桁のカードの場合は左詰めで4桁ずつ入力し、最後の欄は3桁で入力してください。",
-        "smartsafety_support@mot-net.com",
-    ):
-        assert words in desk.text()
-    desk.look("list")
-    desk.fill(customer_name="A", phone="12")
-    desk.card(NUMBER, "01", "2030")
-    desk.press("登録")
-    assert "カード番号は安全のため再入力してください。" in desk.text()
-    assert desk.page.locator("[name=card_number_1]").input_value() == ""
-    desk.look("list-error")
-    if desk.scripts:
-        desk.dialogs.clear()
-    desk.fill(customer_name="A", phone="090-0000-0000")
-    desk.card(NUMBER, "01", "2030")
-    desk.press("登録")
-    assert "登録完了しました。" in desk.text()
-    _summary(desk, "A", MASK)
-    desk.look("registered")
-    desk.press("戻る")
-    assert MASK in desk.text()
-    desk.look("list-with-card")
-
-
-def _edit(desk: Desk) -> None:
-    steps: tuple[tuple[str, Callable[[], None], str, str], ...] = (
-        ("name", lambda: desk.fill(customer_name="B"), "B", MASK),
-        ("expiry", lambda: desk.fill(exp_month="12", exp_year="2031"), "B", MASK),
-        ("number", lambda: desk.card(SECOND), "B", "55**-****-****-4444"),
-    )
-    for step, fill, name, mask in steps:
-        desk.press("編集")
-        assert "クレジットカード情報の更新" in desk.text()
-        assert "変更する場合のみ入力してください。" in desk.text()
-        if step == "name":
-            desk.look("edit")
-        fill()
-        desk.press("更新")
-        assert "更新完了しました。" in desk.text()
-        _summary(desk, name, mask)
-        desk.look(f"updated-{step}")
-        desk.press("戻る")
-
-
-def _delete(desk: Desk) -> None:
-    desk.press("編集")
-    desk.look("edit-with-history")
-    desk.press("削除")
-    assert "削除完了しました。" in desk.text()
-    _summary(desk, "B", "55**-****-****-4444")
-    desk.look("deleted")
-    desk.press("戻る")
-    assert "55**-****" not in desk.text()
-
-
-def _summary(desk: Desk, name: str, mask: str) -> None:
-    shown = desk.text()
-    for words in ("お客様名", name, "電話番号", "090-0000-0000", "カード番号", mask):
-        assert words in shown
-
-
 def _nothing_keeps_the_number(site: Site) -> None:
     kept = {path.name: path.read_bytes() for path in files_of(site.place)}
-    kept |= {f"mail {n}": raw for n, raw in enumerate(site.mails.raw)}
+    kept |= {f"mail {n}": raw for n, raw in enumerate(site.mails.kept)}
     assert holders(kept, NUMBER, SECOND) == []
 
 

@@ -8,9 +8,8 @@ from urllib.parse import parse_qs, unquote_plus, urlsplit
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.site import PASSWORD
-
-from .conftest import Desk
+from tests.actors.operator_browser import Desk
+from tests.places.site import PASSWORD
 
 MASKS = [
     ("4810000000020000", "Visa", "48**-****-****-0000"),

@@ -12,16 +12,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.site import ROOT, Place, free_port
+from tests.actors.mail import Mails, receiving
+from tests.actors.operator_browser import Desk, Site
+from tests.places.site import ROOT, Place, free_port
 from tests.spellings import holders, typed_ways
-
-from .conftest import Desk, Mails, Site
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 # A published test number that nothing else here uses.
@@ -114,21 +113,19 @@ def proxying(folder: Path, front: int, behind: int) -> Iterator[None]:
 def site(tmp_path: Path) -> Iterator[Site]:
     """The site off loopback's exceptions, its root key away, behind nginx."""
     mails = Mails()
-    controller = Controller(mails, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    more = {
-        "ALLOW_INSECURE_LOOPBACK": "0",
-        "TRUSTED_HOSTS": "127.0.0.1",
-        "PROXY_HOPS": "1",
-    }
-    (tmp_path / "place").mkdir()
-    place = Behind(tmp_path / "place", mail_port=controller.port, more=more)
-    place.make()
-    (place.folder / "root.key").unlink()
-    place.front = free_port()
-    with proxying(tmp_path / "nginx", place.front, place.port):
-        yield Site(place, mails)
-    controller.stop()
+    with receiving(mails) as port:
+        more = {
+            "ALLOW_INSECURE_LOOPBACK": "0",
+            "TRUSTED_HOSTS": "127.0.0.1",
+            "PROXY_HOPS": "1",
+        }
+        (tmp_path / "place").mkdir()
+        place = Behind(tmp_path / "place", mail_port=port, more=more)
+        place.make()
+        (place.folder / "root.key").unlink()
+        place.front = free_port()
+        with proxying(tmp_path / "nginx", place.front, place.port):
+            yield Site(place, mails)
 
 
 def search(desk: Desk, text: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import Mails
-from tests.site import Place
+from tests.actors.mail import Mails
+from tests.places.site import Place
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app import create_app
 from config import Config
-from tests.attack.visitor import ALLOWED, Answer, Visitor
-from tests.desk import Mails
-from tests.forms import forms_of
-from tests.site import PASSWORD, Place, free_port
+from tests.actors.answer import Answer
+from tests.actors.forms import forms_of
+from tests.actors.mail import Mails, receiving
+from tests.actors.visitor import ALLOWED, Visitor
+from tests.places.site import PASSWORD, Place
 
 LOGIN_ID = "taro"
 # Everything every logger says, as an administrator looking for a fault sets it up.
@@ -71,11 +71,10 @@ def headers(text: str) -> dict[str, str]:
 
 
 class Letters(Mails):
-    """Keeps every mail as it came; refuses all while ``refusing``."""
+    """Refuses every mail while ``refusing``, and keeps it all the same."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.raw: list[bytes] = []
         self.refusing = False
         self.refused: queue.Queue[bytes] = queue.Queue()
 
@@ -83,16 +82,16 @@ class Letters(Mails):
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """aiosmtpd's hook."""
-        assert isinstance(envelope.content, bytes)
-        self.raw.append(envelope.content)
         if self.refusing:
+            assert isinstance(envelope.content, bytes)
+            self.kept.append(envelope.content)
             self.refused.put(envelope.content)
             return "550 5.7.1 not taken"
         return await super().handle_DATA(server, session, envelope)
 
 
 @dataclass
-class Witness(Visitor):
+class Recorder(Visitor):
     """A visitor who keeps every answer he was given."""
 
     seen: list[bytes] = field(default_factory=list)
@@ -133,11 +132,11 @@ class Swept:
     mails: Letters
     seen: list[bytes] = field(default_factory=list)
 
-    def stranger(self, *more: int) -> Witness:
+    def stranger(self, *more: int) -> Recorder:
         """Somebody who has nothing yet; answers of status ``more`` are right too."""
-        return Witness(self.place.url, {}, frozenset(ALLOWED | {*more}), self.seen)
+        return Recorder(self.place.url, {}, frozenset(ALLOWED | {*more}), self.seen)
 
-    def at(self, step: str, *more: int) -> Witness:
+    def at(self, step: str, *more: int) -> Recorder:
         """A visitor at a step of the login."""
         self.change("site.db", *FORGIVEN, NO_CODES)
         visitor = self.stranger(*more)
@@ -145,7 +144,7 @@ class Swept:
             visitor.post("/login", {"login_id": LOGIN_ID, "password": PASSWORD})
         if step in ("code sent", "logged in"):
             visitor.post("/login/email", {"email": f"{LOGIN_ID}@example.co.jp"})
-            code = self.mails.codes.get(timeout=15)
+            code = self.mails.code()
         if step == "logged in":
             assert visitor.post("/login/code", {"code": code}).location == "/cards"
         return visitor
@@ -203,7 +202,7 @@ class Swept:
         """All that is left: files, mails, and whatever anybody saw."""
         files = [path for path in self.place.folder.rglob("*") if path.is_file()]
         kept = {str(path): path.read_bytes() for path in files}
-        kept |= {f"mail {n}": raw for n, raw in enumerate(self.mails.raw)}
+        kept |= {f"mail {n}": raw for n, raw in enumerate(self.mails.kept)}
         for number, said in enumerate(self.seen):
             kept[f"{number}: {said[:60]!r}"] = said
         return kept
@@ -213,9 +212,7 @@ class Swept:
 def a_place(folder: Path) -> Iterator[Swept]:
     """A place that keeps its temporary files and the fullest log inside itself."""
     mails = Letters()
-    server = Controller(mails, hostname="127.0.0.1", port=free_port())
-    server.start()
-    try:
+    with receiving(mails) as port:
         (folder / "tmp").mkdir(parents=True)
         (folder / "log.ini").write_text(LOGGING)
         more = {
@@ -224,11 +221,9 @@ def a_place(folder: Path) -> Iterator[Swept]:
             # As behind a proxy that hands on whatever it was sent.
             "PROXY_HOPS": "1",
         }
-        place = Place(folder, mail_port=server.port, more=more).make()
+        place = Place(folder, mail_port=port, more=more).make()
         place.add_operator(LOGIN_ID)
         yield Swept(place, mails)
-    finally:
-        server.stop()
 
 
 @contextmanager

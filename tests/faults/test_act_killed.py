@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.desk import CARD, Desk, Mails
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
 from tests.faults.test_site_killed import reconcile
-from tests.site import Place, kill_group
+from tests.places.site import Place, kill_group
 
 pytestmark = pytest.mark.faults
 

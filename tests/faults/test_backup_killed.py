@@ -7,29 +7,24 @@ import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
-from app.cards import service
-from app.db import Work
-from tests.faults.test_rotation_killed import fill
-from tests.site import BIN, Place
-from vault import Actor, Expiry, Pan, Vault, WebKey
-from vault.clock import system_clock
+from tests.actors.writer import write
+from tests.places.filled_vault import elsewhere, fill
+from tests.places.site import BIN, Place
+from vault import WebKey
 from vault.commands import main
 from vault.ops.backup.restore import opening
-from vault.store.database import connect
 
 pytestmark = pytest.mark.faults
 
@@ -39,85 +34,6 @@ KILLS = 40
 CARDS = 5_000
 BACKUP_STEPS = ["backup-begun", "backup-copied", "backup-written", "backup-named"]
 RESTORE_STEPS = ["restore-written", "restore-named-vault.db", "restore-named-site.db"]
-
-
-class Desk:
-    """One operator at the site's own services, as a web process runs them."""
-
-    def __init__(self, folder: str, seed: int) -> None:
-        web_key = WebKey.read(Path(folder) / "web.key")
-        vault_url = f"sqlite:///{folder}/vault.db"
-        self.vault = Vault(web_key, connect(vault_url), system_clock)
-        self.site = connect(f"sqlite:///{folder}/site.db")
-        self.by = Actor(f"writer {seed}", "192.0.2.1")
-        self.draw = random.Random(seed)
-        self.mine: list[str] = []
-
-    def act(self) -> None:
-        """Register, replace a number or delete, and commit as a request does.  One
-        that waits for a lock in vain is answered 503 and changes nothing."""
-        work, mine = Work(self.site, self.vault), list(self.mine)
-        with suppress(OperationalError):
-            work.write()
-            roll = self.draw.random()
-            if roll < 0.4 or not mine:
-                mine.append(self.register(work))
-            elif roll < 0.75:
-                self.replace(work, self.draw.choice(mine))
-            else:
-                mine.remove(self.delete(work, self.draw.choice(mine)))
-            work.commit()
-            self.mine = mine
-        work.close()
-
-    def entry(self) -> service.Entry:
-        """A form with a number."""
-        pan = Pan.parse("4810000000020000")
-        return service.Entry("客甲", "090-0000-0000", pan, Expiry(2030, 1))
-
-    def register(self, work: Work) -> str:
-        """A new customer."""
-        public_id = service.new_public_id()
-        service.register(
-            work.site, self.vault, work.vault_db, self.entry(), public_id, self.by, 1
-        )
-        return public_id
-
-    def replace(self, work: Work, public_id: str) -> None:
-        """Another number for a customer; the old card goes last."""
-        customer = service.find(work.site, public_id)
-        assert customer is not None
-        rest = service.change(
-            work.site, self.vault, work.vault_db, customer, self.entry(), self.by, 2
-        )
-        assert rest is not None
-        work.afterwards(rest)
-
-    def delete(self, work: Work, public_id: str) -> str:
-        """A customer goes, and then the card."""
-        customer = service.find(work.site, public_id)
-        assert customer is not None
-        rest = service.remove(work.site, self.vault, work.vault_db, customer, self.by)
-        work.afterwards(rest)
-        return public_id
-
-
-def write(folder: str, seed: int, begin: Any, stop: Any, told: Any) -> None:
-    """Act until told to stop; tell which customers are left."""
-    desk = Desk(folder, seed)
-    desk.act()
-    begin.wait()
-    while not stop.wait(desk.draw.random() / 20):
-        desk.act()
-    told.put(desk.mine)
-
-
-def elsewhere(place: Place, folder: Path) -> Place:
-    """An empty place with the same keys."""
-    folder.mkdir()
-    for name in ("web.key", "root.key"):
-        shutil.copy(place.folder / name, folder / name)
-    return Place(folder)
 
 
 def column(path: Path, query: str) -> list[str]:

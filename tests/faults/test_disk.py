@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import Mails
-from tests.faults.outage import Witness
-from tests.site import Place, processes
+from tests.actors.mail import Mails
+from tests.actors.witness import Witness
+from tests.places.site import Place, processes
 
 pytestmark = pytest.mark.faults
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import CARD, Desk, Mails
-from tests.site import Place
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.site import Place
 
 pytestmark = pytest.mark.faults
 

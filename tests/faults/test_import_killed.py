@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site import BIN, Place
+from tests.places.site import BIN, Place
 
 pytestmark = pytest.mark.faults
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.test_backup_killed import Killer
-from tests.site import Place
+from tests.places.site import Place
 from vault.ops.root_shares import combine
 from vault.store.files import Part
 

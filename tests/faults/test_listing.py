@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import CARD, Desk, Mails
-from tests.site import BIN, Place
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.site import BIN, Place
 
 pytestmark = pytest.mark.faults
 

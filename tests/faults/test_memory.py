@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import CARD, Desk, Mails
-from tests.site import Place, processes
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.site import Place, processes
 from vault import WebKey
 from vault.card.envelope import envelope_aad
 from vault.crypto import KEY_BYTES, Cipher

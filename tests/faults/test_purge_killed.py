@@ -13,8 +13,8 @@ import pyrage
 import pytest
 
 from tests.faults.test_backup_killed import Killer
-from tests.faults.test_rotation_killed import copy
-from tests.site import Place
+from tests.places.filled_vault import copy
+from tests.places.site import Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect

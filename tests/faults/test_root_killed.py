@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import EXPIRY, VISA
-from tests.faults.test_rotation_killed import fill
 from tests.forked import Forks, Run
-from tests.site import Place
+from tests.places.filled_vault import fill
+from tests.places.site import Place
+from tests.places.vault import EXPIRY, VISA
 from vault import Actor, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from tests.site import BIN, Place
-from vault import Actor, Expiry, Pan, Token, Vault, WebKey
-from vault.card.envelope import envelope_aad, pad
+from tests.places.filled_vault import copy, fill
+from tests.places.site import BIN, Place
+from vault import WebKey
 from vault.clock import system_clock
 from vault.ops import OpenVault, RootKey
 from vault.store.database import connect
@@ -47,30 +46,6 @@ FINALIZE_STEPS = ["root-finalize", "root-finalized"]
 WEB_KEY_STEPS = [*PART_STEPS, "web-key-ready", "web-key-committed"]
 
 
-def fill(place: Place, count: int) -> None:
-    """Seal one card as the site does, and ``count`` alike in bulk."""
-    web_key = WebKey.read(place.folder / "web.key")
-    url = place.environ()["VAULT_DATABASE_URL"]
-    vault = Vault(web_key, connect(url), system_clock)
-    pan, by = Pan.parse("4810000000020000"), Actor("taro", "192.0.2.1")
-    with vault.engine.begin() as db:
-        vault.tokenize(db, pan, Expiry(2030, 1), by)
-        one = db.execute(select(CARD)).one()
-        live = vault._live
-        assert live is not None
-        rows = []
-        for number in range(2, count + 1):
-            token = Token.new()
-            aad = envelope_aad(web_key.vault_id, token, live.id)
-            row = {**one._mapping, "id": number, "token": str(token)}
-            row["envelope"] = live.cipher.seal(pad(pan), aad)
-            rows.append(vault.signer.signed(CARD, row))
-        db.execute(insert(CARD), rows)
-        born = {row["token"]: 1 for row in rows}
-        vault.record(db, "card.imported", by, detail={"cards": born})
-    vault.engine.dispose()
-
-
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place with 20,000 cards, to be copied."""
@@ -85,12 +60,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(tmp_path_factory.mktemp("small")).make()
     fill(place, 300)
     return place
-
-
-def copy(place: Place, folder: Path) -> Place:
-    """A place of its own with the same keys and databases."""
-    shutil.copytree(place.folder, folder, dirs_exist_ok=True)
-    return Place(folder)
 
 
 def dump(place: Place, new: str = "") -> dict[str, tuple[bytes, int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyrage
 
-from tests.site import Place
+from tests.places.site import Place
 from vault.card.brands import BRANDS
 from vault.card.pan import luhn_ok
 from vault.ops.pan_scan import scan

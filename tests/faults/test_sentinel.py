@@ -11,11 +11,11 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.forms import RIGHT, forms_of
-from tests.site import Place
+from tests.actors.forms import RIGHT, forms_of
+from tests.places.site import Place
 from tests.spellings import holders, spellings, typed_ways
 
-from .sentinel import FORGIVEN, Letters, Swept, Witness, a_place, headers, serving
+from .sentinel import FORGIVEN, Letters, Recorder, Swept, a_place, headers, serving
 
 pytestmark = pytest.mark.faults
 
@@ -48,7 +48,7 @@ def bodies(names: set[str], text: str, token: str) -> Iterator[tuple[str, str]]:
     yield f"multipart/form-data; boundary={edge}", parts + upload
 
 
-def fields_of(visitor: Witness, paths: list[str]) -> set[str]:
+def fields_of(visitor: Recorder, paths: list[str]) -> set[str]:
     """The name of every field of every form on these pages."""
     forms = (form for path in paths for form in forms_of(visitor.get(path).text))
     named = (
@@ -119,7 +119,7 @@ def test_the_search_finds_a_number_however_it_is_spelled(tmp_path: Path) -> None
     swept = Swept(Place(tmp_path), Letters())
     for count, spelling in enumerate(spellings(NUMBER)):
         (tmp_path / f"file{count}").write_bytes(b"x" * count + spelling + b"y")
-        swept.mails.raw.append(b"Subject: a\n\n" + spelling)
+        swept.mails.kept.append(b"Subject: a\n\n" + spelling)
         swept.seen.append(b"200\n" + spelling)
     assert len(holders(swept.everything(), NUMBER)) == 3 * (count + 1)
     assert count > 30

@@ -11,10 +11,10 @@ from urllib.parse import quote, urlencode
 import pyrage
 import pytest
 
-from tests.site import kill_group
+from tests.places.site import kill_group
 from tests.spellings import holders, typed_ways
 
-from .sentinel import LOGIN_ID, Swept, Witness, a_place, headers, serving
+from .sentinel import LOGIN_ID, Recorder, Swept, a_place, headers, serving
 
 pytestmark = pytest.mark.faults
 
@@ -69,7 +69,7 @@ def sheets() -> dict[str, tuple[int, str]]:
     }
 
 
-def walk(visitor: Witness) -> None:
+def walk(visitor: Recorder) -> None:
     """Register, look at, search, change, fail to change and delete, however typed."""
     first = typed_ways(NUMBER)[:5]
     for text, other in zip(first, typed_ways(SECOND), strict=False):
@@ -96,7 +96,7 @@ def walk(visitor: Witness) -> None:
     visitor.get("/cards/deleted")
 
 
-def fail(swept: Swept, visitor: Witness) -> None:
+def fail(swept: Swept, visitor: Recorder) -> None:
     """Every failure there is a way to, with the number in what is sent."""
     sent, typed = headers(NUMBER), {**CARD, "card_number_1": NUMBER}
     form = visitor.filled("/cards", "登録", **typed)
@@ -126,10 +126,10 @@ def refuse_mail(swept: Swept) -> None:
     visitor.post("/login/email", {"email": f"{LOGIN_ID}@example.co.jp"}, **sent)
     assert swept.mails.refused.get(timeout=15)
     swept.mails.refusing = False
-    assert swept.mails.codes.get(timeout=15)
+    assert swept.mails.code()
 
 
-def register_until(visitor: Witness, enough: threading.Event) -> None:
+def register_until(visitor: Recorder, enough: threading.Event) -> None:
     """Register one after the other until the site is gone."""
     for count in itertools.count(1):
         try:

@@ -20,8 +20,10 @@ import pytest
 
 from app import create_app
 from config import Config
-from tests.desk import CARD, Desk, Mails
-from tests.site import PASSWORD, Place, kill_group
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.site import PASSWORD, Place, kill_group
 from vault.clock import system_clock
 
 pytestmark = pytest.mark.faults

@@ -19,9 +19,12 @@ from sqlalchemy.orm import Session
 
 from app.auth.passwords import Hasher
 from app.auth.service import add_operator
-from tests.desk import CARD, Answer, Desk, Mails
-from tests.faults.test_rotation_killed import fill
-from tests.site import PASSWORD, Place, processes
+from tests.actors.answer import Answer
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.filled_vault import fill
+from tests.places.site import PASSWORD, Place, processes
 from vault.clock import system_clock
 from vault.store.database import connect
 

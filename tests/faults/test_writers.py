@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from tests.faults.test_rotation_killed import fill
-from tests.site import Place
+from tests.places.filled_vault import fill
+from tests.places.site import Place
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.site import Place
+from tests.places.postgres_cluster import PROGRAMS, Cluster
+from tests.places.site import Place
 
-from .cluster import PROGRAMS, Cluster
 from .many import Many, connected, make
 
 

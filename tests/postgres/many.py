@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from tests.faults.test_rotation_killed import fill
 from tests.killed import launch
-from tests.site import BIN, Place
+from tests.places.filled_vault import fill
+from tests.places.site import BIN, Place
 from vault import WebKey
 from vault.clock import Clock, system_clock
 from vault.ops import OpenVault, RootKey

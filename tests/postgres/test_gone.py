@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from tests.desk import Desk, Mails
-from tests.faults.outage import PATIENCE_SECONDS, UNSAVED, Witness
-from tests.site import PASSWORD, Place
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.actors.witness import PATIENCE_SECONDS, UNSAVED, Witness
+from tests.places.postgres_cluster import Cluster
+from tests.places.site import PASSWORD, Place
 from vault.store.database import connect
-
-from .cluster import Cluster
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site import Place
+from tests.places.site import Place
 from vault.store.database import connect
 from vault.store.migrations import HISTORY
 

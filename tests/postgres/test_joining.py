@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from sqlalchemy import select, text, update
 
-from tests.conftest import FakeClock
+from tests.places.vault import FakeClock
 from tests.postgres.many import CARDS, PATIENCE_SECONDS, Many, until
 from vault import Actor, errors
 from vault.ops.rotation.ranges import Range, ranges_of

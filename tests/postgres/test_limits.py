@@ -19,9 +19,9 @@ from app.auth.guard import COOKIE
 from app.auth.service import add_operator
 from app.migrations import HISTORY
 from config import Config
-from tests.app.cards.desk import Desk
-from tests.conftest import NOON, FakeClock
-from tests.postgres.cluster import Cluster
+from tests.actors.operator_client import Desk
+from tests.places.postgres_cluster import Cluster
+from tests.places.vault import NOON, FakeClock
 from tests.postgres.many import until
 from vault import Actor, WebKey
 from vault.ops import RootKey

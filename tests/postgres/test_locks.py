@@ -12,10 +12,10 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 from app.cards.models import Customer
-from tests.conftest import FakeClock, VaultPlace
-from tests.postgres.cluster import Cluster
+from tests.places.postgres_cluster import Cluster
+from tests.places.site import Place
+from tests.places.vault import FakeClock, VaultPlace
 from tests.postgres.many import until
-from tests.site import Place
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.ops import RootKey

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.cards.test_known_files import digests_go_and_files_are_set_aside
-from tests.vault.test_migration import tables_come_and_go
+from tests.app.cards.revisions import digests_go_and_files_are_set_aside
+from tests.vault.store.revisions import tables_come_and_go
 from vault import WebKey
 from vault.ops import RootKey
 from vault.store.database import connect

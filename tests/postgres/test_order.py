@@ -33,11 +33,11 @@ from app.cards.models import Customer
 from app.db import Work
 from app.migrations import HISTORY
 from config import Config
-from tests.app.cards.desk import A_CARD, Desk, boxes
-from tests.conftest import EXPIRY, NOON, VISA, FakeClock, VaultPlace
-from tests.postgres.cluster import Cluster
+from tests.actors.forms import csrf
+from tests.actors.operator_client import A_CARD, Desk, boxes
+from tests.places.postgres_cluster import Cluster
+from tests.places.vault import EXPIRY, NOON, VISA, FakeClock, VaultPlace
 from tests.postgres.many import until
-from tests.site import csrf
 from vault import Actor, Pan, Vault, WebKey
 from vault.ops import RootKey
 from vault.ops.create import found

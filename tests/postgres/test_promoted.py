@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.desk import CARD, Desk, Mails
-from tests.site import BIN, ROOT, Place
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.postgres_cluster import PROGRAMS, Cluster
+from tests.places.site import BIN, ROOT, Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect
-
-from .cluster import PROGRAMS, Cluster
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.postgres.cluster import PROGRAMS, Cluster
-from tests.site import Place
+from tests.places.postgres_cluster import PROGRAMS, Cluster
+from tests.places.site import Place
 from tests.vault.commands.runbook import lines_of, statements
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock

@@ -11,21 +11,21 @@ from sqlalchemy import select, text
 
 from tests.attack.thief.case import MIDWAY, PREPARED, Case, all_of, refused, robbed
 from tests.attack.thief.house import OPERATOR, House, build_on
-from tests.attack.thief.test_files import overwrite_a_next_wrapping
-from tests.attack.thief.test_rotation_rows import (
+from tests.attack.thief.moves import (
     ANY_MAC,
     SIGNED,
     go_on_from_further_on,
+    overwrite_a_next_wrapping,
     plant_a_rotation,
     point_to_a_key_of_theirs,
     running,
     swap_the_fresh_key,
 )
 from tests.attack.thief.thief import Thief
+from tests.places.postgres_cluster import Cluster
 from vault.clock import system_clock
 from vault.store.schema import ROTATION_RANGE
 
-from .cluster import Cluster
 from .many import until
 
 pytestmark = pytest.mark.postgres

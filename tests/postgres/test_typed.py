@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import Engine
 
-from tests.attack.conftest import Target
-from tests.attack.visitor import Visitor
-from tests.desk import Mails
-from tests.forms import RIGHT, forms_of
-from tests.site import BIN, Place
+from tests.actors.forms import RIGHT, forms_of
+from tests.actors.mail import Mails
+from tests.actors.target import Target
+from tests.actors.visitor import Visitor
+from tests.places.site import BIN, Place
 from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.site import Place
+from tests.places.site import Place
 from vault.ops.anchor import parse_anchors
 from vault.store.database import connect
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from tests.desk import CARD, Desk, Mails
-from tests.site import Place
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.places.site import Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect

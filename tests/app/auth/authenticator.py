@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from app.auth import totp
 from app.auth.models import Operator
-from tests.app.conftest import LOGIN_ID, Auth
+from tests.actors.operator_client import LOGIN_ID, Auth
 
 USER_PRESENT, USER_VERIFIED, HAS_KEY = 0x01, 0x04, 0x40
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from app.auth import service
 from app.auth.models import Operator
-from tests.app.conftest import LOGIN_ID
-from tests.conftest import NOON
+from tests.actors.operator_client import LOGIN_ID
+from tests.places.vault import NOON
 
 
 @pytest.fixture

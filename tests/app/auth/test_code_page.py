@@ -7,8 +7,8 @@ from typing import Any
 from flask import Flask
 
 from app.auth import totp
-from tests.app.conftest import ADDRESS, LOGIN_ID, Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
+from tests.places.vault import FakeClock
 
 from .authenticator import Authenticator, enrol_app, enrol_passkey
 from .records import change, scalar, trail

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.auth import codes, logins
 from app.auth.models import Code, Login, Operator
-from tests.conftest import NOON
+from tests.places.vault import NOON
 
 DAY = 24 * 3600
 TTL = 1800

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.auth import codes
 from app.auth.models import Login
-from tests.app.conftest import ADDRESS, LOGIN_ID, Auth
-from tests.conftest import VISA, FakeClock
+from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
+from tests.places.vault import VISA, FakeClock
 
 from .records import change, scalar, trail
 

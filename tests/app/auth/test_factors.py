@@ -9,8 +9,9 @@ from flask import Flask
 
 from app.auth import totp
 from config import Config, ConfigError
-from tests.app.conftest import LOGIN_ID, PASSWORD, Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import LOGIN_ID, Auth
+from tests.places.site import PASSWORD
+from tests.places.vault import FakeClock
 
 from .authenticator import (
     Authenticator,

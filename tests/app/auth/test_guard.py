@@ -8,8 +8,8 @@ from flask import Flask, request
 
 from app.auth import guard
 from app.db import work
-from tests.app.conftest import Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import Auth
+from tests.places.vault import FakeClock
 
 from .authenticator import enrol_app
 from .records import change, scalar, trail

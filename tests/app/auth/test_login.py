@@ -12,8 +12,9 @@ from app import create_app
 from app.auth import service
 from app.auth.passwords import Hasher
 from config import Config
-from tests.app.conftest import LOGIN_ID, PASSWORD, Auth
-from tests.conftest import VISA, FakeClock
+from tests.actors.operator_client import LOGIN_ID, Auth
+from tests.places.site import PASSWORD
+from tests.places.vault import VISA, FakeClock
 
 from .records import change, scalar, trail
 

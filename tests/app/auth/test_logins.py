@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.auth import logins
 from app.auth.models import Login, Operator
-from tests.conftest import NOON
+from tests.places.vault import NOON
 
 HOUR = 3600
 ORIGIN = "192.0.2.7"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.auth.models import Login, Operator, Passkey, Totp
 from app.migrations import HISTORY
-from tests.conftest import NOON
+from tests.places.vault import NOON
 from vault.store.database import connect
 
 OPERATOR = """

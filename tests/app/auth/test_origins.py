@@ -8,8 +8,10 @@ import pytest
 from flask import Flask
 
 from app.auth import origins
-from tests.app.conftest import LOGIN_ID, PASSWORD, Auth
-from tests.conftest import FakeClock
+from tests.actors.forms import csrf
+from tests.actors.operator_client import LOGIN_ID, Auth
+from tests.places.site import PASSWORD
+from tests.places.vault import FakeClock
 
 WRONG = "wrong password 123"
 
@@ -37,8 +39,7 @@ def knock(app: Flask, origin: str, password: str = WRONG, **headers: str) -> int
     browser = app.test_client()
     at = {"REMOTE_ADDR": origin}
     page = browser.get("/login", environ_overrides=at, headers=headers).text
-    token = page.partition('name="csrf_token"')[2].partition('value="')[2]
-    fields = {"csrf_token": token.partition('"')[0]}
+    fields = {"csrf_token": csrf(page)}
     fields |= {"login_id": LOGIN_ID if password == PASSWORD else "nobody"}
     answer = browser.post(
         "/login",

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.auth import logins, passkeys
 from app.auth.models import Login
-from tests.app.conftest import LOGIN_ID, Auth
-from tests.conftest import FakeClock
+from tests.actors.forms import csrf
+from tests.actors.operator_client import LOGIN_ID, Auth
+from tests.places.vault import FakeClock
 
 from .authenticator import (
     USER_PRESENT,
@@ -393,8 +394,7 @@ def test_a_site_known_by_an_ip_address_offers_none(auth: Auth, make_app: Any) ->
     kept = Auth(app, browser, auth.mailbox)
     base = "http://127.0.0.1"
     page = browser.get("/login", base_url=base).text
-    token = page.partition('name="csrf_token"')[2].partition('value="')[2]
-    fields = {"csrf_token": token.partition('"')[0]}
+    fields = {"csrf_token": csrf(page)}
     fields |= {"login_id": LOGIN_ID, "password": "correct horse battery 5"}
     sent = browser.post("/login", data=fields, base_url=base)
     assert sent.location == "/login/email"

@@ -11,8 +11,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app.auth import passwords, texts
-from tests.app.conftest import LOGIN_ID, PASSWORD, Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import LOGIN_ID, Auth
+from tests.places.site import PASSWORD
+from tests.places.vault import FakeClock
 
 from .records import change, scalar, trail
 

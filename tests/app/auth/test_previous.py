@@ -7,8 +7,8 @@ import re
 import pytest
 from flask import Flask
 
-from tests.app.conftest import Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import Auth
+from tests.places.vault import FakeClock
 
 from .records import scalar
 

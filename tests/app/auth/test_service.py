@@ -15,8 +15,8 @@ from app.auth import codes, logins, service
 from app.auth.models import Code, Login, Operator
 from app.auth.service import Trace
 from app.auth.sharing import Sharing
-from tests.app.conftest import ADDRESS, LOGIN_ID
-from tests.conftest import NOON
+from tests.actors.operator_client import ADDRESS, LOGIN_ID
+from tests.places.vault import NOON
 from vault import Actor, Vault
 
 DAY = 24 * 3600

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.auth import logins
 from app.auth.models import Login
-from tests.app.conftest import Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import Auth
+from tests.places.vault import FakeClock
 
 from .records import change, scalar, trail
 

@@ -8,8 +8,9 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from tests.app.conftest import ADDRESS, LOGIN_ID, PASSWORD, Auth
-from tests.conftest import NOON, FakeClock
+from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
+from tests.places.site import PASSWORD
+from tests.places.vault import NOON, FakeClock
 
 from .records import change, scalar, trail
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.auth import totp
-from tests.app.conftest import Auth
+from tests.actors.operator_client import Auth
 
 from .authenticator import enrol_app
 

@@ -16,8 +16,8 @@ import segno
 from flask import Flask
 
 from app.auth import totp
-from tests.app.conftest import LOGIN_ID, Auth
-from tests.conftest import FakeClock
+from tests.actors.operator_client import LOGIN_ID, Auth
+from tests.places.vault import FakeClock
 
 from .authenticator import enrol_app, shown_seed
 from .records import change, scalar, trail

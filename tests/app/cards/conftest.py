@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 from app.auth import logins
 from app.auth.guard import COOKIE
 from app.auth.models import Login, Operator
-from tests.conftest import FakeClock
-
-from .desk import Desk
+from tests.actors.operator_client import Desk
+from tests.places.vault import FakeClock
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from click.testing import Result
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import FakeClock, VaultPlace
-
-from .desk import A_CARD, Desk, boxes
+from tests.actors.operator_client import A_CARD, Desk, boxes
+from tests.places.vault import FakeClock, VaultPlace
 
 HOURS_LATER = 2 * 3600
 LOOKED = {"audit.viewed", "key.minted"}

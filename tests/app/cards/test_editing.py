@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from tests.actors.operator_client import A_CARD, Desk, boxes
 from vault import Token
-
-from .desk import A_CARD, Desk, boxes
 
 OTHER = boxes("5555", "5555", "5555", "4444")
 CONFLICT = "他の担当者が先に更新しました。最新の内容を確認してください。"

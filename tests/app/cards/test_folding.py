@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from app.cards.folding import phone_of, search_key, shortened, shown
 from app.cards.forms import CardForm
 from app.cards.tickets import Tickets
-from tests.conftest import NOON
+from tests.places.vault import NOON
 
 PLAIN = Flask(__name__)
 

@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 from app.cards import importing, texts
 from app.cards.models import Customer, ImportJob
 from app.cards.sheet import Sheet, SheetError
-from tests.conftest import VaultPlace
+from tests.actors.operator_client import A_CARD, Desk
+from tests.places.vault import VaultPlace
 from vault.store.schema import CARD, DATA_KEY
-
-from .desk import A_CARD, Desk
 
 HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
 VISA = "48**-****-****-0000"

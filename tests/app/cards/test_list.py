@@ -11,10 +11,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.cards import service
-from tests.conftest import FakeClock
+from tests.actors.operator_client import Desk
+from tests.places.vault import FakeClock
 from vault import Actor, Expiry, Pan
-
-from .desk import Desk
 
 AMEX = "378282246310005"
 VISA = "4810000000020000"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.cards.models import Customer, Ticket
 from app.migrations import HISTORY
-from tests.conftest import NOON
+from tests.places.vault import NOON
 from vault.store.database import connect
 
 

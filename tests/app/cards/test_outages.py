@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.app.conftest import site_path
-from tests.conftest import VaultPlace
-
-from .desk import A_CARD, Desk
+from tests.actors.operator_client import A_CARD, Desk
+from tests.places.site import site_path
+from tests.places.vault import VaultPlace
 
 
 @contextmanager

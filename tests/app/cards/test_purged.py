@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import FakeClock
+from tests.actors.operator_client import Desk, boxes
+from tests.places.vault import FakeClock
 from vault import Actor
 from vault.ops.purge import Purge
-
-from .desk import Desk, boxes
 
 OTHER = boxes("5555", "5555", "5555", "4444")
 NEW_EXPIRY = {"exp_month": "5", "exp_year": "2033"}

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import inspect, text
 
-from .desk import Desk
+from tests.actors.operator_client import Desk
 
 # A request is seen, and some requests are entered in the trail.
 MOVING = {"login", "audit_entry", "audit_head"}

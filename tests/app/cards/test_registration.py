@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .desk import A_CARD, Desk, boxes
+from tests.actors.operator_client import A_CARD, Desk, boxes
 
 AGAIN = "カード番号は安全のため再入力してください。"
 

@@ -8,11 +8,10 @@ from sqlalchemy.orm import Session
 
 from app.cards import service
 from app.cards.tickets import Tickets
-from tests.conftest import NOON, VaultPlace
+from tests.actors.operator_client import A_CARD, Desk, boxes
+from tests.places.vault import NOON, VaultPlace
 from vault import Actor
 from vault.store.schema import CARD
-
-from .desk import A_CARD, Desk, boxes
 
 BY = Actor("taro", "192.0.2.1")
 

@@ -14,12 +14,11 @@ from sqlalchemy.orm import Session
 from app.auth.models import Login
 from app.cards.models import Customer
 from app.db import Work
-from tests.app.conftest import PASSWORD, site_path
-from tests.conftest import FakeClock, VaultPlace
-from tests.site import csrf
+from tests.actors.forms import csrf
+from tests.actors.operator_client import A_CARD, Desk
+from tests.places.site import PASSWORD, site_path
+from tests.places.vault import FakeClock, VaultPlace
 from vault import Actor
-
-from .desk import A_CARD, Desk
 
 
 @pytest.fixture

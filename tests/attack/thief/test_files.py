@@ -21,14 +21,15 @@ from vault.web.web_key import WebKey
 from .case import PREPARED, Case, all_of, refused, robbed
 from .day import NOT_MADE
 from .house import House
-from .test_rotation_rows import plant_a_rotation_row_alone
+from .moves import (
+    WEB_NEW,
+    coming,
+    overwrite_a_next_wrapping,
+    plant_a_rotation_row_alone,
+)
 from .thief import Thief
 
-WEB, WEB_NEW, ROOT_NEW = (
-    "instance/web.key",
-    "instance/web.key.new",
-    "safe/root.key.new",
-)
+WEB, ROOT_NEW = "instance/web.key", "safe/root.key.new"
 OTHER = "is not the root of this vault"
 PREPARE, FINALIZE = "root rotate", "root rotate --finalize"
 ABANDON, WEB_ROTATE = "root rotate --abandon", "web-key rotate"
@@ -190,22 +191,6 @@ def plant_a_next_root(thief: Thief) -> None:
             if row.state != "destroyed":
                 more = {"next_root_id": root_id, "next_wrapped": b"x"}
                 thief.write(db, DATA_KEY, row, **more)
-
-
-def coming(thief: Thief) -> WebKey:
-    """The web key file of the root that ops prepared."""
-    return WebKey.read(thief.house.folder / WEB_NEW)
-
-
-def overwrite_a_next_wrapping(thief: Thief) -> None:
-    """A web process's key: its new wrapping holds a key of theirs."""
-    with thief.at_work() as db:
-        web = select(DATA_KEY).where(DATA_KEY.c.suite == SUITE)
-        row = db.execute(web.where(DATA_KEY.c.state == "live")).first()
-        assert row is not None
-        info = wrap_info(thief.web.vault_id, row.id, row.generation)
-        wrapped = coming(thief).root.wrap(thief.new_secret(), info)
-        thief.write(db, DATA_KEY, row, next_wrapped=wrapped)
 
 
 def overwrite_an_ops_keys_next_wrapping(thief: Thief) -> None:

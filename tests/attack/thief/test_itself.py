@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.vault.commands.test_any_verb import all_commands
+from tests.vault.commands.shell import all_commands
 from vault.commands import cardvault
 from vault.ops.root_key import RootKey
 from vault.store.schema import DATA_KEY

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from vault.clock import system_clock
 from vault.crypto import OPS_SUITE, SUITE, OpsKeys
@@ -26,76 +25,24 @@ from vault.web.vault import wrap_info
 
 from .case import MIDWAY, Case, all_of, found, refused, robbed
 from .house import NEXT_KEY, OPS, ROTATIONS_KEY, House
+from .moves import (
+    ANY_MAC,
+    SIGNED,
+    go_on_from_further_on,
+    key_of,
+    plant_a_rotation,
+    plant_a_rotation_row_alone,
+    point_to_a_key_of_theirs,
+    rotation_row,
+    running,
+    swap_the_fresh_key,
+)
 from .thief import Thief
 
-ANY_MAC = bytes(32)
 MISSING = "is in the trail, but its row is missing"
 AHEAD = "is of generation"
 RECORD = "report rotation"
 DROP = "quarantine drop"
-
-
-def rotation_row(key: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A rotation's row that nobody holds, under the data key ``key``."""
-    return {
-        "id": 2,
-        "state": "running",
-        "actor": "ops",
-        "reason": "yearly rotation",
-        "generation": key["generation"],
-        "data_key_id": key["id"],
-        "started_at": system_clock(),
-        "finished_at": None,
-        "card_cursor": 0,
-        "reencrypted": 0,
-        "newer": 0,
-        "quarantined": 0,
-        "read_back": 0,
-        "keys_destroyed": 0,
-        "census_before": "{}",
-        "census_after": None,
-        "audit_seq": None,
-        "lease": "",
-        "lease_at": system_clock(),
-        "ops_mac": ANY_MAC,
-        **more,
-    }
-
-
-def running(db: Connection) -> Any:
-    """The rotation that is under way."""
-    return db.execute(select(ROTATION).where(ROTATION.c.state == "running")).one()
-
-
-def key_of(db: Connection, number: int) -> Any:
-    """A data key's row."""
-    return db.execute(select(DATA_KEY).where(DATA_KEY.c.id == number)).one()
-
-
-def plant_a_rotation(thief: Thief) -> None:
-    """A running rotation to a key of theirs: older keys retired, the generation
-    raised, the trail telling of all of it."""
-    with thief.at_work() as db:
-        state = db.execute(select(VAULT)).one()
-        generation = state.generation + 1
-        thief.write(db, VAULT, state, generation=generation)
-        live = select(DATA_KEY).where(DATA_KEY.c.state == "live")
-        for row in db.execute(live).all():
-            thief.write(db, DATA_KEY, row, state="retired", retired_at=system_clock())
-            thief.tell(db, "key.retired", f"data key {row.id}")
-        key = thief.own_key(db, generation)
-        told = {"generation": generation, "reason": "yearly rotation"}
-        thief.tell(db, "rotation.started", "rotation 2", **told)
-        thief.add(db, ROTATION, rotation_row(key))
-
-
-def plant_a_rotation_row_alone(thief: Thief) -> None:
-    """The same with the vault's row as it is."""
-    with thief.at_work() as db:
-        generation = db.execute(select(VAULT.c.generation)).scalar_one() + 1
-        key = thief.own_key(db, generation)
-        thief.tell(db, "rotation.started", "rotation 2", generation=generation)
-        thief.add(db, ROTATION, rotation_row(key))
 
 
 def mint_as_ops_do(thief: Thief) -> None:
@@ -111,14 +58,6 @@ def mint_as_ops_do(thief: Thief) -> None:
         )
 
 
-def swap_the_fresh_key(thief: Thief) -> None:
-    """Between two batches: the rotation's key is theirs now, wrapped to the root."""
-    with thief.at_work() as db:
-        key = key_of(db, running(db).data_key_id)
-        wrapped = thief.wrapped(key.id, key.generation)
-        thief.write(db, DATA_KEY, key, suite=SUITE, wrapped=wrapped, ops_mac=None)
-
-
 def swap_the_fresh_keys_bytes(thief: Thief) -> None:
     """The same with the suite and the mark left as ops wrote them."""
     with thief.at_work() as db:
@@ -126,14 +65,6 @@ def swap_the_fresh_keys_bytes(thief: Thief) -> None:
         info = wrap_info(thief.web.vault_id, key.id, key.generation)
         wrapped = thief.root.ops.wrap(thief.new_secret(), info)
         thief.write(db, DATA_KEY, key, wrapped=wrapped)
-
-
-def point_to_a_key_of_theirs(thief: Thief) -> None:
-    """The running rotation's row names a key of theirs."""
-    with thief.at_work() as db:
-        row = running(db)
-        key = thief.own_key(db, row.generation)
-        thief.write(db, ROTATION, row, data_key_id=key["id"])
 
 
 def forge_a_range(thief: Thief) -> None:
@@ -151,12 +82,6 @@ def forge_a_range(thief: Thief) -> None:
             "ops_mac": ANY_MAC,
         }
         thief.add(db, ROTATION_RANGE, row)
-
-
-def go_on_from_further_on(thief: Thief) -> None:
-    """The running rotation's cursor behind the last card."""
-    with thief.at_work() as db:
-        thief.write(db, ROTATION, running(db), card_cursor=2**40)
 
 
 def open_a_finished_rotation_again(thief: Thief) -> None:
@@ -285,7 +210,6 @@ def put_their_key_under_our_cards(thief: Thief) -> None:
 
 
 ROTATE = ("rotate --dry-run", "rotate", "rotate --reason breach elsewhere")
-SIGNED = ("root rotate", "web-key rotate")
 FRESH = f"data key {NEXT_KEY}"
 
 

@@ -8,7 +8,8 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from tests.test_docs import ROOT, run
+from tests.actors.reader import run
+from tests.places.site import ROOT
 
 from .shell import Ran, Shell
 

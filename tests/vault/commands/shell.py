@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from sqlalchemy import text
 
@@ -126,3 +127,16 @@ class Shell:
 def foreign_share() -> str:
     """A share of another vault's root."""
     return split(RootKey("another", b"f" * 32), 2, 2)[0]
+
+
+def all_commands(
+    group: click.Group, words: str = "cardvault"
+) -> list[tuple[str, click.Command]]:
+    """Every verb with the words it is typed as."""
+    found: list[tuple[str, click.Command]] = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found += all_commands(command, f"{words} {name}")
+        else:
+            found.append((f"{words} {name}", command))
+    return found

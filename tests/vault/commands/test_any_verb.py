@@ -9,20 +9,7 @@ import pytest
 
 from vault.commands import cardvault
 
-from .shell import Shell
-
-
-def all_commands(
-    group: click.Group, words: str = "cardvault"
-) -> list[tuple[str, click.Command]]:
-    """Every verb with the words it is typed as."""
-    found: list[tuple[str, click.Command]] = []
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            found += all_commands(command, f"{words} {name}")
-        else:
-            found.append((f"{words} {name}", command))
-    return found
+from .shell import Shell, all_commands
 
 
 @pytest.mark.parametrize(("words", "command"), all_commands(cardvault))

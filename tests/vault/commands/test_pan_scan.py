@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.site import BIN
+from tests.places.site import BIN
 
 from .shell import Shell
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tests.test_docs import run
+from tests.actors.reader import run
 from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect
