@@ -15,7 +15,7 @@ SCANNERS := .venv-lint
 SCAN := $(SCANNERS)/bin
 SCANNED := app vault deploy bench config.py wsgi.py gunicorn.conf.py
 
-.PHONY: install serve test attack mutation bench manual lint lock
+.PHONY: install serve test attack mutation bench manual architecture lint lock
 
 install: $(VENV)/runtime.stamp
 
@@ -49,6 +49,10 @@ manual: $(VENV)/test.stamp
 	@for picture in $$(grep -o 'manual/[^)]*' docs/manual.ja.md | grep png); do \
 	    cp "tests/artefacts/test_the_manual_works_as_printed-with-script/$${picture#manual/}" docs/$$picture; \
 	done
+
+# The picture of docs/architecture.md, from the imports as they are now.
+architecture: $(VENV)/runtime.stamp
+	@$(BIN)/python docs/draw_architecture.py
 
 # Ratios side by side in one run; CARDS=20000 ROUNDS=2 make it short.
 bench: $(VENV)/test.stamp

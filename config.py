@@ -51,6 +51,7 @@ class Config:
     secret_key: str = field(repr=False)
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     database_url: str
+    database_pool: int
     vault: VaultSettings
     mail: MailConfig
     trusted_hosts: tuple[str, ...]
@@ -86,6 +87,7 @@ class Config:
             secret_key=read.secret("SECRET_KEY"),
             secret_key_fallbacks=read.secrets("SECRET_KEY_FALLBACKS"),
             database_url=read.text("DATABASE_URL", "sqlite:///instance/site.db"),
+            database_pool=read.number("DATABASE_POOL", 8, 1, 1000),
             vault=VaultSettings.from_environ(environ),
             mail=MailConfig(
                 server=read.text("MAIL_SERVER", "127.0.0.1"),

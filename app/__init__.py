@@ -1,4 +1,4 @@
-"""The card site: everything is wired here and nothing happens elsewhere."""
+"""Makes the card site: the one place where its parts are put together."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
 class Site(Flask):
-    """Flask, with one rule more: a view that returns commits, one that raises
-    rolls back."""
+    """Flask with one more rule: a view that returns is committed, one that raises is
+    rolled back."""
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """Answer the request, then commit its work while errors are still caught."""
+        """Answer the request, then commit its Work, so that an error of the commit gets
+        an error page too."""
         response = super().dispatch_request()
         db.commit_work()
         return response
@@ -31,14 +32,15 @@ class Site(Flask):
 def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     """Make the site.  ``clock`` gives seconds since 1970 UTC.
 
-    Raises KeyFileError when the web key can't serve; whether the databases can is
-    for ``start.safe_config`` to say.
+    Raises KeyFileError when the web key file can't be used.  The databases are not
+    checked here but in ``start.safe_config``.
     """
     app = Site(__name__, template_folder=str(TEMPLATES))
     app.extensions["settings"] = config
     app.extensions["clock"] = clock
-    app.extensions["vault"] = Vault.open(config.vault, clock)
-    app.extensions["site_engine"] = connect(config.database_url)
+    pool = config.database_pool
+    app.extensions["vault"] = Vault.open(config.vault, clock, pool)
+    app.extensions["site_engine"] = connect(config.database_url, pool=pool)
     for part in (log, security, db, errors, mail, auth, csp, cards, commands):
         part.init_app(app)
     return app

@@ -1,4 +1,4 @@
-"""``flask --app wsgi migrate``; each feature brings its own commands."""
+"""``flask --app wsgi migrate`` brings both databases to what this code needs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from vault import Vault
 from vault.store.migrations import HISTORY as VAULT_HISTORY
+from vault.store.migrations import History
 
 from .migrations import HISTORY
-from .terminal import EXIT_FOUND, example
+from .terminal import EXIT_FOUND, example, fail
 
 
 def init_app(app: Flask) -> None:
@@ -39,12 +41,22 @@ def migrate(check: bool) -> None:
         _make_folder(engine)
         current, head = history.current(engine), history.head()
         if current != head and not check:
-            history.upgrade(engine)
+            _upgrade(history, engine)
         behind |= current != head
         click.echo(f"{name}\t{current or 'none'}\t{head}")
     if check and behind:
         click.echo("behind: run flask --app wsgi migrate", err=True)
         sys.exit(EXIT_FOUND)
+
+
+def _upgrade(history: History, engine: Engine) -> None:
+    try:
+        history.upgrade(engine)
+    except OperationalError as error:
+        fail(
+            f"nothing was changed: {error.orig}",
+            "somebody may be at work in it; stop the site and type this again",
+        )
 
 
 def _make_folder(engine: Engine) -> None:

@@ -1,7 +1,7 @@
-"""Where browsers report breaches of the content security policy.
+"""Takes browsers' reports of breaches of the content security policy.
 
-Anybody can send a report, so nothing in one is believed: the log says which page
-and which directive, in this site's own words, a few times a minute at most.
+Anybody can send a report, so nothing of it is copied into the log: the log names the
+page and the directive in this site's own words, a few times a minute at most.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from .security import CSP_REPORT_PATH
 
 MAX_REPORT_BYTES = 4096
 LINES_A_MINUTE = 10
-# What a browser may say was broken (CSP Level 3, section 6): default-src speaks
-# for the ones that the policy doesn't name.
+# The directives a browser may report (CSP Level 3, section 6).  It reports one by its
+# own name even if only default-src is in the policy.
 DIRECTIVES = frozenset(
     {"default-src", "script-src", "script-src-elem", "script-src-attr"}
     | {"style-src", "style-src-elem", "style-src-attr", "img-src", "font-src"}
     | {"connect-src", "media-src", "object-src", "frame-src", "worker-src"}
     | {"manifest-src", "form-action", "base-uri", "frame-ancestors"}
 )
-# What it says in place of an address that was blocked (section 5.3).
+# The words it may report instead of a blocked address (section 5.3).
 WORDS = frozenset({"inline", "eval", "wasm-eval", "data", "blob", "filesystem"})
 
 log = logging.getLogger(__name__)
 
 
 class Meter:
-    """Lets ``most`` of them through in each minute, for all threads together."""
+    """Allows ``most`` reports in each minute, for all threads together."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -44,7 +44,7 @@ class Meter:
         self._count = 0
 
     def allows(self, now: int) -> bool:
-        """Count one at ``now`` (seconds); False when its minute is full."""
+        """Count a report at ``now`` (seconds); False when the minute had its most."""
         with self._lock:
             if now // 60 != self._minute:
                 self._minute, self._count = now // 60, 0
@@ -53,16 +53,17 @@ class Meter:
 
 
 def init_app(app: Flask) -> None:
-    """Take reports, from strangers too: the login page is watched like the rest."""
+    """Add the address for reports.  Strangers may send them, because the login page has
+    the policy too."""
     app.extensions["csp_meter"] = Meter(LINES_A_MINUTE)
     app.add_url_rule(CSP_REPORT_PATH, "csp.report", _take_report, methods=["POST"])
-    # A browser sends a report by itself, without a form's token.
+    # A browser sends a report without a form's token.
     app.extensions["csrf"].exempt(_take_report)
 
 
 @public
 def _take_report() -> tuple[str, int]:
-    """204, whatever it says: a sender learns nothing."""
+    """Answer 204 whatever the report says, so that the sender learns nothing."""
     request.max_content_length = MAX_REPORT_BYTES
     line = _told(request.get_data())
     meter: Meter = current_app.extensions["csp_meter"]
@@ -72,7 +73,7 @@ def _take_report() -> tuple[str, int]:
 
 
 def _told(body: bytes) -> str | None:
-    """What a report says, in our words; None when it isn't about this site."""
+    """A report in our words; None when it isn't about this site."""
     try:
         report = json.loads(body)["csp-report"]
         page = _page(str(report["document-uri"]))
@@ -88,7 +89,7 @@ def _told(body: bytes) -> str | None:
 
 
 def _page(address: str) -> str | None:
-    """The endpoint of a page of this site; None for any other address."""
+    """The endpoint of the page at ``address``; None when it is none of this site's."""
     parts = urlsplit(address)
     adapter = current_app.create_url_adapter(request)
     if parts.netloc != request.host or adapter is None:
@@ -100,8 +101,8 @@ def _page(address: str) -> str | None:
 
 
 def _blocked(what: str) -> str:
-    """Where the blocked thing is from: a host and no more, for an address may hold
-    anything."""
+    """The host of what was blocked, or one of WORDS; the rest of an address may hold
+    anything and is left out."""
     host = what if what in WORDS else urlsplit(what).hostname or ""
     spelled = host.isascii() and host.replace(".", "").replace("-", "").isalnum()
     return host[:80] if spelled else "something"

@@ -1,4 +1,4 @@
-"""Error pages: static Japanese with an incident number, never a trace."""
+"""Answers errors with static Japanese pages: an incident number and no trace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .security import ForeignNetwork, UnknownVisitor
 
 INCIDENT_LETTERS = 8
 
-# What a person reads for each status: what happened, and what to do.
+# The texts of each status: what happened, and what to do.
 PAGES: dict[int, tuple[str, str]] = {
     400: (
         "送信内容を受け付けられませんでした。",
@@ -111,7 +111,7 @@ def _broken(error: Exception) -> BaseResponse:
 
 
 def _incident(page: HTTPException, cause: BaseException) -> BaseResponse:
-    """The page with a number under which the log tells what happened."""
+    """The page with an incident number; the log has the error under the same number."""
     incident = random_letters(INCIDENT_LETTERS)
     log.error("incident %s", incident, exc_info=cause)
     return _page(page, incident=incident)

@@ -1,4 +1,4 @@
-"""The log: every record of every logger is scrubbed of card numbers."""
+"""Scrubs card numbers out of every log record of every logger."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The code mail: composed here, sent outside the request.
+"""Composes the mail with a code and sends it outside the request.
 
-Mail leaves from this process, by threads of its own that begin with the first
-mail.  A code is never written to disk, so what could not be sent when the
-process ends is lost and the operator asks for another.
+Threads of this process send the mails; they start with the first one.  A code is never
+written to disk, so a mail that was not sent when the process ends is lost, and the
+operator asks for another code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from flask_mail import Connection, Mail, Message
 from config import Config
 
 SOCKET_SECONDS = 5
-# Waits before the second, third ... try; then the mail is given up.
+# Seconds to wait before the second, third ... try; then the mail is given up.
 WAITS = (1, 2, 4, 8, 16, 30, 60)
 SENDERS = 4
 DRAIN_SECONDS = 3
@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 class _CodeMessage(Message):
     """A plain text message that is ASCII on the wire (base64).
 
-    Made where it is sent: Flask-Mail asks for this host's name, which may ask a
-    name server, and would put it into the mail.
+    The sending thread makes its Message-ID.  Flask-Mail would look up this host's name,
+    which may ask a name server, and put it into the mail.
     """
 
     def __init__(self, address: str, subject: str, body: str) -> None:
@@ -73,7 +73,7 @@ class _PatientConnection(Connection):
         return host
 
     def __exit__(self, *raised: Any) -> None:
-        """Say goodbye; a server that hangs up first has the mail all the same."""
+        """Close the connection; a server that closes it first has taken the mail."""
         try:
             super().__exit__(*raised)
         except (OSError, smtplib.SMTPException):
@@ -91,9 +91,9 @@ class Outbox:
         self._process = 0
 
     def put(self, letter: Letter) -> None:
-        """Hand a mail over and return at once."""
+        """Queue a mail and return at once."""
         with self._begin:
-            # Threads don't survive a fork: each process begins its own.
+            # Threads don't survive a fork, so each process starts its own.
             if self._process != os.getpid():
                 self._process = os.getpid()
                 for _ in range(SENDERS):
@@ -124,14 +124,14 @@ class Outbox:
                     to.send(_CodeMessage(*letter))
                 return
             except (OSError, smtplib.SMTPException) as error:
-                # Its text may quote the message: the kind of error is enough.
+                # The error's text may quote the message, so only its kind is logged.
                 log.warning("a code mail was not taken: %s", type(error).__name__)
             if wait is None or self._ending.wait(wait):
                 break
         log.error("a code mail was given up")
 
     def _drain(self) -> None:
-        """At exit, let what is on its way arrive, for three seconds at most."""
+        """At exit, wait up to three seconds for the mails being sent."""
         self._ending.set()
         done = threading.Thread(target=self._waiting.join, daemon=True)
         done.start()
@@ -148,7 +148,7 @@ def init_app(app: Flask) -> None:
         MAIL_USERNAME=mail.mail.username or None,
         MAIL_PASSWORD=mail.mail.password or None,
         MAIL_DEFAULT_SENDER=mail.mail.sender,
-        # Flask-Mail's debugging prints every mail with its code.
+        # In debug mode Flask-Mail prints every mail with its code.
         MAIL_DEBUG=False,
     )
     Mail(app)
@@ -156,8 +156,8 @@ def init_app(app: Flask) -> None:
 
 
 def post_code(address: str, code: str) -> None:
-    """Send ``code`` to ``address``, outside the request.  Call it only when what
-    it belongs to is committed."""
+    """Send ``code`` to ``address``, outside the request.  Call it only after the code's
+    row is committed."""
     settings: Config = current_app.extensions["settings"]
     outbox: Outbox = current_app.extensions["outbox"]
     body = render_template(

@@ -1,4 +1,4 @@
-"""Addresses of origin as numbers: what they are, and which network they lie in."""
+"""Reads addresses of origin and tells which network they are in."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Network = IPv4Network | IPv6Network
 
 
 def address_of(origin: str) -> Address | None:
-    """The address a request's origin names, an IPv4 one mapped into IPv6 as IPv4
-    (RFC 4291 section 2.5.5.2); None for anything else."""
+    """The address in a request's origin, with an IPv4 address mapped into IPv6 as IPv4
+    (RFC 4291 section 2.5.5.2); None when it is no address."""
     try:
         address = ip_address(origin.partition("%")[0])
     except ValueError:
@@ -20,7 +20,6 @@ def address_of(origin: str) -> Address | None:
 
 
 def lies_in(origin: str, networks: Iterable[Network]) -> bool:
-    """Say whether an origin lies in one of ``networks``; what is no address lies
-    in none."""
+    """Say whether an origin is in one of ``networks``; False if it is no address."""
     address = address_of(origin)
     return address is not None and any(address in network for network in networks)

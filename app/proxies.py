@@ -1,7 +1,7 @@
-"""Whether the proxies in front are as many as PROXY_HOPS says, and who is told.
+"""Checks whether PROXY_HOPS fits the proxies in front, and logs when it doesn't.
 
-With PROXY_HOPS=n each of n proxies has added an entry to X-Forwarded-For, so there
-are n of them at least.  More prove nothing, since a visitor may send some.
+With PROXY_HOPS=n each of n proxies adds an entry to X-Forwarded-For, so there are at
+least n entries.  More entries prove nothing, because a visitor may send some.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def fault(headers: Headers, hops: int) -> str:
-    """What is wrong between a request and PROXY_HOPS, or "" when nothing is.
+    """Why a request doesn't fit PROXY_HOPS, or "" when it does.
 
-    ``headers`` are as they came.  Nothing of what they say is in the answer.
+    ``headers`` are the request's, unchanged.  The text quotes none of them.
     """
     named = headers.get("X-Forwarded-For", "")
     if not hops:
@@ -38,14 +38,14 @@ def fault(headers: Headers, hops: int) -> str:
 
 
 class Alarm:
-    """Tells of each fault once a process: every page says the same."""
+    """Logs each fault once in a process, because every request would repeat it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._told: set[str] = set()
 
     def tell(self, fault: str) -> None:
-        """Log ``fault``, one that ``fault`` returned, and what to do."""
+        """Log ``fault``, which the function ``fault`` returned, and what to do."""
         with self._lock:
             is_new = fault not in self._told
             self._told.add(fault)

@@ -1,4 +1,4 @@
-"""What guards every request and response: hosts, https, size, headers."""
+"""Guards every request and response: hosts, https, size, headers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CSP = (
 CSP_REPORT_PATH = "/csp-report"
 HEADERS = {
     "Content-Security-Policy": CSP,
-    # The same once more: the enforced one is a fixed text that names no address.
+    # The same policy again with the address for reports, which the enforced one lacks.
     "Content-Security-Policy-Report-Only": f"{CSP}; report-uri {CSP_REPORT_PATH}",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -40,7 +40,7 @@ HEADERS = {
 }
 FOREVER = "public, max-age=31536000, immutable"
 HSTS = "max-age=63072000; includeSubDomains"
-# What is no page: a proxy asks for one of them, every error page for the other.
+# Endpoints that are no pages: a proxy asks for one, and error pages need the other.
 NO_PAGES = frozenset({"static", "security.health"})
 
 
@@ -49,7 +49,8 @@ class ForeignNetwork(Forbidden):
 
 
 class UnknownVisitor(Forbidden):
-    """PROXY_HOPS doesn't fit the proxies in front, so nobody can say who asks."""
+    """PROXY_HOPS doesn't fit the proxies in front, so the visitor's address is
+    unknown."""
 
 
 def init_app(app: Flask) -> None:
@@ -64,18 +65,18 @@ def init_app(app: Flask) -> None:
         MAX_FORM_PARTS=50,
     )
     if settings.proxy_hops:
-        # The proxy next to the site says whether the visitor came by https; most
-        # of them hand on one word of that, however many stand in front.
+        # The proxy next to the site says whether the visitor used https; most proxies
+        # send one value for that, however many are in front of them.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.proxy_hops, x_proto=1, x_host=0, x_port=0
         )
-    # An address is there or it isn't; two slashes lead nowhere else.
+    # An address with doubled slashes is not redirected; it is not found.
     app.url_map.merge_slashes = False
-    # Made once: no request makes the site open a file that isn't in it.
+    # Built once at the start, so that no request can make the site open another file.
     app.extensions["static_versions"] = _versions(Path(app.static_folder or ""))
     app.extensions["proxy_alarm"] = proxies.Alarm()
     os.umask(0o077)
-    # A core file would hold what an operator just typed (PAN-05).
+    # A core file would hold a number that an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     app.before_request(_refuse_nameless)
     app.before_request(_refuse_unknown_visitors)
@@ -90,14 +91,15 @@ def init_app(app: Flask) -> None:
 
 
 def _refuse_nameless() -> None:
-    """A request without a Host would be taken for one to the bound address."""
+    """Refuse a request without a Host header, which would count as one to the bound
+    address."""
     if "HTTP_HOST" not in request.environ:
         abort(400)
 
 
 def _refuse_unknown_visitors() -> None:
-    """Where PROXY_HOPS is wrong every visitor would have the proxy's address: one
-    who guesses passwords would hold all the others off (AUT-06)."""
+    """Refuse requests where PROXY_HOPS is wrong: every visitor would have the proxy's
+    address, and one who guesses passwords would block all others (AUT-06)."""
     settings: Config = current_app.extensions["settings"]
     if settings.allow_insecure_loopback or request.endpoint in NO_PAGES:
         return
@@ -116,7 +118,7 @@ def _refuse_foreign_networks() -> None:
 
 
 def _refuse_options() -> None:
-    """Flask answers OPTIONS by itself; no page of ours needs it (WEB-03)."""
+    """Refuse OPTIONS, which Flask would answer and no page of ours needs (WEB-03)."""
     if request.method == "OPTIONS" and request.url_rule is not None:
         raise MethodNotAllowed(
             sorted((request.url_rule.methods or set()) - {"OPTIONS"})
@@ -124,8 +126,8 @@ def _refuse_options() -> None:
 
 
 def _refuse_unknown_files() -> None:
-    """A file that was not there at the start is none: the name is looked up, and
-    never put together with a folder (WEB-07)."""
+    """Refuse a static file that did not exist at the start: its name is looked up in a
+    table and never joined with a folder (WEB-07)."""
     if request.endpoint == "static" and not _version(_static_name()):
         abort(404)
 
@@ -139,7 +141,7 @@ def _refuse_plain_http() -> None:
 
 
 def _refuse_cross_site() -> None:
-    """A form sent by another site's page, whatever token it carries (WEB-02)."""
+    """Refuse a form sent by another site's page, whatever token it has (WEB-02)."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in (
@@ -150,16 +152,16 @@ def _refuse_cross_site() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and _place_of(origin) != request.host:
         abort(403)
-    # The check of the form's token reads it next, and bears none that is no address.
+    # The check of the form's token reads it next and fails on what is no address.
     if _place_of(request.headers.get("Referer", "")) is None:
         abort(403)
 
 
 def _place_of(address: str) -> str | None:
-    """The host and port an address names; None when it is no address at all."""
+    """The host and port in an address; None when it is no address."""
     try:
         parts = urlsplit(address)
-        # A wrong port is noticed by who reads it, and not before.
+        # Reading the port raises ValueError when it is wrong.
         _ = parts.port
     except ValueError:
         return None
@@ -188,7 +190,7 @@ def _static_name() -> str:
 
 
 def _versions(folder: Path) -> dict[str, str]:
-    """A hash of each static file's content, by the name an address gives it."""
+    """A hash of each static file's content, by its name in addresses."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(
             path.read_bytes()
@@ -206,7 +208,7 @@ def _version(name: str) -> str:
 
 def asset(name: str) -> str:
     """The address of a static file, which changes whenever its content does."""
-    # Not url_for: it fails where the host is refused, and that page has a look too.
+    # url_for fails where the host is refused, and that error page needs the files too.
     return f"{current_app.static_url_path}/{name}?v={_version(name)}"
 
 
@@ -215,7 +217,8 @@ def _for_templates() -> dict[str, Any]:
 
 
 def _health() -> tuple[str, int]:
-    """200 when both databases answer and the web key is this vault's; no detail."""
+    """Answer 200 when both databases answer and the web key is this vault's, else 503,
+    without details."""
     if current_app.extensions["vault"].is_well() and site_answers():
         return "ok\n", 200
     return "unavailable\n", 503

@@ -1,4 +1,4 @@
-"""Whether the site may start: everything that is unsafe, in one message (WEB-04)."""
+"""Checks whether the site may start, and names every fault in one message (WEB-04)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .migrations import HISTORY
 
 Check = Callable[[Config], object]
 
-# What every setting of the root key's is called, and the files `cardvault init` and
-# `cardvault root rotate` write beside the web key.
+# How the root key's settings begin, and the names of the root key files that `cardvault
+# init` and `cardvault root rotate` write beside the web key.
 ROOT_SETTINGS = "VAULT_ROOT_"
 ROOT_FILES = ("root.key", "root.key.new")
 
 
 def safe_config(environ: Mapping[str, str]) -> Config:
-    """The settings in ``environ``, when a site may run on them.
+    """The settings in ``environ``, if the site may run with them.
 
-    Raises ConfigError with a line for every fault of the settings, the web key
-    file and both databases, and for a root key within reach.  The flask command
-    (FLASK_RUN_FROM_CLI, Flask's own) may run on databases it has yet to migrate,
-    and where the root key is.
+    Raises ConfigError with a line for every fault of the settings, the web key file and
+    both databases, and for a root key within reach.  The flask command
+    (FLASK_RUN_FROM_CLI, Flask's own) may run before the databases are migrated, and
+    where the root key is.
     """
     config, faults = Config.read(environ)
     checks: list[Check] = [_read_web_key]
@@ -54,7 +54,7 @@ def safe_config(environ: Mapping[str, str]) -> Config:
 
 
 def _roots_within_reach(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """The site can seal and not open: a root key it could read would end that."""
+    """A line for each root key the site could read.  With one it could open cards."""
     for name in sorted(environ):
         if name.startswith(ROOT_SETTINGS) and environ[name]:
             yield (
@@ -83,5 +83,5 @@ def _require_vaults_tables(config: Config) -> None:
 
 
 def _require_own_vault(config: Config) -> None:
-    """The vault's database belongs to the web key."""
+    """Raise KeyFileError unless the vault's database belongs to the web key."""
     Vault.open(config.vault, system_clock).require_ready()

@@ -1,4 +1,4 @@
-"""How the flask commands talk: one line of what, one of what to do."""
+"""Prints the flask commands' errors: first the problem, then the next step."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 3
 
 
 class SiteGroup(AppGroup):
-    """Commands that say in one line what a database or the vault refused."""
+    """Commands that print an error of a database or of the vault in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; its errors are one line and a hint."""
+        """Run the command and print its error as one line and a hint."""
         try:
             return super().invoke(ctx)
         except SQLAlchemyError as error:
@@ -35,13 +35,13 @@ class SiteGroup(AppGroup):
 
 
 def example(line: str) -> str:
-    """The end of a command's help: how it is typed."""
+    """The end of a command's help: an example of typing it."""
     return f"\b\nExample:\n  flask --app wsgi {line}"
 
 
 def fail(what: str, hint: str, code: int = EXIT_USAGE) -> NoReturn:
-    """Say what is wrong and what to do, and end."""
-    # An error may name a row or a file whose name nobody has checked.
+    """Print what is wrong and what to do, and end with exit code ``code``."""
+    # An error may hold an unchecked name of a row or a file.
     click.echo(f"error: {harmless(' '.join(what.splitlines()))}", err=True)
     click.echo(f"hint: {harmless(' '.join(hint.splitlines()))}", err=True)
     sys.exit(code)
@@ -53,7 +53,7 @@ def account() -> Actor:
 
 
 def harmless(line: str) -> str:
-    """``line`` as it may be shown, its tabs and its own end kept: a stored name or
-    token can neither move the cursor, nor hide text, nor begin another line."""
+    """``line`` made safe for a terminal, with its tabs and its line end kept: a stored
+    name or token in it can't move the cursor, hide text or begin another line."""
     text = line.rstrip("\r\n")
     return "\t".join(map(one_line, text.split("\t"))) + line[len(text) :]

@@ -1,7 +1,7 @@
-"""What the server says to what is no HTTP request (WEB-01, WEB-05).
+"""Answers requests that gunicorn can't parse (WEB-01, WEB-05).
 
-gunicorn would answer by itself, before any view or guard of ours runs: in English,
-without our headers, and with a piece of what was sent in it.
+No view or guard of ours sees such a request.  gunicorn's own answer is in English, has
+none of our headers and quotes a piece of what was sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAGE = """<!doctype html>
 
 
 def answer(status: HTTPStatus) -> bytes:
-    """A whole response in the words of the site's page for ``status``."""
+    """A complete HTTP response with the texts of the site's page for ``status``."""
     body = PAGE.format(*PAGES[status]).encode()
     headers = {
         **HEADERS,

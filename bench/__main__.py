@@ -63,11 +63,35 @@ def _ratios(where: str, rates: dict[str, list[float]]) -> None:
 
 
 def _waiting(folder: Path) -> None:
-    waits = sorted(waiting.measure(folder, CARDS))
-    print(f"\nwaiting for the lock beside it, {len(waits)} registrations")
-    print(
-        f"  median {median(waits):.1f} ms, 95 % {waits[len(waits) * 95 // 100]:.1f} ms, "
-        f"longest {waits[-1]:.1f} ms"
+    waits = waiting.measure(folder / "beside", CARDS)
+    print(f"\nwaiting for a turn beside it, {len(waits)} registrations")
+    print(f"  {_spread(waits)}")
+    print(f"\na registration in the vault by itself, {ROUNDS} rounds, median (range)")
+    spent = waiting.cost(folder / "cost", ROUNDS)
+    base = next(iter(spent.values()))
+    for name, taken in spent.items():
+        ratios = [ours / bare for ours, bare in zip(taken, base, strict=True)]
+        print(
+            f"  {name:28} {median(taken):6.2f} ms   {median(ratios):.2f} x "
+            f"({min(ratios):.2f}-{max(ratios):.2f})"
+        )
+    print("\ntwenty writers one after the other, 5 s")
+    for name, queued in (("without the queue", False), ("in the queue", True)):
+        crowd = waiting.crowd(folder / name, queued=queued)
+        print(
+            f"  {name:28} {len(crowd.waits):,} registrations, {crowd.refused} refused   "
+            f"{_spread(crowd.waits)}"
+        )
+
+
+def _spread(waits: list[float]) -> str:
+    ordered = sorted(waits)
+    median_, most, nearly_all = (
+        ordered[len(ordered) * part // 100] for part in (50, 95, 99)
+    )
+    return (
+        f"median {median_:.1f} ms, 95 % {most:.1f} ms, 99 % {nearly_all:.1f} ms, "
+        f"longest {ordered[-1]:.1f} ms"
     )
 
 

@@ -41,6 +41,7 @@ def test_two_settings_are_enough() -> None:
         ("SECRET_KEY_FILE", "/nowhere/secret"),
         ("TRUSTED_HOSTS", ""),
         ("TRUSTED_HOSTS", " , "),
+        ("DATABASE_POOL", "0"),
         ("PROXY_HOPS", "11"),
         ("PROXY_HOPS", "-1"),
         ("PROXY_HOPS", "１"),

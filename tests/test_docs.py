@@ -13,6 +13,7 @@ import pytest
 from app.auth.commands import operators, sessions
 from app.cards.commands import cards
 from app.commands import migrate
+from docs.draw_architecture import PICTURE, draw
 from tests.actors.reader import run, settings_in_code
 from vault.commands import cardvault
 
@@ -120,6 +121,19 @@ def test_the_layout_names_what_is_there() -> None:
     names = re.findall(r"^(\S+) ", tree, re.M)
     assert len(names) > 5
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_picture_is_of_todays_imports() -> None:
+    """docs/architecture.svg is what ``make architecture`` would draw now."""
+    assert PICTURE.read_text(encoding="utf-8") == draw(), "run: make architecture"
+
+
+def test_every_file_the_architecture_names_exists() -> None:
+    """Each path in code style leads to a file or a folder."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:app|vault|templates|docs)/[\w/.-]*|\w+\.cfg)`", page)
+    assert len(named) > 15
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -1,7 +1,7 @@
-"""The card vault, as the web role has it: it seals, checks and describes cards.
+"""The card vault as the web role has it: seals, checks and describes cards.
 
-Nothing here opens a card, and nothing here imports what does: that is ``vault.ops``,
-which needs the root key.
+Nothing here opens a card or imports what does.  That is ``vault.ops``, which needs
+the root key.
 """
 
 from __future__ import annotations

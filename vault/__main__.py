@@ -1,4 +1,4 @@
-"""``python -m vault`` is ``cardvault``."""
+"""Runs ``cardvault`` when ``python -m vault`` is typed."""
 
 from __future__ import annotations
 

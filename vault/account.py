@@ -1,4 +1,4 @@
-"""Who runs a command: the account, as the operating system knows it."""
+"""Names the account that runs a command, as the operating system knows it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def account_name() -> str:
     """The account this process runs as: ``taro``, ``root (sudo: jiro)``, or
     ``uid 1234`` when the account has no name.
 
-    LOGNAME and USER are never read: whoever types the command sets them as they
-    like.  So they do with SUDO_USER, which is read for root alone: an account that
-    became root may write anything anyhow, and then sudo's word is the better one.
+    LOGNAME and USER are never read, because whoever types the command can set them.
+    They can set SUDO_USER too, so it is read for root alone: an account that became
+    root could write any name into the trail anyhow, and sudo sets the right one.
     """
     uid = os.getuid()
     try:

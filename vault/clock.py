@@ -1,4 +1,4 @@
-"""The time, as an argument."""
+"""The type of a clock, which callers pass to what needs the time, and the real one."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ Clock = Callable[[], int]
 
 
 def system_clock() -> int:
-    """The machine's own clock."""
+    """The machine's time in seconds since 1970 UTC."""
     return int(time.time())

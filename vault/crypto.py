@@ -1,6 +1,6 @@
-"""Every cryptographic primitive the vault uses; nothing else imports a cipher.
+"""Seals, opens, signs, derives and wraps; no other module imports the cipher library.
 
-All of it is pyca/cryptography's: AES-256-GCM (NIST SP 800-38D), HMAC-SHA-256
+The library is pyca/cryptography: AES-256-GCM (NIST SP 800-38D), HMAC-SHA-256
 (RFC 2104), HKDF-SHA-512 (RFC 5869), Argon2id (RFC 9106) and HPKE (RFC 9180)
 with the ML-KEM-1024 and P-384 hybrid of draft-ietf-hpke-pq.
 """
@@ -52,7 +52,7 @@ OPS_SUITE = "AES-256-GCM under HKDF-SHA512 of the root's seed"
 _HPKE = Suite(KEM.MLKEM1024_P384, KDF.HKDF_SHA512, AEAD.AES_256_GCM)
 _MLKEM_SEED_BYTES = 64
 _MLKEM_PUBLIC_BYTES = 1568
-# 48 bytes reach the order of P-384; 24 more make the remainder's bias 2^-192.
+# 48 bytes hold the order of P-384; 24 more bring the bias of the remainder to 2^-192.
 _SCALAR_BYTES = 72
 _P384_ORDER = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffff"
@@ -72,7 +72,7 @@ def derive(key: bytes, purpose: str, length: int = KEY_BYTES) -> bytes:
 
 
 def fingerprint(data: bytes) -> str:
-    """The first 16 hex digits of SHA-256: a name, not a secret."""
+    """The first 16 hex digits of SHA-256 of ``data``, as its public name."""
     digest = Hash(SHA256())
     digest.update(data)
     return digest.finalize()[:8].hex()
@@ -82,8 +82,8 @@ same = hmac.compare_digest
 """Compares two byte strings in constant time."""
 
 
-class _Unshown:
-    """Something secret: it shows, pickles and copies nothing of itself."""
+class Unshown:
+    """The base of what holds a secret: it can't be shown, pickled or copied."""
 
     __slots__ = ()
 
@@ -97,13 +97,14 @@ class _Unshown:
 Mover = Callable[["Cipher", bytes, bytes, bytes, str], tuple[bytes, bytes]]
 
 
-class Cipher(_Unshown):
-    """AES-256-GCM under one key; an envelope is nonce (12), text, tag (16)."""
+class Cipher(Unshown):
+    """AES-256-GCM under one key; an envelope is nonce (12 bytes), text, tag (16)."""
 
     __slots__ = ("_aead",)
 
     def __init__(self, key: bytes) -> None:
-        """Raises ValueError unless ``key`` is 32 bytes: AES-128 is never meant."""
+        """Raises ValueError unless ``key`` is 32 bytes, so that AES-128 can't be used
+        by mistake."""
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key is {KEY_BYTES} bytes")
         self._aead = AESGCM(key)
@@ -114,8 +115,8 @@ class Cipher(_Unshown):
         return nonce + self._aead.encrypt(nonce, plaintext, aad)
 
     def open(self, envelope: bytes, aad: bytes, subject: str) -> bytes:
-        """The plaintext; raises IntegrityFault naming ``subject``, whatever the
-        reason, and gives nothing back then."""
+        """The plaintext of ``envelope``; raises IntegrityFault naming ``subject``,
+        whatever the reason, and then returns no part of it."""
         try:
             return self._aead.decrypt(
                 envelope[:NONCE_BYTES], envelope[NONCE_BYTES:], aad
@@ -125,12 +126,13 @@ class Cipher(_Unshown):
         raise IntegrityFault(subject, "can't be opened")
 
     def mover(self, count: int) -> Mover:
-        """A function that moves up to ``count`` envelopes from other ciphers to this
-        one; their nonces are drawn at once, so it serves one thread of one batch.
+        """A function that re-encrypts up to ``count`` envelopes from other ciphers
+        under this one.  It draws its nonces at once, so one thread uses it for one
+        batch.
 
-        It opens the envelope under ``old``, seals what was in it, opens that again
-        and compares; the plaintext and the new envelope come back.  It raises as
-        ``open`` does, and StopIteration after ``count``.
+        It opens the envelope under ``old``, seals what was in it, opens that again and
+        compares, and returns the plaintext and the new envelope.  It raises as ``open``
+        does, and StopIteration after ``count``.
         """
         drawn, aead = os.urandom(NONCE_BYTES * count), self._aead
         nonces = (drawn[i : i + NONCE_BYTES] for i in range(0, len(drawn), NONCE_BYTES))
@@ -152,7 +154,7 @@ class Cipher(_Unshown):
         return move
 
 
-class Mac(_Unshown):
+class Mac(Unshown):
     """HMAC-SHA-256 under one key."""
 
     __slots__ = ("_keyed",)
@@ -168,12 +170,12 @@ class Mac(_Unshown):
         return running.finalize()
 
 
-class OpsKeys(_Unshown):
+class OpsKeys(Unshown):
     """The keys that only a holder of the root's seed has (HKDF-SHA-512, a label each).
 
-    HPKE's base mode and the row MACs say what something is, and not who made it:
-    whoever holds the web key file can make both.  What the ops side acts upon is
-    wrapped or signed with these.
+    HPKE's base mode and the row MACs don't prove that the ops side made something,
+    because whoever holds the web key file can make both.  So what the ops side acts
+    upon is wrapped or signed with these keys.
     """
 
     __slots__ = ("_genesis", "_wrap", "mac", "root_id")
@@ -185,7 +187,8 @@ class OpsKeys(_Unshown):
         self._genesis = Cipher(derive(seed, "cardvault genesis"))
 
     def wrap(self, secret: bytes, info: bytes) -> bytes:
-        """A data key that ops minted, sealed and bound to ``info``."""
+        """``secret``, a data key that the ops side minted, sealed and bound to
+        ``info``."""
         return self._wrap.seal(secret, info)
 
     def unwrap(self, wrapped: bytes, info: bytes, subject: str) -> bytes:
@@ -202,7 +205,7 @@ class OpsKeys(_Unshown):
 
 
 class RootPublic:
-    """The root's public half: it wraps a key and can't unwrap one."""
+    """The root's public half, which wraps keys and can't unwrap them."""
 
     __slots__ = ("_key", "encoded")
 
@@ -229,7 +232,7 @@ class RootPublic:
         return _HPKE.encrypt(secret, self._key, info=info)
 
 
-class RootSecret(_Unshown):
+class RootSecret(Unshown):
     """The root's secret half, derived whole from a 32-byte seed."""
 
     __slots__ = ("_key", "ops", "public")
@@ -273,8 +276,8 @@ def passphrase_key(
 ) -> bytes:
     """The key a passphrase opens a root key file with (Argon2id, RFC 9106).
 
-    The passphrase is brought to NFC first: two keyboards may send one accented
-    letter as different characters.
+    The passphrase is brought to NFC first, because two keyboards may send the same
+    accented letter as different characters.
     """
     return Argon2id(
         salt=salt,

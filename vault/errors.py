@@ -1,7 +1,7 @@
-"""What can go wrong in the vault: one base, nine leaves, never the base itself.
+"""The errors of the vault: one base class, which is never raised itself.
 
-Every error says the thing (``str(error)``: lower case, no full stop, never any
-part of a card number) and, where there is one, the next step (``error.hint``).
+Each says what is wrong (``str(error)``: lower case, no full stop, never any part of a
+card number) and, where there is one, the next step (``error.hint``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class UnknownToken(VaultError):
 
 
 class IntegrityFault(VaultError):
-    """A stored row is not what the vault wrote.  ``subject`` names the row."""
+    """A stored row, file or backup is not as it was written; ``subject`` names it."""
 
     def __init__(self, subject: str, problem: str, *, hint: str = "") -> None:
         super().__init__(f"{subject}: {problem}", hint=hint)
@@ -38,7 +38,7 @@ class IntegrityFault(VaultError):
 
 
 class NotMadeByRoot(IntegrityFault):
-    """A row or file bears no mark of this vault's root: the web key alone made it."""
+    """A row or file has no MAC of this vault's root, so the root did not make it."""
 
     def __init__(self, subject: str) -> None:
         super().__init__(
@@ -50,7 +50,8 @@ class NotMadeByRoot(IntegrityFault):
 
 
 class KeyFileError(VaultError):
-    """A key file is missing, loose, damaged, in the way or of another vault."""
+    """A file can't be used or made: it is missing, readable by others, damaged, of
+    another vault, or in the way of a new one."""
 
 
 class WrongRootKey(VaultError):
@@ -62,7 +63,7 @@ class KeyWornOut(VaultError):
 
 
 class LeaseHeld(VaultError):
-    """Another rotation runs, or took this one over."""
+    """Another process holds the rotation or the range, or has taken it over."""
 
 
 class SchemaError(VaultError):

@@ -1,7 +1,7 @@
-"""Named instants of a command's work, so that a test can cut it off there.
+"""Names the points of a command's work at which a test may kill it.
 
-Nothing listens to them but what code inside the process has put here, and no code
-of this package does: no setting and no environment can end a site's process.
+Only code inside the process can listen to them, and no code of this package does, so
+no setting and no environment variable can end a process of the site.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _listeners: list[Callable[[str], None]] = []
 
 
 def instant(name: str) -> None:
-    """Tell whoever listens that the work has come to ``name``."""
+    """Call every listener with ``name``, the point the work has come to."""
     for listener in _listeners:
         listener(name)
 

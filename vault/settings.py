@@ -1,4 +1,4 @@
-"""Where the vault lives and which keys this process was given."""
+"""The settings of the vault: its database, its key files and the anchor command."""
 
 from __future__ import annotations
 

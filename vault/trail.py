@@ -1,16 +1,16 @@
-"""The audit trail: one chain of entries, each made with a key of its own.
+"""The audit trail: a chain of entries, each under a MAC with a key of its own.
 
-The key of an entry is derived from the one before it and the old one is
-replaced, so whoever takes the host today can't rewrite yesterday.  An entry's MAC is
-over the one before it too, so an entry kept elsewhere stands for all before it.  The first
-key (genesis) is sealed under a key of the root's: the ops side derives them all
-again, and nobody else can begin another trail.
+The key of an entry is derived from the key before it, which is then overwritten, so
+whoever takes over the host can't rewrite the entries made before.  An entry's MAC also
+covers the MAC before it, so an entry kept elsewhere vouches for all before it.  The
+first key (genesis) is sealed under a key of the root's: only the ops side can derive
+the keys again, and only it can begin a trail.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +26,16 @@ from .store.schema import AUDIT_ENTRY, AUDIT_HEAD
 PAGE = 1000
 VIEWED = "audit.viewed"
 SET_BACK = "clock.set_back"
-# How far the clocks of two hosts that write one trail may be apart.
+# How many seconds the clocks of two hosts that write one trail may differ.
 SKEW_SECONDS = 60
-# A forged head or entry may have any number; over so many missing ones nobody counts.
+# A forged head or entry may have any number; a gap of more entries is not counted out.
 MOST_MISSING = 1_000_000
-# Of bad entries in a row each could have had several MACs; so many are looked at.
+# After bad entries in a row the MAC before the next one may be any of several; at most
+# so many are tried.
 MOST_TRIED = 8
 _MAC_COLUMN = AUDIT_ENTRY.columns.keys().index("mac")
 
-# Made once: to build a statement costs more than to run it.
+# Built once: building the statement takes longer than executing it.
 _LATEST = select(AUDIT_ENTRY.c.at, AUDIT_ENTRY.c.mac).where(
     AUDIT_ENTRY.c.seq == bindparam("seq")
 )
@@ -55,6 +56,19 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What an entry is to tell; ``at`` is seconds since 1970 UTC, ``detail`` what
+    JSON can hold."""
+
+    at: int
+    event: str
+    by: Actor
+    outcome: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class AuditEntry:
     """One entry of the trail (PCI DSS 10.2.2's six fields and ``detail``);
     ``at`` is seconds since 1970 UTC, ``subject`` a token, a key or a login ID."""
@@ -70,8 +84,8 @@ class AuditEntry:
 
 
 class Trail:
-    """Appends to the chain.  ``sealing_key`` closes the head to readers of the
-    database alone."""
+    """Appends to the chain.  The head is sealed under ``sealing_key``, so that whoever
+    reads the database alone can't open it."""
 
     def __init__(self, vault_id: str, sealing_key: bytes) -> None:
         self._vault_id = vault_id
@@ -82,47 +96,27 @@ class Trail:
         db.execute(insert(AUDIT_HEAD).values(id=1, **self._head(0, genesis)))
 
     def lock(self, db: Connection) -> None:
-        """Wait for every other writer of the trail and keep them out until this
-        transaction ends."""
+        """Lock the trail's head until this transaction ends.  Lock order: the site's
+        database, cards, this lock, data keys."""
         db.execute(_HEAD)
 
-    def append(
-        self,
-        db: Connection,
-        at: int,
-        event: str,
-        by: Actor,
-        *,
-        outcome: str,
-        subject: str,
-        detail: Mapping[str, Any],
-    ) -> None:
-        """Add an entry in ``db``'s transaction; if it can't be written the
-        transaction's act must not be either.
+    def append(self, db: Connection, entries: Sequence[Told]) -> None:
+        """Add entries in ``db``'s transaction, from here on alone with the trail; if
+        they can't be written the transaction's acts must not be either.
 
-        An ``at`` before the latest entry's is of a clock that was set back: an
-        entry of its own says so first (PCI DSS 10.6.3).
+        One with an ``at`` before the latest entry's is of a clock that was set back:
+        an entry of its own says so first (PCI DSS 10.6.3).
         """
         seq, key, latest, before = self._open_head(db)
-        if at < latest - SKEW_SECONDS and event != SET_BACK:
-            clock, told = Actor("system clock", by.origin), {"from": latest}
-            self.append(
-                db, at, SET_BACK, clock, outcome="success", subject="", detail=told
-            )
-            seq, key, _, before = self._open_head(db)
-        values = {
-            "seq": seq + 1,
-            "at": at,
-            "actor": _clean(by.name),
-            "event": event,
-            "outcome": outcome,
-            "origin": _clean(by.origin),
-            "subject": _clean(subject),
-            "detail": json.dumps(_cleaned(detail), ensure_ascii=False),
-        }
-        mac = entry_mac(self._vault_id, key, tuple(values.values()), before)
-        db.execute(_ADD, {**values, "mac": mac})
-        self.write_head(db, seq + 1, next_chain_key(key))
+        rows = []
+        for told in _with_set_back(entries, latest):
+            seq += 1
+            values = _row_of(seq, told)
+            before = entry_mac(self._vault_id, key, tuple(values.values()), before)
+            rows.append({**values, "mac": before})
+            key = next_chain_key(key)
+        db.execute(_ADD, rows)
+        self.write_head(db, seq, key)
 
     def write_head(self, db: Connection, seq: int, key: bytes) -> None:
         """Write how many entries there are and the next one's key."""
@@ -134,8 +128,8 @@ class Trail:
         row = db.execute(_HEAD).one_or_none()
         if row is None:
             raise IntegrityFault("audit head", "is missing")
-        # Not in the same statement: PostgreSQL, which waited for the head, would look
-        # for the entry where it was before the wait.
+        # A second statement is needed: after waiting for the head's lock PostgreSQL
+        # would still look for the entry as of before the wait.
         latest = db.execute(_LATEST, {"seq": row.seq}).first()
         at, mac = (latest.at, latest.mac) if latest is not None else (0, None)
         return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key), at, mac
@@ -152,6 +146,30 @@ class Trail:
         return canonical(("audit head", self._vault_id, seq))
 
 
+def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
+    """The entries, and before each that is older than the latest one what says so."""
+    for told in entries:
+        if told.at < latest - SKEW_SECONDS:
+            clock = Actor("system clock", told.by.origin)
+            yield Told(told.at, SET_BACK, clock, "success", "", {"from": latest})
+        latest = told.at
+        yield told
+
+
+def _row_of(seq: int, told: Told) -> dict[str, Any]:
+    """An entry's columns in the table's order, but its MAC."""
+    return {
+        "seq": seq,
+        "at": told.at,
+        "actor": _clean(told.by.name),
+        "event": told.event,
+        "outcome": told.outcome,
+        "origin": _clean(told.by.origin),
+        "subject": _clean(told.subject),
+        "detail": json.dumps(_cleaned(told.detail), ensure_ascii=False),
+    }
+
+
 def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> bytes:
     """The MAC of one entry under its own key, over every other column and the MAC of
     the one ``before`` it (None for the first); ``row`` has the columns in the table's
@@ -160,7 +178,8 @@ def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> 
 
 
 def next_chain_key(key: bytes) -> bytes:
-    """The key of the entry after the one made with ``key``; can't be undone."""
+    """The key of the entry after the one made with ``key``; ``key`` can't be found
+    from it."""
     return Mac(key).sign(b"cardvault audit chain")
 
 
@@ -174,13 +193,12 @@ def read_entries(
 
 
 class Chain:
-    """Checks the trail from its first entry on, as far as it goes; asked again, the
-    entries written since.
+    """Checks the trail from its first entry to its last; called again, it goes on with
+    the entries written since.
 
-    The key of an entry follows from the number of entries before it alone, so what
-    comes after a bad entry can be checked all the same: its MAC is over the bad one's,
-    be it the one that stands there or the one that should.  What comes after a missing
-    entry can't.
+    The key of an entry depends only on how many entries came before it, so entries
+    after a bad one can still be checked: their MAC covers the bad entry's, either the
+    one that is stored or the one that should be.  Entries after a missing one can't.
     """
 
     def __init__(self, vault_id: str, genesis: bytes) -> None:
@@ -204,11 +222,11 @@ class Chain:
     def walk(
         self, db: Connection, trail: Trail
     ) -> Iterator[AuditEntry | IntegrityFault]:
-        """Every entry in order, and in the place of what is not as it was written
-        the fault that names it."""
+        """Yield every entry in order, or, where one is not as it was written, the
+        fault that names it."""
         head = db.execute(select(AUDIT_HEAD)).first()
         fault = _head_fault(trail, head)
-        # Without a head there is no telling where the trail ends.
+        # Without a head it is not known where the trail ends.
         last = head.seq if head is not None and fault is None else None
         if self._next == 1:
             early = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.seq < 1)
@@ -242,7 +260,8 @@ class Chain:
             yield IntegrityFault("audit head", "does not follow its entries")
 
     def _gap(self, seq: int) -> Iterator[IntegrityFault]:
-        """Go over the entries missing before number ``seq``."""
+        """Yield a fault for the entries missing before number ``seq``, and step the
+        keys over them."""
         if self._next < seq:
             ends = f", with those up to {seq - 1}" if seq - 1 > self._next else ""
             yield IntegrityFault(f"audit entry {self._next}", f"is missing{ends}")
@@ -265,7 +284,8 @@ def _head_fault(trail: Trail, head: Row[Any] | None) -> IntegrityFault | None:
 
 
 def _checked(row: Row[Any], macs: Sequence[bytes]) -> AuditEntry | IntegrityFault:
-    """The entry when its MAC is one of ``macs``; without any it can't be told."""
+    """The entry when its MAC is one of ``macs``, else the fault; with no ``macs`` it
+    can't be checked."""
     if not macs:
         return IntegrityFault(f"audit entry {row.seq}", "follows one that is missing")
     try:
@@ -304,8 +324,9 @@ def _entry(row: Row[Any]) -> AuditEntry:
 
 
 def _read_detail(text: Any) -> dict[str, Any]:
-    """An entry's detail; what is none, in an entry that was not checked or that
-    somebody with the web key wrote, is left out and said to be unreadable."""
+    """An entry's detail as a dict.  An entry that nobody checked, or that somebody with
+    the web key wrote, may hold anything: what is no JSON object becomes a note that the
+    detail is unreadable."""
     try:
         detail = json.loads(text)
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Logging in: password, mailed code, and who may see what."""
+"""Logging in: the password, the second factor, and the guard of every page."""
 
 from __future__ import annotations
 
@@ -13,15 +13,30 @@ from config import Config
 from vault import SiteSeal
 
 from . import code_views, commands, factor_views, guard, previous, views
-from .guard import acting, current_login, public
+from .guard import (
+    acting,
+    begin_to_write,
+    current_login,
+    idle_seconds,
+    look_again,
+    public,
+)
 from .logins import Over
 from .passwords import Hasher
 
-__all__ = ["acting", "current_login", "init_app", "public"]
+__all__ = [
+    "acting",
+    "begin_to_write",
+    "current_login",
+    "idle_seconds",
+    "init_app",
+    "look_again",
+    "public",
+]
 
 
 def init_app(app: Flask) -> None:
-    """Guard every page, and add those that lead in."""
+    """Guard every page, and add the login pages and the commands."""
     settings: Config = app.extensions["settings"]
     secure = not settings.allow_insecure_loopback
     app.config.update(
@@ -30,8 +45,8 @@ def init_app(app: Flask) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         WTF_CSRF_TIME_LIMIT=None,
-        # No cookie can have this name: there is no remember-me, and a cookie
-        # that claims to be one must not hide the login (Flask-Login asks it first).
+        # Flask-Login reads its remember cookie first.  This site has none, and a name
+        # that no browser can send switches it off.
         REMEMBER_COOKIE_NAME=";",
     )
     app.session_interface = guard.CookieSession()
@@ -41,11 +56,12 @@ def init_app(app: Flask) -> None:
     ).digest()
     secrets = (settings.secret_key, *settings.secret_key_fallbacks)
     app.extensions["seed_seal"] = SiteSeal(secrets, "one-time password seeds")
-    # The guard comes first: a stranger's form is answered by the login page.
+    # The guard comes before the check of a form's token, so that a stranger's form is
+    # answered with the login page.
     app.before_request(guard.refuse_strangers)
     CSRFProtect(app)
-    # Flask-Login's own context processor would ask the database on error pages
-    # too; the proxy asks only when a template does.
+    # Flask-Login's own context processor would query the database on error pages too;
+    # the proxy does so only when a template uses it.
     manager = LoginManager()
     manager.init_app(app, add_context_processor=False)
     app.jinja_env.globals["current_user"] = current_user
@@ -53,7 +69,7 @@ def init_app(app: Flask) -> None:
     manager.request_loader(guard.load_operator)
     app.register_error_handler(Over, guard.lead_out)
     app.jinja_env.globals["previous_login"] = previous.line
-    # The first two draw on one blueprint.
+    # The first two share one blueprint.
     for blueprint in {v.blueprint for v in (views, code_views, factor_views)}:
         app.register_blueprint(blueprint)
     for group in (commands.operators, commands.sessions):

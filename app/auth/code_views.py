@@ -1,4 +1,4 @@
-"""The code page: a mailed code, an app's one-time password or a passkey."""
+"""The views of the code page: a mailed code, an app's code or a passkey."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .pages import SEE_OTHER, blueprint
 @blueprint.route("/login/code", methods=["GET", "POST"])
 @guard.at_step("password", "code")
 def code() -> ResponseReturnValue:
-    """The mailed code, or what the operator has enrolled in its place."""
+    """Show and check the mailed code, or the factor the operator enrolled instead."""
     at, taken = guard.current_login(), pages.taken()
     if at.step == "password" and not taken:
         return redirect(url_for(".email"), SEE_OTHER)
@@ -31,10 +31,11 @@ def code() -> ResponseReturnValue:
 @blueprint.post("/login/code/resend")
 @guard.at_step("code")
 def resend() -> ResponseReturnValue:
-    """A new code to the same address; the one before is dead."""
+    """Send a new code to the same address; the code before no longer works."""
     at = guard.current_login()
     if pages.taken():
         return redirect(url_for(".code"), SEE_OTHER)
+    at = guard.begin_to_write_own()
     if not codes.claim_send(work().site, at, guard.now()):
         form = CodeForm(formdata=None)
         form.code.errors = [texts.TOO_MANY_SENDS]
@@ -47,11 +48,11 @@ def resend() -> ResponseReturnValue:
 @blueprint.post("/login/passkey")
 @guard.at_step("password", "code")
 def passkey() -> ResponseReturnValue:
-    """The answer of a passkey, which the script put into the form."""
+    """Check the answer of a passkey, which the script put into the form."""
     if factors.PASSKEY not in pages.taken():
         return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
     pages.require_unblocked_origin()
-    site, at, trace = work().site, guard.current_login(), guard.trace()
+    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
     if service.is_locked(at.operator, trace.now):
         return _end_locked()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
@@ -66,12 +67,12 @@ def passkey() -> ResponseReturnValue:
 
 
 def _check_code(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.current_login(), guard.trace()
+    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
     if service.is_locked(at.operator, trace.now):
         return _end_locked()
     ttl = pages.settings().code_ttl
     digest = codes.digest(pages.code_key(), at, form.code.data or "")
-    # An address unbound since it was mailed to confirms nobody.
+    # A code to an address that was unbound since then is not accepted.
     bound = service.bound_address(at) is not None
     if bound and codes.use(site, at, digest, trace.now, ttl):
         return _let_in("login.code")
@@ -86,7 +87,7 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
 
 
 def _check_totp(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.current_login(), guard.trace()
+    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
     if factors.TOTP not in pages.taken():
         form.code.errors = [texts.PASSKEY_ONLY]
         return _code_page(form, 422)
@@ -109,7 +110,7 @@ def _let_in(event: str) -> ResponseReturnValue:
 
 
 def _end_locked() -> ResponseReturnValue:
-    """An ID locked meanwhile: the right answer doesn't help it."""
+    """End the login of an ID that was locked meanwhile, even if the answer is right."""
     logins.end(work().site, guard.current_login())
     return pages.locked_out()
 

@@ -1,4 +1,4 @@
-"""Mailed codes: made, kept as an HMAC, and used once."""
+"""Makes mailed codes, stores their HMACs and uses each of them up once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import secrets
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, func, select, update
 from sqlalchemy.orm import Session
 
+from app.db import forget
 from vault.card.pan import fold_typed
 
 from .logins import SKEW_SECONDS
@@ -29,13 +30,13 @@ def new_code() -> str:
 
 
 def typed(text: str) -> str:
-    """A code as an operator may type it: any case, full-width, spaced."""
+    """A typed code folded to lower-case ASCII letters and digits without blanks."""
     return fold_typed(text).lower()
 
 
 def digest(key: bytes, login: Login, code: str) -> str:
-    """The HMAC a code is kept as, bound to its purpose, its login, its operator
-    and the operator's password."""
+    """The HMAC a code is stored as, bound to its purpose, its login, its operator and
+    the operator's password."""
     bound = f"login code|{login.id}|{login.operator_id}|{login.password_epoch}|{code}"
     return hmac.new(key, bound.encode(), hashlib.sha256).hexdigest()
 
@@ -54,7 +55,7 @@ def claim_send(site: Session, login: Login, now: int) -> bool:
     claimed = (
         update(Operator)
         .where(Operator.id == login.operator_id)
-        # A time ahead is of a clock that was set back since.
+        # A time in the future was written before the clock was set back.
         .where(
             (Operator.code_sent_at <= now - SECONDS_BETWEEN)
             | (Operator.code_sent_at > now + SKEW_SECONDS)
@@ -75,7 +76,7 @@ def claim_send(site: Session, login: Login, now: int) -> bool:
 def keep(site: Session, login: Login, digest: str, now: int) -> None:
     """Keep a new code of ``login``; from now on only the newest counts, and those
     that no limit looks at any more are gone."""
-    site.execute(delete(Code).where(Code.sent_at <= now - DAY))
+    forget(site, Code, Code.sent_at <= now - DAY)
     site.add(
         Code(
             operator_id=login.operator_id,

@@ -1,4 +1,4 @@
-"""``flask --app wsgi operators|sessions``: who may log in, and who is."""
+"""``flask --app wsgi operators|sessions`` set who may log in and show who is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from app.db import work
 from app.terminal import SiteGroup, account, example, fail, harmless
-from vault import Vault
 from vault.card.scrub import holds_card_number
 
 from . import factors, logins, passwords, service, sharing
@@ -99,6 +98,7 @@ def add(
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
+    work().write()
     service.add_operator(
         work().site,
         login_id,
@@ -118,17 +118,14 @@ def add(
 @operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
     """Show every operator: login ID, name, state with the factors he has, addresses."""
-    for operator in work().site.scalars(select(Operator).order_by(Operator.login_id)):
-        bound = " ".join(address.address for address in operator.addresses)
-        has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
-        line = f"{operator.login_id}\t{operator.name}\t{has}\t{bound}"
-        click.echo(harmless(line))
+    query = select(Operator).order_by(Operator.login_id)
+    _print([_line(operator) for operator in work().site.scalars(query)])
 
 
 @operators.command(epilog=example("operators disable taro"))
 @click.argument("login_id")
 def disable(login_id: str) -> None:
-    """Keep an operator out from his next request on."""
+    """Keep an operator out from their next request on."""
     operator = _operator(login_id)
     operator.disabled_at = _now()
     logins.end_all(work().site, operator.id)
@@ -159,11 +156,9 @@ def unlock(login_id: str) -> None:
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
     """Print a new first password once; the old one and every login are dead."""
-    operator_id = _operator(login_id).id
-    work().release()
     password = _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
-    operator = work().site.get_one(Operator, operator_id)
+    operator = _operator(login_id)
     service.set_password(work().site, operator, new_hash, _now())
     operator.must_change, operator.first_password_until = True, _now() + service.DAY
     service.unlock(operator)
@@ -178,8 +173,8 @@ def reset_password(login_id: str) -> None:
 def reset_factors(login_id: str) -> None:
     """Forget an operator's authenticator app and passkeys, for one who lost them.
 
-    His logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
-    more, he enrols anew at once.
+    Their logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
+    more, they enrol again at once.
     """
     if not factors.reset(work().site, _operator(login_id)):
         fail(
@@ -233,11 +228,13 @@ def remove_email(login_id: str, address: str) -> None:
 @sessions.command("list", epilog=example("sessions list"))
 def list_sessions() -> None:
     """Show who is logged in: login ID, step, origin, minutes since last seen."""
+    lines = []
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
         if not logins.is_over(login, _now()):
             minutes = (_now() - login.seen_at) // 60
             who, origin = login.operator.login_id, login.origin
-            click.echo(harmless(f"{who}\t{login.step}\t{origin}\t{minutes}"))
+            lines.append(f"{who}\t{login.step}\t{origin}\t{minutes}")
+    _print(lines)
 
 
 @sessions.command("end", epilog=example("sessions end taro"))
@@ -248,13 +245,31 @@ def end_sessions(login_id: str | None, everyone: bool) -> None:
     if everyone == bool(login_id):
         fail("give a login ID or --all", "flask --app wsgi sessions end --help")
     operator_id = _operator(login_id).id if login_id else None
+    if everyone:
+        work().write()
+        service.hold(work().site)
     count = logins.end_all(work().site, operator_id)
     _done("session.ended", login_id or "everyone")
     click.echo(f"ended {count}")
 
 
+def _line(operator: Operator) -> str:
+    bound = " ".join(address.address for address in operator.addresses)
+    has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
+    return f"{operator.login_id}\t{operator.name}\t{has}\t{bound}"
+
+
+def _print(lines: list[str]) -> None:
+    """Show lines, holding nothing while they are read."""
+    work().release()
+    for line in lines:
+        click.echo(harmless(line))
+
+
 def _operator(login_id: str) -> Operator:
-    operator = service.by_login_id(work().site, login_id)
+    """An operator to be changed: the command writes from here on."""
+    work().write()
+    operator = service.held_by_login_id(work().site, login_id)
     if operator is None:
         fail(
             f"no operator has the login ID {login_id}",
@@ -286,7 +301,7 @@ def _sharing(reason: str, approver: str, until: str) -> Sharing:
 
 
 def _told(allowed: Sharing | None) -> dict[str, str]:
-    """What the trail says of a shared ID."""
+    """The detail of the trail's entry about a shared ID."""
     if allowed is None:
         return {}
     return {
@@ -308,7 +323,7 @@ def _given_password(login_id: str) -> str:
 
 
 def _random_password() -> str:
-    # The ending keeps the rule of a letter and a digit, whatever was drawn.
+    # With this ending the password has a letter and a digit, whatever was drawn.
     return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
 
 
@@ -332,8 +347,7 @@ def _state(operator: Operator) -> str:
 
 def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
     """Enter the act in the trail and commit both."""
-    vault: Vault = current_app.extensions["vault"]
-    vault.record(work().vault_db, event, account(), subject=subject, detail=detail)
+    work().record(event, account(), subject=subject, detail=detail)
     work().commit()
 
 

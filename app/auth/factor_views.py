@@ -1,4 +1,4 @@
-"""ログイン方法の設定: an operator's authenticator app and passkeys."""
+"""The views of ログイン方法の設定: an operator's authenticator app and passkeys."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ blueprint.before_request(pages.refuse_doubled_fields)
 
 @blueprint.before_request
 def require_proof() -> ResponseReturnValue | None:
-    """Factors are changed by who has just given the password (ASVS 7.5.1), and
-    never behind a shared ID, whose persons are told apart by their mail."""
+    """Refuse to change factors unless the password was just given (ASVS 7.5.1), and
+    always for a shared ID, whose persons are told apart by their mail addresses."""
     at = guard.current_login()
     if at.operator.shared_until:
         return render_template("auth/factors_shared.html"), 403
@@ -33,7 +33,7 @@ def require_proof() -> ResponseReturnValue | None:
 
 @blueprint.get("")
 def index() -> ResponseReturnValue:
-    """What the operator has and can enrol."""
+    """Show the factors the operator has and those they can enrol."""
     return _factors_page(FactorForm(formdata=None), 200)
 
 
@@ -45,10 +45,10 @@ def proof() -> ResponseReturnValue:
         status = 422 if form.is_submitted() else 200
         return render_template("auth/factors_proof.html", form=form), status
     stored = guard.current_login().operator.password_hash
-    # No lock is held while Argon2 works.
+    # Nothing is held while Argon2 works.
     work().release()
     right = pages.hasher().agrees(stored, form.current_password.data or "")
-    at, trace = guard.look_again(), guard.trace()
+    at, trace = guard.begin_to_write_own(), guard.trace()
     if right and at.operator.password_hash == stored:
         at.proved_at = trace.now
         return redirect(url_for(".index"), SEE_OTHER)
@@ -62,18 +62,19 @@ def proof() -> ResponseReturnValue:
 @blueprint.post("/totp/new")
 def new_totp() -> ResponseReturnValue:
     """Offer a new seed."""
-    factors.offer_totp(guard.current_login(), pages.seal())
+    factors.offer_totp(guard.begin_to_write_own(), pages.seal())
     return redirect(url_for(".enrol_totp"), SEE_OTHER)
 
 
 @blueprint.route("/totp", methods=["GET", "POST"])
 def enrol_totp() -> ResponseReturnValue:
-    """The offered seed, and the code that confirms it."""
+    """Show the offered seed, and enrol it when the code that confirms it is right."""
     form, at = TotpForm(), guard.current_login()
     seed = factors.offered_seed(at, pages.seal())
     if seed is None:
         return redirect(url_for(".index"), SEE_OTHER)
     if form.is_submitted() and form.validate():
+        at = guard.begin_to_write_own()
         if factors.enrol_totp(
             work().site, at, pages.seal(), form.code.data or "", guard.trace()
         ):
@@ -87,7 +88,7 @@ def enrol_totp() -> ResponseReturnValue:
 
 @blueprint.get("/totp.svg")
 def totp_picture() -> ResponseReturnValue:
-    """The offered seed as a QR code; never stored by a browser (no-store)."""
+    """Send the offered seed as a QR code, which browsers don't store (no-store)."""
     seed = factors.offered_seed(guard.current_login(), pages.seal())
     if seed is None:
         abort(404)
@@ -100,7 +101,7 @@ def totp_picture() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 def enrol_passkey() -> ResponseReturnValue:
     """The passkey a browser made, which the script put into the form."""
-    site, at, now = work().site, guard.current_login(), guard.now()
+    site, at, now = work().site, guard.begin_to_write_own(), guard.now()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""
     made = passkeys.made(pages.party(), asked, given, now)
@@ -119,7 +120,7 @@ def enrol_passkey() -> ResponseReturnValue:
 @blueprint.post("/remove")
 def remove() -> ResponseReturnValue:
     """Give up the factor named in the form, if another one is left."""
-    at, form = guard.current_login(), FactorForm()
+    at, form = guard.begin_to_write_own(), FactorForm()
     factor = _own(form.factor.data or "")
     if factor is None:
         abort(404)

@@ -1,7 +1,8 @@
-"""Second factors of an operator's own: which he has, which he needs.
+"""Decides which second factors an operator has, needs and may remove.
 
-An operator without one takes the manual's mailed code.  Whoever has one uses it
-in the code's place, and only an administrator leads back to the mail.
+An operator without one gets the manual's mailed code.  An operator with one uses it
+instead of the code; only an administrator can remove it, and then mailed codes are used
+again.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def counting(login_factor: str) -> Factors:
 
 
 def taken(operator: Operator, login_factor: str) -> Factors:
-    """The factors the code page takes from an operator; none: a mailed code.
+    """The factors the code page accepts from an operator; with none, a mailed code.
 
-    Those that meet the setting, or else any he has: somebody enrolled under an
-    earlier setting comes in by what he has, never by the weaker mail.
+    They are those that meet the setting, or else any the operator has: whoever enrolled
+    under an earlier setting logs in with that, and not with the weaker mail.
     """
     return enrolled(operator) & counting(login_factor) or enrolled(operator)
 
@@ -54,8 +55,8 @@ def has_just_proved(login: Login, now: int) -> bool:
 
 
 def offer_totp(login: Login, seal: SiteSeal) -> None:
-    """Make a new seed to be shown; it counts once ``enrol_totp`` was given a code
-    of it."""
+    """Make a new seed to be shown; it is enrolled when ``enrol_totp`` gets a code of
+    it."""
     login.offer = seal.seal(totp.new_seed(), _subject(login.operator))
 
 
@@ -67,7 +68,7 @@ def offered_seed(login: Login, seal: SiteSeal) -> bytes | None:
 def enrol_totp(
     site: Session, login: Login, seal: SiteSeal, typed: str, trace: Trace
 ) -> bool:
-    """Take the offered seed in place of any before; False for a wrong code."""
+    """Enrol the offered seed instead of any before; False for a wrong code."""
     operator, sealed = login.operator, login.offer
     seed = offered_seed(login, seal)
     step = totp.matching_step(seed, typed, trace.now) if seed else None
@@ -93,8 +94,8 @@ def enrol_passkey(site: Session, login: Login, passkey: Passkey, trace: Trace) -
 
 
 def may_remove(operator: Operator, factor: Totp | Passkey, login_factor: str) -> bool:
-    """Say whether another factor that meets the setting is left without
-    ``factor``: recovery is an administrator's."""
+    """Say whether the operator has another factor that meets the setting than
+    ``factor``.  Without one only an administrator could let them in again."""
     counts = counting(login_factor)
     others: list[str] = [PASSKEY for p in operator.passkeys if p is not factor]
     if operator.totp is not None and operator.totp is not factor:
@@ -110,8 +111,8 @@ def remove(site: Session, login: Login, factor: Totp | Passkey, trace: Trace) ->
 
 
 def reset(site: Session, operator: Operator) -> bool:
-    """Take every strong factor from an operator and end his logins; False when
-    he had none."""
+    """Remove every strong factor of an operator and end their logins; False when they
+    had none."""
     had = bool(enrolled(operator))
     operator.totp = None
     operator.passkeys.clear()
@@ -124,9 +125,9 @@ def use_totp(
 ) -> bool:
     """Say whether ``typed`` is the app's code and use its step up.
 
-    One conditional UPDATE decides, so no code is taken twice, nor one of an
-    earlier step (RFC 6238 section 5.2).  The seed is sealed anew, which brings
-    it under the newest SECRET_KEY.
+    One conditional UPDATE decides, so that no code is accepted twice, nor one of an
+    earlier step (RFC 6238 section 5.2).  The seed is sealed again, so that it is under
+    the newest SECRET_KEY.
     """
     if operator.totp is None:
         return False
@@ -145,8 +146,8 @@ def use_totp(
 
 
 def failed(site: Session, login: Login, event: str, trace: Trace) -> int:
-    """Count a wrong answer with the wrong passwords; returns how many are left
-    before the ID is locked, 0 when it is now and the login has ended."""
+    """Count a wrong answer like a wrong password; returns how many are left before the
+    ID is locked, 0 when it is locked now and the login has ended."""
     operator = login.operator
     trace.record(event, operator.login_id, "failure")
     if count_failure(site, operator.id, trace):
@@ -157,7 +158,7 @@ def failed(site: Session, login: Login, event: str, trace: Trace) -> int:
 
 
 def _changed(site: Session, login: Login, event: str, trace: Trace) -> None:
-    """Enter a change; logins begun meanwhile knew other factors and end."""
+    """Record a change and end the logins that began meanwhile, with other factors."""
     trace.record_of(event, login)
     logins.end_others(site, login)
 

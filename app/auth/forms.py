@@ -17,8 +17,8 @@ from . import codes, texts
 MAX_TEXT = 256
 MAX_LOGIN_ID = 64
 MAX_ADDRESS = 254
-# Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a
-# row and before the at sign.  What matters is one address and no header.
+# Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a row and
+# before the at sign.  It only has to be one address that adds no header to a mail.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+")
 _DOMAIN = re.compile(
     r"(?=.{3,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -26,8 +26,8 @@ _DOMAIN = re.compile(
 
 
 def is_address(text: str) -> bool:
-    """Say whether ``text`` is one mail address, by a small tolerant rule; what
-    holds a card number is none, for the typed address is kept (PCI DSS 3.5.1)."""
+    """Say whether ``text`` is one mail address, by a tolerant rule.  What holds a card
+    number is refused, because the typed address is stored (PCI DSS 3.5.1)."""
     return (
         len(text) <= MAX_ADDRESS
         and not holds_card_number(text)
@@ -37,8 +37,8 @@ def is_address(text: str) -> bool:
 
 
 def typed_address(text: str) -> str:
-    """An address as typed, with full width folded and outer blanks cut; a line
-    break stays and is refused."""
+    """A typed address with full width folded and outer blanks cut; a line break stays,
+    so that ``is_address`` refuses it."""
     return unicodedata.normalize("NFKC", text).strip(" ")
 
 
@@ -49,8 +49,7 @@ class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library
     password = PasswordField(texts.PASSWORD)
 
     def validate_login_id(self, field: Field) -> None:
-        """Something was typed that may be an ID; PostgreSQL bears no NUL in a
-        question."""
+        """Refuse an empty ID, and a NUL, which PostgreSQL refuses in a query."""
         field.data = (field.data or "").strip()
         if not field.data:
             raise ValidationError(texts.LOGIN_ID_EMPTY)
@@ -64,7 +63,7 @@ class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library
             raise ValidationError(texts.PASSWORD_EMPTY)
 
     def refuse(self) -> None:
-        """The one answer to wrong, unknown and locked."""
+        """Show the same answer for a wrong password, an unknown ID and a locked one."""
         self.form_errors.append(texts.REFUSED)
 
 
@@ -74,7 +73,7 @@ class EmailForm(FlaskForm):  # type: ignore[misc]  # untyped library
     email = StringField(texts.EMAIL)
 
     def validate_email(self, field: Field) -> None:
-        """One well-formed address."""
+        """Refuse all but one well-formed address."""
         raw = field.data or ""
         field.data = typed_address(raw[: MAX_ADDRESS * 2])
         if not field.data:
@@ -89,7 +88,7 @@ class CodeForm(FlaskForm):  # type: ignore[misc]  # untyped library
     code = PasswordField(texts.CODE)
 
     def validate_code(self, field: Field) -> None:
-        """Something was typed; what it is worth is the service's to say."""
+        """Refuse an empty code; the service checks it."""
         field.data = codes.typed((field.data or "")[:MAX_TEXT])
         if not field.data:
             raise ValidationError(texts.CODE_EMPTY)
@@ -144,7 +143,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped library
             raise ValidationError(texts.NEW_EMPTY)
 
     def validate_new_password_again(self, field: Field) -> None:
-        """The same once more."""
+        """Refuse unless it is the same as the new password."""
         if field.data != self.new_password.data:
             raise ValidationError(texts.AGAIN_DIFFERS)
 

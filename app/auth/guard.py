@@ -1,4 +1,4 @@
-"""Who may see a page: nobody but an operator, unless a view says otherwise."""
+"""Guards every page: only an operator may see it, unless its view says otherwise."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from flask import current_app, flash, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
-from app.db import commit_work, work
+from app.db import Work, at_once, work
 from app.networks import address_of
 from app.security import NO_PAGES
 from config import Config
-from vault import Actor, Vault
+from vault import Actor
 
 from . import factors, logins, service, texts
 from .models import Login, Operator
@@ -23,6 +23,8 @@ from .models import Login, Operator
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 COOKIE = "login"
+# Pressed to keep the login: it counts to the second.
+STILL_HERE = "cards.still_here"
 # Where a login at each step belongs.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
 
@@ -35,7 +37,7 @@ class CookieSession(SecureCookieSessionInterface):
 
 
 def now() -> int:
-    """Seconds since 1970 UTC by the site's clock."""
+    """The time by the site's clock, in seconds since 1970 UTC."""
     seconds: int = current_app.extensions["clock"]()
     return seconds
 
@@ -51,22 +53,34 @@ def login_or_none() -> Login | None:
 
 
 def _alive(login: Login) -> Login | None:
-    """The login seen again, or None after ending it, which the trail tells."""
-    if not logins.is_over(login, now()):
-        return logins.see(work().site, login, now())
-    trace().record_of("login.expired", login)
-    logins.end(work().site, login)
-    return None
+    """The login, or None when it is over.  That it was seen, or that it ended, is
+    written by itself: a page that only reads makes nobody wait."""
+    login_id, at = login.id, now()
+    over = logins.is_over(login, at)
+    if work().writes:
+        return None if over else login
+    if over:
+        at_once(lambda own: service.expire(own.site, login_id, trace_of(own)))
+        return None
+    if logins.is_to_be_seen(login, at) or request.endpoint == STILL_HERE:
+        if not at_once(lambda own: logins.see(own.site, login_id, at)):
+            return None
+        return work().site.get(Login, login_id)
+    return login
 
 
 def trace() -> service.Trace:
     """Where this request's entries in the audit trail go."""
-    vault: Vault = current_app.extensions["vault"]
-    return service.Trace(vault, work().vault_db, origin(), now())
+    return trace_of(work())
+
+
+def trace_of(own: Work) -> service.Trace:
+    """Where the entries of what ``own`` does for this request go."""
+    return service.Trace(own.record, origin(), now())
 
 
 def current_login() -> Login:
-    """This request's login; raises Over when there is none (any more)."""
+    """This request's login; raises Over when there is none, or it has ended."""
     login = login_or_none()
     if login is None:
         raise logins.Over
@@ -74,32 +88,53 @@ def current_login() -> Login:
 
 
 def look_again() -> Login:
-    """This request's login after its Work let go; raises Over when it has ended
-    meanwhile."""
+    """Load the login again after the request's Work was released; raises Over when it
+    has ended meanwhile."""
     g.pop("login", None)
     return current_login()
 
 
+def begin_to_write() -> Login:
+    """This request writes from here on; its login, read again, and Over when it has
+    ended meanwhile."""
+    work().write()
+    return look_again()
+
+
+def begin_to_write_own() -> Login:
+    """The same for what changes the operator's own rows: others who do wait from
+    here on, so that none of them meets another half-way."""
+    operator_id = look_again().operator_id
+    work().write()
+    service.hold(work().site, operator_id)
+    return look_again()
+
+
+def idle_seconds() -> int:
+    """How long this request's login lasts if nothing more is asked for."""
+    return logins.idle_seconds(current_login(), now())
+
+
 def acting() -> Actor:
-    """Who does what this request does, for the audit trail."""
+    """Who acts in this request, for the audit trail."""
     return Actor(current_login().person, origin())
 
 
 def origin() -> str:
-    """The address the request came from, as the trusted proxies say; what is no
-    address is not kept, for it may be anything."""
+    """The address the request came from, as the trusted proxies say.  Text that is no
+    address is replaced, because it may be anything."""
     return str(address_of(request.remote_addr or "") or "unknown")
 
 
 def keep_cookie(cookie: str) -> None:
-    """Give the browser a new session that names the login and nothing else, so
-    that nothing planted before outlives the step."""
+    """Give the browser a new session with the login's id and nothing else, so that
+    nothing that was put into the old session stays."""
     forget()
     session[COOKIE] = cookie
 
 
 def load_operator(_request: Any = None) -> Operator | None:
-    """Flask-Login's question: the operator, once all steps are done."""
+    """The operator for Flask-Login, or None until all steps are done."""
     login = login_or_none()
     return login.operator if login is not None and login.step == "in" else None
 
@@ -111,8 +146,7 @@ def public(view: View) -> View:
 
 
 def at_step(*steps: str) -> Callable[[View], View]:
-    """Mark a view for logins at one of ``steps``; others are led where they
-    belong."""
+    """Mark a view for logins at one of ``steps``; others are led to their own page."""
 
     def mark(view: View) -> View:
         @wraps(view)
@@ -128,21 +162,21 @@ def at_step(*steps: str) -> Callable[[View], View]:
 
 
 def lead_out(_error: logins.Over) -> ResponseReturnValue:
-    """The answer when a login ended under its own request."""
+    """Answer a request whose login ended while it ran."""
     return redirect(url_for("auth.login"), 303)
 
 
 def place_of(login: Login | None) -> str:
-    """The address where a login at its step belongs."""
+    """The address of the page for a login at its step."""
     if login is None:
         return url_for("auth.login")
-    # A code is mailed to those alone who have nothing better.
+    # A code is mailed only to operators without a stronger factor.
     mailed = login.step != "password" or not factors.enrolled(login.operator)
     return url_for(PLACES[login.step] if mailed else "auth.code")
 
 
 def refuse_strangers() -> ResponseReturnValue | None:
-    """Before every request: what no view declared public needs an operator."""
+    """Before every request, refuse strangers at a view that is not marked public."""
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.endpoint in NO_PAGES or hasattr(view, "_is_public"):
         return None
@@ -154,7 +188,6 @@ def refuse_strangers() -> ResponseReturnValue | None:
     if login is None and COOKIE in session:
         forget()
         flash(texts.EXPIRED)
-        commit_work()
     return redirect(place_of(login), 303)
 
 
@@ -167,7 +200,7 @@ def is_at(place: str) -> bool:
 
 
 def _duty(operator: Operator) -> str | None:
-    """The page an operator must be done with before any other is shown."""
+    """The page an operator must complete before any other is shown, or None."""
     settings: Config = current_app.extensions["settings"]
     if operator.must_change:
         return "auth.password"
@@ -177,6 +210,6 @@ def _duty(operator: Operator) -> str | None:
 
 
 def forget() -> None:
-    """Take the login out of the browser's session."""
+    """Remove the login from the browser's session."""
     session.clear()
     g.pop("login", None)

@@ -1,4 +1,4 @@
-"""Logins: rows on the server, named by a random id in a signed cookie."""
+"""Begins, advances and ends logins: rows named by a random id in a signed cookie."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from sqlalchemy.orm import Session
 from .models import Login, Operator
 
 IDLE_SECONDS = 15 * 60
+# Being seen is written no more often than this, so that a login ends up to so much
+# earlier than it might, and never later.
+SEEN_SECONDS = 60
 LONGEST_SECONDS = 8 * 3600
 BEFORE_SECONDS = 35 * 60
 ID_BYTES = 32
-# How far two hosts' clocks may be apart; a row further ahead is of a clock that
-# was set back since, and nothing over revives by that.
+# Two hosts' clocks may differ by this much.  A login from further in the future was
+# made before the clock was set back; it is treated as ended.
 SKEW_SECONDS = 60
 
 
 class Over(Exception):
-    """The login ended while its own request was on the way."""
+    """The login was ended by another request while this one ran."""
 
 
 def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
-    """A login whose password was right; returns what its cookie must hold."""
+    """Begin a login after a right password; returns what its cookie must hold."""
     cookie = secrets.token_urlsafe(ID_BYTES)
     site.add(
         Login(
@@ -44,10 +47,11 @@ def begin(site: Session, operator: Operator, origin: str, now: int) -> str:
 
 
 def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, str]:
-    """The same login under a new id (ASVS 7.2.4), at ``step``; the old id is dead.
+    """The same login under a new id (ASVS 7.2.4), at ``step``; the old id no longer
+    works.
 
-    The last step's hours are counted from when it was reached.  Raises Over when
-    another request has ended the login.
+    The hours a login may last are counted from when its last step was reached.  Raises
+    Over when another request has ended the login.
     """
     cookie = secrets.token_urlsafe(ID_BYTES)
     arrives = step == "in" and login.step != "in"
@@ -77,8 +81,8 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
 
 
 def take_challenge(site: Session, login: Login) -> str:
-    """What a passkey was asked to sign, once: another takes its place at once,
-    so that no answer is looked at twice.  "" when another request took it."""
+    """What the passkey was asked to sign.  It is replaced in the row at once, so that
+    no answer is checked twice; "" when another request was first."""
     asked = login.challenge
     taken = (
         update(Login)
@@ -96,16 +100,26 @@ def named(site: Session, cookie: str) -> Login | None:
     return site.get(Login, _digest(cookie))
 
 
-def see(site: Session, login: Login, now: int) -> Login | None:
-    """``login``, seen again now; None when another request has just ended it:
+def is_to_be_seen(login: Login, now: int) -> bool:
+    """Say whether it is time to write again that a login was seen."""
+    return abs(now - login.seen_at) >= SEEN_SECONDS
+
+
+def see(site: Session, login_id: str, now: int) -> bool:
+    """Write that a login was seen now; False when another request has just ended it:
     one conditional UPDATE decides, so that nothing is revived."""
     seen = (
         update(Login)
-        .where(Login.id == login.id)
+        .where(Login.id == login_id)
         .values(seen_at=now)
         .execution_options(synchronize_session=False)
     )
-    return login if site.execute(seen).rowcount else None  # type: ignore[attr-defined]
+    return bool(site.execute(seen).rowcount)  # type: ignore[attr-defined]
+
+
+def idle_seconds(login: Login, now: int) -> int:
+    """How long a login lasts from now on if nothing is asked for."""
+    return IDLE_SECONDS - max(now - login.seen_at, 0)
 
 
 def has_ended(operator: Operator, now: int) -> bool:
@@ -128,10 +142,11 @@ def is_over(login: Login, now: int) -> bool:
     )
 
 
-def end(site: Session, login: Login) -> None:
-    """End a login; its cookie names nothing from now on."""
-    site.execute(delete(Login).where(Login.id == login.id))
+def end(site: Session, login: Login) -> bool:
+    """End a login; its cookie names nothing from now on.  False when it was ended."""
+    gone = site.execute(delete(Login).where(Login.id == login.id))
     site.expire_all()
+    return bool(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def end_others(site: Session, login: Login) -> list[str]:

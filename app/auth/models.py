@@ -1,4 +1,4 @@
-"""What the site keeps of operators, their logins and the codes sent to them.
+"""The tables of operators, their factors, their logins and the codes sent to them.
 
 Times are seconds since 1970 UTC; 0 means never where a column can't be NULL.
 """
@@ -18,9 +18,9 @@ class Operator(UserMixin, Base):  # type: ignore[misc]  # untyped library
     """A person who registers cards, or until ``shared_until`` (0: never) the
     persons who share an ID, told apart by the addresses they confirm.
 
-    ``password_epoch`` grows with every change of the password; what was bound
-    to an older one is dead.  ``first_lock_at`` and ``second_lock_at`` are the
-    last two locks, ``failures_since`` counts from the last login on.
+    ``password_epoch`` grows with every change of the password; what is bound to an
+    older one no longer counts.  ``first_lock_at`` and ``second_lock_at`` are the last
+    two locks, ``failures_since`` counts from the last login on.
     """
 
     __tablename__ = "operator"
@@ -66,8 +66,8 @@ class Address(Base):
 
 
 class Totp(Base):
-    """An operator's authenticator app (RFC 6238).  ``sealed`` is the seed under
-    the site's seal, ``last_step`` the newest step a code was taken for."""
+    """An operator's authenticator app (RFC 6238).  ``sealed`` is the seed under the
+    site's seal, ``last_step`` the newest step whose code was accepted."""
 
     __tablename__ = "totp"
 
@@ -81,7 +81,7 @@ class Totp(Base):
 
 class Passkey(Base):
     """A passkey of an operator (WebAuthn).  ``credential_id`` is base64url,
-    ``public_key`` COSE; nothing here lets anybody log in."""
+    ``public_key`` COSE; with these alone nobody can log in."""
 
     __tablename__ = "passkey"
 
@@ -135,8 +135,8 @@ class Login(Base):
 
     @property
     def person(self) -> str:
-        """Whose acts the trail enters: the login ID, or behind a shared ID the
-        address that was confirmed (PCI DSS 8.2.2)."""
+        """Who acts, for the trail: the login ID, or for a shared ID the address that
+        was confirmed (PCI DSS 8.2.2)."""
         confirmed = self.operator.shared_until and self.step == "in"
         return self.address if confirmed else self.operator.login_id
 

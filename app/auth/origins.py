@@ -1,24 +1,26 @@
-"""Addresses of origin, and those of them that failed too often."""
+"""Counts failed logins by address of origin, and blocks those that failed too often."""
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_network
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.db import forget
 from app.networks import address_of
 
 from .models import OriginFailure
 
 ORIGIN_SECONDS = 15 * 60
-# One customer of a provider has a whole /64 (RFC 6177), a new address a try.
+# One customer of a provider has a whole /64 (RFC 6177) and could use a new address for
+# each try.
 IPV6_PREFIX = 64
 
 
 def counted(origin: str) -> str:
-    """What failures from ``origin`` are counted under: an IPv4 address, or the
-    /64 an IPv6 address lies in; anything else as it is."""
+    """What failures from ``origin`` are counted under: an IPv4 address, the /64 of an
+    IPv6 address, or anything else unchanged."""
     address = address_of(origin)
     if not isinstance(address, IPv6Address):
         return str(address or origin)
@@ -35,6 +37,5 @@ def is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
 
 def count_failure(site: Session, origin: str, now: int) -> None:
     """Count a failure; those nobody looks at any more are gone."""
-    old = delete(OriginFailure).where(OriginFailure.at <= now - ORIGIN_SECONDS)
-    site.execute(old)
+    forget(site, OriginFailure, OriginFailure.at <= now - ORIGIN_SECONDS)
     site.add(OriginFailure(origin=counted(origin), at=now))

@@ -1,4 +1,4 @@
-"""What the login pages' views share: the site's parts, limits and refusals."""
+"""Helpers of the login pages' views: the site's parts, limits and refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEE_OTHER = 303
 
 
 def refuse_doubled_fields() -> None:
-    """No browser sends a field of these forms twice."""
+    """Refuse a form that has a field twice, as no browser sends it."""
     if any(len(values) > 1 for _, values in request.form.lists()):
         raise BadRequest
 
@@ -42,44 +42,44 @@ def hasher() -> Hasher:
 
 
 def code_key() -> bytes:
-    """What mailed codes are kept under."""
+    """The key of the HMACs that mailed codes are stored as."""
     key: bytes = current_app.extensions["code_key"]
     return key
 
 
 def seal() -> SiteSeal:
-    """What the seeds of one-time passwords are kept under."""
+    """The seal of the seeds of one-time passwords."""
     made: SiteSeal = current_app.extensions["seed_seal"]
     return made
 
 
 def party() -> passkeys.Party:
-    """Who asks a browser for a passkey."""
+    """The party that asks a browser for a passkey: this site at this address."""
     origin = request.host_url.rstrip("/")
     return passkeys.Party(settings().passkey_host, origin, settings().site_name)
 
 
 def taken() -> factors.Factors:
-    """The strong factors the code page takes from this request's operator."""
+    """The strong factors the code page accepts from this request's operator."""
     return factors.taken(guard.current_login().operator, settings().login_factor)
 
 
 def require_unblocked_origin() -> None:
-    """Raise TooManyRequests when this address of origin failed too often."""
+    """Raise TooManyRequests when this request's origin failed too often."""
     limit = settings().login_failures_per_origin
     if origins.is_blocked(work().site, guard.origin(), limit, guard.now()):
         raise TooManyRequests(retry_after=origins.ORIGIN_SECONDS)
 
 
 def locked_out() -> ResponseReturnValue:
-    """The answer to the failure that ended a login."""
+    """Answer the failure that ended a login."""
     guard.forget()
     flash(texts.CODE_ENDED)
     return redirect(url_for("auth.login"), SEE_OTHER)
 
 
 def send_code(at: Login) -> None:
-    """Make a code for a login that may have one; it leaves once committed."""
+    """Make a code if the login may have one; it is mailed after the commit."""
     to_mail = service.send_code(work().site, at, code_key(), guard.trace())
     if to_mail is not None:
         address, made = to_mail

@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn level 3), checked by the ``webauthn`` library.
+"""Makes and checks passkeys (WebAuthn level 3) with the ``webauthn`` library.
 
-The challenge is the login row's own and used once; the authenticator must have
-verified its user (a finger, a face, a PIN); nothing is asked about its make.
+The challenge is stored in the login's row and used once.  The authenticator must have
+verified its user (a finger, a face, a PIN); its make is not asked for.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .models import Login, Operator, Passkey
 
 MAX_PASSKEYS = 10
 MAX_ANSWER = 8 * 1024
-# WebAuthn level 3, section 5.8.3; the library takes longer ones.
+# WebAuthn level 3, section 5.8.3; the library accepts longer ones.
 MAX_CREDENTIAL_ID = 1023
 
 
 @dataclass(frozen=True)
 class Party:
-    """Who asks: the host the passkeys belong to (RP ID), the origin of this
-    request (``https://host``), and the site's name."""
+    """The party that asks for a passkey: the host that passkeys belong to (RP ID), the
+    origin of this request (``https://host``) and the site's name."""
 
     host: str
     origin: str
@@ -39,8 +39,8 @@ class Party:
 
 
 def offer(party: Party, login: Login) -> str:
-    """What the browser needs to make a passkey, as JSON; those the operator has
-    are left out."""
+    """What the browser needs to make a passkey, as JSON; it excludes authenticators the
+    operator has enrolled."""
     operator = login.operator
     options = webauthn.generate_registration_options(
         rp_id=party.host,
@@ -94,7 +94,7 @@ def made(party: Party, asked: str, answer: str, now: int) -> Passkey | None:
 
 
 def is_known(site: Session, passkey: Passkey) -> bool:
-    """Say whether somebody has this passkey already."""
+    """Say whether an operator has this passkey already."""
     same = Passkey.credential_id == passkey.credential_id
     return site.scalar(select(Passkey.id).where(same)) is not None
 
@@ -102,11 +102,11 @@ def is_known(site: Session, passkey: Passkey) -> bool:
 def use(
     site: Session, operator: Operator, party: Party, asked: str, answer: str, now: int
 ) -> bool:
-    """Say whether ``answer`` was signed by a passkey of the operator's when
+    """Say whether a passkey of the operator's signed ``answer`` to the challenge
     ``asked``.
 
-    The count of signatures must grow (a copy of a passkey falls behind): one
-    conditional UPDATE decides.  Passkeys that don't count stay at 0.
+    The count of signatures must grow, because that of a copied passkey falls behind;
+    one conditional UPDATE decides.  Passkeys that don't count stay at 0.
     """
     fields = _object(answer)
     passkey = _named(operator, fields.get("id"))

@@ -1,4 +1,4 @@
-"""Passwords: hashing within bounds, and what a new one must be."""
+"""Hashes passwords with bounded memory, and checks what a new one must be."""
 
 from __future__ import annotations
 
@@ -175,13 +175,13 @@ class Hasher:
         self._dummy = _dummy(memory_kib)
 
     def hash(self, password: str) -> str:
-        """A password's hash; raises ServiceUnavailable when too many are made."""
+        """A password's hash; raises ServiceUnavailable when too many are being made."""
         with self._a_place():
             return self._argon2.hash(folded(password))
 
     def agrees(self, stored: str | None, password: str) -> bool:
-        """Say whether ``password`` has the hash ``stored``; None (nobody) takes
-        as long and is always False."""
+        """Say whether ``password`` has the hash ``stored``; None, for an unknown
+        operator, takes as long and is always False."""
         with self._a_place():
             try:
                 right = self._argon2.verify(stored or self._dummy, folded(password))
@@ -216,7 +216,7 @@ def _dummy(memory_kib: int) -> str:
 def fault(password: str, forbidden: Iterable[str]) -> str | None:
     """What is wrong with a new password, or None (PCI DSS 8.3.6).
 
-    ``forbidden`` are words it may not be made of: login ID, site name.
+    ``forbidden`` are words it must not consist of: login ID, site name.
     """
     password = folded(password)
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
@@ -224,7 +224,7 @@ def fault(password: str, forbidden: Iterable[str]) -> str | None:
     if not (any(c.isalpha() for c in password) and any(c.isdigit() for c in password)):
         return texts.PASSWORD_KINDS
     low = password.casefold()
-    # No hash of a card number exists anywhere, not even as somebody's password.
+    # A card number as a password would be stored as a hash of a card number.
     if holds_card_number(low) or len(set(low)) < 5:
         return texts.PASSWORD_COMMON
     if low in blocked() or _made_of(low, forbidden):
@@ -233,7 +233,7 @@ def fault(password: str, forbidden: Iterable[str]) -> str | None:
 
 
 def _made_of(low: str, words: Iterable[str]) -> bool:
-    """Say whether nothing but digits and signs is left without ``words``."""
+    """Say whether only digits and signs are left after removing ``words``."""
     for word in words:
         if word and word.casefold() in low:
             rest = low.replace(word.casefold(), "")

@@ -1,4 +1,4 @@
-"""前回ログイン: what tells an operator that somebody else used his ID."""
+"""Makes the line 前回ログイン, which shows operators if somebody else used their ID."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Logging in, step by step.  Each function takes its session, vault and time."""
+"""The rules of logging in, step by step, and of locking an ID."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Select, case, select, update
 from sqlalchemy.orm import Session
 
-from vault import Actor, Vault
+from vault import Actor
 
 from . import codes, logins, origins
 from .models import Address, Login, Operator, PastPassword
@@ -25,10 +25,10 @@ NOBODY = "unknown"
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a request's audit entries go, who did it and when (seconds UTC)."""
+    """Where a request's audit entries go (``Work.record``), from where it came and
+    when (seconds UTC)."""
 
-    vault: Vault
-    db: Connection
+    enter: Callable[..., None]
     origin: str
     now: int
 
@@ -44,14 +44,12 @@ class Trace:
         """Enter a login event; ``name`` is a login ID that exists, or NOBODY,
         ``person`` who it was when that is not the same."""
         by = Actor(person or name, self.origin)
-        self.vault.record(
-            self.db, event, by, outcome=outcome, subject=name, detail=detail
-        )
+        self.enter(event, by, outcome=outcome, subject=name, detail=detail)
 
     def record_of(
         self, event: str, login: Login, detail: Mapping[str, str] | None = None
     ) -> None:
-        """Enter what the person behind ``login`` did."""
+        """Record what the person of ``login`` did."""
         name = login.operator.login_id
         self.record(event, name, person=login.person, detail=detail)
 
@@ -61,15 +59,40 @@ def by_login_id(site: Session, login_id: str) -> Operator | None:
     return site.scalar(select(Operator).where(Operator.login_id == login_id))
 
 
+def held_by_login_id(site: Session, login_id: str) -> Operator | None:
+    """The same, held until the transaction ends, with all that is the operator's.
+
+    Whoever changes an operator or anything of theirs (logins, codes, factors) comes
+    to this row first: of two, one waits here and for nothing else.
+    """
+    query = select(Operator).where(Operator.login_id == login_id)
+    return site.scalar(_held(query))
+
+
+def hold(site: Session, operator_id: int | None = None) -> None:
+    """Hold an operator, or all of them in the order of their numbers, as
+    ``held_by_login_id`` does."""
+    query = select(Operator).order_by(Operator.id)
+    if operator_id is not None:
+        query = query.where(Operator.id == operator_id)
+    site.scalars(_held(query)).all()
+
+
+def _held(query: Select[Operator]) -> Select[Operator]:
+    # Not FOR UPDATE: a new login's row shares a lock on its operator's number.
+    locked = query.with_for_update(key_share=True)
+    return locked.execution_options(populate_existing=True)
+
+
 def is_locked(operator: Operator, now: int) -> bool:
     """Say whether too many failures keep an operator out."""
     return operator.locked_until > now
 
 
 def may_log_in(operator: Operator, now: int) -> bool:
-    """Say whether the right password is enough: not disabled, not locked, used
-    in the last 90 days (PCI DSS 8.2.6), a first password not older than a day, a
-    shared ID not past its end."""
+    """Say whether an operator may log in with the right password: not disabled, not
+    locked, used in the last 90 days (PCI DSS 8.2.6), with no first password older than
+    a day, and no shared ID past its end."""
     return (
         not operator.disabled_at
         and not logins.has_ended(operator, now)
@@ -90,8 +113,8 @@ def password_failed(site: Session, operator: Operator | None, trace: Trace) -> b
 def password_right(
     site: Session, operator: Operator, better_hash: str | None, trace: Trace
 ) -> str:
-    """Begin a login and return its cookie; a stronger hash takes the old one's
-    place."""
+    """Begin a login and return its cookie; ``better_hash`` replaces an old, weaker
+    one."""
     if better_hash:
         operator.password_hash = better_hash
     trace.record("login.password", operator.login_id)
@@ -101,9 +124,8 @@ def password_right(
 def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
     """Count a wrong password or code; True when it locked the ID (PCI 8.3.4).
 
-    The counter is one UPDATE, which also counts for the line that tells the
-    operator at his next login.  The third lock in a day stays until unlocked.
-    The address of origin is counted too.
+    One UPDATE counts, also for the line the operator sees at their next login.  The
+    third lock in a day stays until unlocked.  The address of origin is counted too.
     """
     origins.count_failure(site, trace.origin, trace.now)
     unlocked = Operator.locked_until <= trace.now
@@ -136,7 +158,7 @@ def lock(operator: Operator, now: int) -> None:
 
 
 def unlock(operator: Operator) -> None:
-    """Let an operator in again and forget his failures and locks."""
+    """Let an operator in again and reset their failures and locks."""
     operator.failures = operator.locked_until = 0
     operator.first_lock_at = operator.second_lock_at = 0
 
@@ -153,8 +175,8 @@ def bound_address(login: Login) -> str | None:
 def send_code(
     site: Session, login: Login, key: bytes, trace: Trace
 ) -> tuple[str, str] | None:
-    """Keep a new code; returns the stored address and the code to be mailed, or
-    None when the address is not bound.  Both ways cost the same statements."""
+    """Store a new code; returns the stored address and the code to be mailed, or None
+    when the address is not bound.  Both cases execute the same statements."""
     address, code = bound_address(login), codes.new_code()
     digest = codes.digest(key, login, code) if address else ""
     codes.keep(site, login, digest, trace.now)
@@ -164,8 +186,8 @@ def send_code(
 
 
 def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
-    """The last step was right, as ``event`` says: the operator is in; returns the
-    new cookie.  What the login before this one was goes with it."""
+    """Finish the login after its last factor, which ``event`` names; returns the new
+    cookie.  The login's row also gets the time and address of the login before."""
     operator = login.operator
     login.previous_at = operator.last_login_at
     login.previous_origin = operator.last_login_origin
@@ -182,6 +204,24 @@ def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
     return cookie
 
 
+def replace(site: Session, earlier: Login, trace: Trace) -> None:
+    """Another login takes the place of the one this browser had, of whatever ID."""
+    name, person = earlier.operator.login_id, earlier.person
+    if logins.end(site, earlier):
+        trace.record("login.replaced", name, person=person)
+
+
+def expire(site: Session, login_id: str, trace: Trace) -> None:
+    """End a login that is over, which the trail tells once."""
+    login = site.get(Login, login_id)
+    if login is None:
+        return
+    hold(site, login.operator_id)
+    name, person = login.operator.login_id, login.person
+    if logins.end(site, login):
+        trace.record("login.expired", name, person=person)
+
+
 def end_others(site: Session, login: Login, trace: Trace) -> None:
     """One login a person: the trail tells of each that was in (SES-02)."""
     for origin in logins.end_others(site, login):
@@ -189,7 +229,7 @@ def end_others(site: Session, login: Login, trace: Trace) -> None:
 
 
 def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
-    """A wrong code with ``left`` tries; True when it ended the login."""
+    """Handle a wrong code with ``left`` tries left; True when it ended the login."""
     operator = login.operator
     trace.record("login.code", operator.login_id, "failure")
     locked = count_failure(site, operator.id, trace)
@@ -204,7 +244,7 @@ def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
 
 
 def log_out(site: Session, login: Login, trace: Trace) -> None:
-    """End a login.  The codes sent to it die with it but still count."""
+    """End a login.  Its codes no longer work but still count for the limits."""
     trace.record_of("login.logged_out", login)
     logins.end(site, login)
 
@@ -222,7 +262,7 @@ def past_hashes(site: Session, operator: Operator) -> list[str]:
 
 
 def set_password(site: Session, operator: Operator, new_hash: str, now: int) -> None:
-    """Change the password; every login and code bound to the old one is dead."""
+    """Change the password; every login and code bound to the old one ends."""
     site.add(
         PastPassword(operator_id=operator.id, password_hash=operator.password_hash)
     )

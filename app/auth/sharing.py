@@ -1,4 +1,4 @@
-"""An ID that several persons share: an exception with an end (PCI DSS 8.2.2)."""
+"""Shared IDs, which several persons use: an exception with an end (PCI DSS 8.2.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every text an operator reads while logging in."""
+"""The Japanese texts of the login pages that the code chooses."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ LAST_FACTOR = (
 
 
 def code_wrong(left: int) -> str:
-    """A wrong code, with how many tries are left."""
+    """The text about a wrong code, with how many tries are left."""
     return f"認証コードが正しくありません。（残り{left}回）"

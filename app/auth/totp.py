@@ -1,5 +1,7 @@
-"""One-time passwords by the clock (RFC 6238), as every authenticator app makes
-them: SHA-1, six digits, a new one every 30 seconds."""
+"""Makes and checks one-time passwords by time (RFC 6238) as authenticator apps do.
+
+They use SHA-1 and have six digits; every 30 seconds there is a new one.
+"""
 
 from __future__ import annotations
 
@@ -42,15 +44,15 @@ def matching_step(seed: bytes, typed: str, now: int) -> int | None:
 
 
 def spelled(seed: bytes) -> str:
-    """The seed to be typed into an app: base32 in groups of four."""
+    """The seed for typing into an app: base32 in groups of four."""
     text = base64.b32encode(seed).decode()
     return " ".join(text[i : i + 4] for i in range(0, len(text), 4))
 
 
 def address(seed: bytes, site_name: str, login_id: str) -> str:
-    """The otpauth:// address an app reads from a QR code; as short as may be, so
-    that its squares are large.  Our algorithm, digits and period are what every
-    app takes when none are named."""
+    """The otpauth:// address an app reads from a QR code.  It is short, so that the
+    squares are large: algorithm, digits and period are every app's defaults and are
+    left out."""
     fields = {"secret": base64.b32encode(seed).decode(), "issuer": site_name}
     label = quote(login_id, safe="")
     return f"otpauth://totp/{label}?{urlencode(fields, quote_via=quote)}"

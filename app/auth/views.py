@@ -1,6 +1,8 @@
-"""The login pages: password, address, logout, and a changed password."""
+"""The views of the login pages: password, address, logout, and a changed password."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from flask import flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
@@ -16,7 +18,7 @@ from .pages import SEE_OTHER, blueprint
 @blueprint.get("/")
 @guard.public
 def root() -> ResponseReturnValue:
-    """The list for an operator, the login for everyone else."""
+    """Lead an operator to the list and everyone else to the login."""
     return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
 
 
@@ -41,7 +43,8 @@ def login() -> ResponseReturnValue:
 @blueprint.route("/login/email", methods=["GET", "POST"])
 @guard.at_step("password", "code")
 def email() -> ResponseReturnValue:
-    """Where the code is to be sent; nobody with a strong factor gets one."""
+    """Ask for the address a code is sent to; an operator with a strong factor gets no
+    code."""
     if pages.taken():
         return redirect(url_for(".code"), SEE_OTHER)
     form = EmailForm()
@@ -49,7 +52,7 @@ def email() -> ResponseReturnValue:
         return render_template("auth/email.html", form=form)
     if not form.validate():
         return render_template("auth/email.html", form=form), 422
-    site, at = work().site, guard.current_login()
+    site, at = work().site, guard.begin_to_write_own()
     if not codes.claim_send(site, at, guard.now()):
         form.email.errors = [texts.TOO_MANY_SENDS]
         return render_template("auth/email.html", form=form), 429
@@ -64,9 +67,9 @@ def email() -> ResponseReturnValue:
 @guard.public
 def logout() -> ResponseReturnValue:
     """End the login, at whatever step it is."""
-    at = guard.login_or_none()
-    if at is not None:
-        service.log_out(work().site, at, guard.trace())
+    if guard.login_or_none() is not None:
+        with suppress(logins.Over):
+            service.log_out(work().site, guard.begin_to_write_own(), guard.trace())
     guard.forget()
     flash(texts.LOGGED_OUT)
     return redirect(url_for(".login"), SEE_OTHER)
@@ -86,14 +89,15 @@ def _check_password(form: LoginForm) -> bool:
     login_id, typed = form.login_id.data or "", form.password.data or ""
     operator = service.by_login_id(site, login_id)
     stored = operator.password_hash if operator else None
-    # No lock is held while Argon2 works.
+    # Nothing is held while Argon2 works.
     work().release()
     right = hasher.agrees(stored, typed)
     weak = right and stored is not None and hasher.is_weak(stored)
     better = hasher.hash(typed) if weak else None
+    work().write()
     # Of many guesses at once none is answered past the limit.
     pages.require_unblocked_origin()
-    operator = service.by_login_id(site, login_id)
+    operator = service.held_by_login_id(site, login_id)
     trace = guard.trace()
     # What was compared must still be the password.
     right = right and operator is not None and operator.password_hash == stored
@@ -103,8 +107,7 @@ def _check_password(form: LoginForm) -> bool:
         return False
     earlier = guard.login_or_none()
     if earlier is not None:
-        trace.record_of("login.replaced", earlier)
-        logins.end(site, earlier)
+        service.replace(site, earlier, trace)
     guard.keep_cookie(service.password_right(site, operator, better, trace))
     return True
 
@@ -113,11 +116,11 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     site, operator = work().site, guard.current_login().operator
     hashes = service.past_hashes(site, operator)
     forbidden = (operator.login_id, pages.settings().site_name)
-    # No lock is held while Argon2 works.
+    # Nothing is held while Argon2 works.
     work().release()
     right = pages.hasher().agrees(hashes[0], form.current_password.data or "")
     new_hash = _hash_of_new(form, hashes, forbidden) if right else None
-    at, trace = guard.look_again(), guard.trace()
+    at, trace = guard.begin_to_write_own(), guard.trace()
     if not right:
         form.refuse(form.current_password, texts.CURRENT_WRONG)
         if service.password_failed(site, at.operator, trace):

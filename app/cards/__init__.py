@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.auth.logins import IDLE_SECONDS
+from app.auth import idle_seconds
 
 from . import calendar, commands, views
 from .folding import shown
@@ -15,5 +15,5 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(views.blueprint)
     app.cli.add_command(commands.cards)
     app.jinja_env.filters["shown"] = shown
-    app.jinja_env.globals["idle_seconds"] = IDLE_SECONDS
+    app.jinja_env.globals["idle_seconds"] = idle_seconds
     app.jinja_env.filters["japan_date"] = calendar.japan_date

@@ -1,4 +1,4 @@
-"""Times and months as the pages show them, in Japan."""
+"""Formats times and months as the pages show them, in Japan time."""
 
 from __future__ import annotations
 

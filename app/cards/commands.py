@@ -1,9 +1,9 @@
-"""``flask --app wsgi cards``: customers in bulk."""
+"""``flask --app wsgi cards`` imports, lists and reconciles customers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,8 +34,14 @@ from vault.store.database import checkpoint
 
 from . import export, importing, reconciling, search
 from .importing import Checked, Overtaken
+from .reconciling import Orphan
 from .results import Results, first_token
 from .sheet import Sheet, SheetError
+
+OLDER = (
+    "put the site's newer database back: their customers are in it "
+    '(docs/operations.md, "An older backup")'
+)
 
 cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
 
@@ -49,7 +55,7 @@ cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
     "--results",
     "results_path",
     type=click.Path(path_type=Path),
-    help="Write what became of each row to this CSV file.",
+    help="Write the result of each row to this CSV file.",
 )
 @click.pass_context
 def import_file(
@@ -58,9 +64,9 @@ def import_file(
     """Register the customers of a CSV file.
 
     Its first line names the columns customer_name, phone, card_number,
-    exp_month, exp_year; UTF-8 or CP932. The rules are the form's. Bad rows are
-    named and left out, all others go in. Killed or stopped at any instant, the
-    same command goes on; run again, it imports nothing twice.
+    exp_month, exp_year; UTF-8 or CP932. The rules are the form's. Bad rows are named
+    and left out, all others are imported. If it is stopped or killed, the same command
+    goes on; it imports nothing twice.
 
     Exit code 1: some rows were refused; 2: the file can't be read, nothing was
     imported; 3: stopped, run it again.
@@ -75,7 +81,7 @@ def import_file(
     except SheetError as error:
         fail(str(error), error.hint)
     except Overtaken:
-        fail("another import is at it", "wait for it, then run this again")
+        fail("another import is running", "wait for it, then run this again")
     except KeyboardInterrupt:
         fail("stopped", "run the same command again to go on", EXIT_INTERRUPTED)
     context.exit(EXIT_FOUND if refused else 0)
@@ -83,33 +89,47 @@ def import_file(
 
 @cards.command(epilog=example("cards reconcile --apply"))
 @click.option("--apply", "applied", is_flag=True, help="Remove what can be removed.")
+@click.option(
+    "--remove",
+    "number",
+    type=click.IntRange(min=1),
+    help="With --apply: how many cards it removes, when that is more than 20.",
+)
 @click.pass_context
-def reconcile(context: click.Context, applied: bool) -> None:
+def reconcile(context: click.Context, applied: bool, number: int | None) -> None:
     """Hold customers and cards against each other.
 
-    Cards that no customer refers to, left by a crash, are removed with --apply
-    once they are an hour old. Customers with another expiry than their card's,
-    left by a crash too, are given the card's. Customers whose card is missing
-    are named.
+    Cards that no customer refers to, left by a crash, are named, and removed with
+    --apply once they are an hour old: up to 20, more only with --remove N, the
+    exact number there are. Where they look like those of an older database of the
+    site's, put back, nothing is removed. Customers with another expiry than their
+    card's, left by a crash too, are given the card's. Customers whose card is
+    missing are named.
 
-    Exit code 1: something was found.
+    Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
-    vault, found = _vault(), False
-    for line in reconciling.unreferred(work(), vault, _now(), account(), applied):
-        found = True
-        click.echo(harmless(line))
-    for line in reconciling.unlike(work(), vault, _now(), account(), applied):
-        found = True
-        click.echo(harmless(line))
-    for line in reconciling.without_card(work(), vault):
-        found = True
-        click.echo(harmless(line))
+    vault, now = _vault(), _now()
+    alone = reconciling.orphans(work(), vault, now)
+    due = [orphan for orphan in alone if not orphan.young]
+    older = reconciling.looks_older(work(), alone)
+    left = [orphan for orphan in alone if orphan.young] if applied else alone
+    if applied:
+        _require_few(alone, due, older, number)
+    _show(orphan.line() for orphan in left)
+    if applied:
+        _show(reconciling.remove(work(), vault, due, account()))
+    unlike = _show(reconciling.unlike(work(), vault, now, account(), applied))
+    missing = _show(reconciling.without_card(work(), vault))
     if applied:
         checkpoint(vault.engine)
+    elif older:
+        click.echo(f"next       {OLDER}")
+    elif due or unlike:
+        more = f" --remove {len(due)}" if len(due) > reconciling.FEW else ""
+        click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
+    found = bool(alone) or unlike or missing
     if not found:
         click.echo("every card has its customer, every customer a card")
-    elif not applied:
-        click.echo("next       flask --app wsgi cards reconcile --apply")
     context.exit(EXIT_FOUND if found else 0)
 
 
@@ -118,18 +138,46 @@ def reconcile(context: click.Context, applied: bool) -> None:
 def list_cards(as_csv: bool) -> None:
     """Show every customer with the masked card and its token."""
     lines = export.token_csv if as_csv else export.token_lines
-    count = 0
-    for line in lines(search.everyone(work().site)):
-        click.echo(harmless(line), nl=False)
-        count += 1
-    _vault().record(
-        work().vault_db, "customers.listed", account(), detail={"lines": str(count)}
-    )
+    found = search.everyone(work().site)
+    # Before the first line: a listing that is cut off has shown what it has shown.
+    count = len(found) + as_csv
+    work().record("customers.listed", account(), detail={"lines": str(count)})
     work().commit()
+    for line in lines(search.in_turn(current_app.extensions["site_engine"], found)):
+        click.echo(harmless(line), nl=False)
+
+
+def _show(lines: Iterable[str]) -> bool:
+    """Show lines; says whether there were any."""
+    any_line = False
+    for line in lines:
+        any_line = True
+        click.echo(harmless(line))
+    return any_line
+
+
+def _require_few(
+    alone: Sequence[Orphan], due: Sequence[Orphan], older: bool, number: int | None
+) -> None:
+    """End, with every card named and nothing changed, unless those ``due`` are as
+    few as a crash leaves, or as many as was said."""
+    if number is not None and number != len(due):
+        what = f"{len(due):,} cards could be removed, not {number:,}"
+        hint = "look at them first: flask --app wsgi cards reconcile"
+    elif due and older:
+        what = "the site's database looks older than the vault's"
+        hint = OLDER
+    elif number is None and len(due) > reconciling.FEW:
+        what = f"{len(due):,} cards are more than a crash leaves"
+        hint = f"if all are to go: cards reconcile --apply --remove {len(due)}"
+    else:
+        return
+    _show(orphan.line() for orphan in alone)
+    fail(f"{what}; nothing was removed", hint)
 
 
 def _foresee(sheet: Sheet, path: Path | None) -> int:
-    """Check every row; returns how many are refused."""
+    """Check every row for ``--dry-run``; returns how many are refused."""
     out = _open(path)
     refused = 0
     with _progress(sheet.rows, 0) as advance:
@@ -150,7 +198,7 @@ def _foresee(sheet: Sheet, path: Path | None) -> int:
 
 
 def _import(sheet: Sheet, path: Path | None) -> int:
-    """Take in what is not in yet; returns how many rows were refused."""
+    """Import the rows that are not imported yet; returns how many were refused."""
     found, newest = _take_up(sheet, path)
     job_id, done = found or (0, 0)
     with _progress(sheet.rows, done) as advance:
@@ -158,6 +206,7 @@ def _import(sheet: Sheet, path: Path | None) -> int:
             begins = place * importing.BATCH
             if begins < done:
                 continue
+            work().write()
             if not job_id:
                 job_id = importing.begin(work().site, sheet, newest, account(), _now())
             importing.take_in(
@@ -178,8 +227,8 @@ def _import(sheet: Sheet, path: Path | None) -> int:
 
 
 def _take_up(sheet: Sheet, path: Path | None) -> tuple[tuple[int, int] | None, int]:
-    """The job this file is in by and how many rows that has in, if there is one, and
-    the newest job of any file before it was looked for."""
+    """The job that imports this file, with the number of rows imported so far, or None;
+    and the newest job of any file before this one was looked for."""
     newest = importing.newest_job(work().site)
     work().release()
     found = importing.find_job(work(), sheet, _luhn_exempt())
@@ -190,7 +239,7 @@ def _take_up(sheet: Sheet, path: Path | None) -> tuple[tuple[int, int] | None, i
 
 
 def _require_free(path: Path | None, file: Path, job_id: int | None) -> None:
-    """End unless the results may be written to ``path``."""
+    """End the command unless the results may be written to ``path``."""
     if path is None or not path.exists():
         return
     token = first_token(path)
@@ -213,7 +262,7 @@ def _checked(sheet: Sheet) -> Iterator[Checked]:
 
 
 def _tell(batch: list[Checked]) -> int:
-    """Name every fault of a batch; returns how many rows have one."""
+    """Print every fault of a batch; returns how many rows have one."""
     for row in batch:
         for column, text in row.faults:
             where = f"line {row.line}: {column}: " if column else f"line {row.line}: "

@@ -1,4 +1,4 @@
-"""The masked list as CSV that a spreadsheet opens and never executes."""
+"""Writes the masked list as CSV in which a spreadsheet finds no formula to run."""
 
 from __future__ import annotations
 
@@ -24,30 +24,27 @@ TOKEN_COLUMNS = (
     "exp_year",
 )
 
-# What a spreadsheet takes for the start of a formula (OWASP, CSV injection),
-# and the full-width signs some fold to them.
+# The signs that begin a formula in a spreadsheet (OWASP, CSV injection), and the
+# full-width ones that some programs fold to them.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def masked_csv(customers: Iterable[Customer]) -> str:
-    """The customers as CSV (RFC 4180) behind a byte order mark."""
-    out = io.StringIO()
-    out.write(BYTE_ORDER_MARK)
-    writer = csv.writer(out)
-    writer.writerow(texts.CSV_HEADINGS)
-    writer.writerows(map(_row, customers))
-    return out.getvalue()
+def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
+    """The customers as lines of CSV (RFC 4180) behind a byte order mark."""
+    yield BYTE_ORDER_MARK + _written(texts.CSV_HEADINGS)
+    for customer in customers:
+        yield _written(_row(customer))
 
 
 def token_csv(customers: Iterable[Customer]) -> Iterator[str]:
-    """Lines of CSV for billing: what the ops side's export is joined with."""
+    """Lines of CSV for billing, to be joined with the ops side's export by token."""
     yield _line(TOKEN_COLUMNS)
     for customer in customers:
         yield _line(_with_token(customer))
 
 
 def token_lines(customers: Iterable[Customer]) -> Iterator[str]:
-    """The same for a person to read, a tab between two columns."""
+    """The same lines for a person to read, with tabs between the columns."""
     for customer in customers:
         yield "\t".join(_with_token(customer)) + "\n"
 
@@ -66,8 +63,12 @@ def _with_token(customer: Customer) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
+    return _written([harmless(cell) for cell in cells])
+
+
+def _written(cells: Sequence[str]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow([harmless(cell) for cell in cells])
+    csv.writer(out).writerow(cells)
     return out.getvalue()
 
 
@@ -86,5 +87,5 @@ def _row(customer: Customer) -> list[str]:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """``cell`` with a quote in front if a spreadsheet would take it for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell

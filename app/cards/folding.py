@@ -1,4 +1,4 @@
-"""How typed text is folded: for the store, for the search, for showing again."""
+"""Folds typed text for storing, for searching and for showing it again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shortened(text: str) -> str:
 
 
 def _runs(text: str) -> Iterator[list[int]]:
-    """The places of the digits in each piece of ``text`` between two letters."""
+    """The positions of the digits in each piece of ``text`` between two letters."""
     run: list[int] = []
     for place, character in enumerate(text):
         if unicodedata.digit(character, None) is not None:
@@ -53,7 +53,8 @@ def _runs(text: str) -> Iterator[list[int]]:
 
 
 def phone_of(text: str) -> str:
-    """A telephone number with ASCII digits and hyphens, the hyphens as typed."""
+    """A telephone number with ASCII digits and hyphens; hyphens stay where they were
+    typed."""
     return text.translate(_PHONE)
 
 

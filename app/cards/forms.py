@@ -1,4 +1,4 @@
-"""The card forms: they fold, check, and forget the number at once."""
+"""The card forms, which fold and check what was typed and don't keep the number."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .tickets import Tickets
 
 
 class ConfirmedForm(FlaskForm):  # type: ignore[misc]  # untyped library
-    """A form that is sent once and only when the operator said yes.
+    """A form that works once, and only after the operator confirmed it.
 
-    ``ticket`` names this very form; ``confirmed``, declared by each form where
-    the page shows it, is the dialog's answer.  A form sent without a ticket
-    counts as one never seen before.
+    ``ticket`` names this one form; ``confirmed``, which each form declares where the
+    page shows it, is the answer of the dialog.  A form sent without a ticket counts as
+    a new one.
     """
 
     ticket = HiddenField()
@@ -39,13 +39,13 @@ class ConfirmedForm(FlaskForm):  # type: ignore[misc]  # untyped library
         return self.ticket.data or ""
 
     def validate_ticket(self, field: Field) -> None:
-        """The ticket was made for this login; a foreign one is exchanged."""
+        """Refuse a ticket that was not made for this login, and put in a new one."""
         if not self._tickets.are_ours(self.ticket_shown):
             field.data = self._tickets.new()
             raise ValidationError(texts.STALE_FORM)
 
     def validate_confirmed(self, field: Field) -> None:
-        """The dialog, or without script its checkbox, was answered."""
+        """Refuse unless the dialog, or without script its checkbox, was answered."""
         if not field.data:
             raise ValidationError(texts.CONFIRM_MISSING)
 
@@ -87,7 +87,7 @@ class CardForm(ConfirmedForm):
 
     @property
     def entry(self) -> Entry:
-        """What was entered, once ``validate`` has said yes."""
+        """The entered card; only valid after ``validate`` returned True."""
         return Entry(
             name=self.customer_name.data or "",
             phone=self.phone.data or "",
@@ -96,7 +96,7 @@ class CardForm(ConfirmedForm):
         )
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check every field; whatever comes out, the boxes hold nothing more."""
+        """Check every field, and empty the four boxes whatever the result is."""
         super().validate(extra_validators)
         typed = any(box.data for box in self.boxes)
         self._read_number()
@@ -111,13 +111,14 @@ class CardForm(ConfirmedForm):
         return not self.errors
 
     def validate_customer_name(self, field: Field) -> None:
-        """1 to 100 characters that hold no card number and hide nothing."""
+        """Refuse all but 1 to 100 characters without a card number and without
+        invisible characters."""
         field.data = rules.name_of(field.data or "")
         if fault := rules.name_fault(field.data):
             raise ValidationError(fault)
 
     def validate_phone(self, field: Field) -> None:
-        """Ten or eleven digits from 0, hyphens anywhere between them."""
+        """Refuse all but ten or eleven digits, the first a 0, with hyphens anywhere."""
         field.data = phone_of(field.data or "")
         if fault := rules.phone_fault(field.data):
             raise ValidationError(fault)
@@ -144,13 +145,13 @@ class CardForm(ConfirmedForm):
         _refuse(box, texts.EXPIRY_REASONS[reason])
 
     def _check_whole(self) -> None:
-        """What only the fields together tell; nothing for a new card."""
+        """Check the fields together; there is nothing to check for a new card."""
 
 
 class EditForm(CardForm):
-    """A stored card's changes: empty boxes keep the number, an empty expiry the
-    expiry.  ``readable`` says whether the vault can tell about the old card,
-    ``renew`` that there is nothing to keep: a new number needs its expiry.
+    """Changes of a stored card: empty boxes keep the number, an empty expiry keeps the
+    expiry.  ``readable`` says whether the vault can describe the old card; with
+    ``renew`` nothing can be kept, so a new number and its expiry are needed.
     """
 
     rev = HiddenField()
@@ -200,7 +201,7 @@ class EditForm(CardForm):
 
 
 class DeleteForm(ConfirmedForm):
-    """The deletion beside the edit form, with its own confirmation."""
+    """The deletion form beside the edit form, with a confirmation of its own."""
 
     confirmed = BooleanField(id="delete_confirmed")
     rev = HiddenField()

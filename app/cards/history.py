@@ -1,4 +1,4 @@
-"""変更履歴: the trail's entries about one card, in the operators' words."""
+"""Turns the trail's entries about one card into lines of 変更履歴."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class Change:
 
 
 def changes(entries: Iterable[AuditEntry]) -> list[Change]:
-    """The entries that tell an operator something, in the order given."""
+    """The lines for those ``entries`` that concern an operator, in the same order."""
     return [_change(entry) for entry in entries if entry.event in texts.HISTORY_EVENTS]
 
 
 def imported(site: Session, token: str, entries: Iterable[AuditEntry]) -> list[Change]:
-    """The line of a customer whose card came in with a file: that of ``token`` or
-    of one it replaced.  The trail names such cards in their batch's entry."""
+    """The line about an import, for a customer whose card ``token``, or one it
+    replaced, was imported.  The trail has one entry for each imported batch and none
+    for a card."""
     tokens = {token} | {str(entry.detail.get("instead_of", "")) for entry in entries}
     query = select(ImportJob).join(ImportRow, ImportRow.job_id == ImportJob.id)
     return [

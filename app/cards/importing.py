@@ -1,12 +1,12 @@
-"""Importing customers: rows checked as the form checks, sealed a batch at a time.
+"""Imports customers: checks each row as the form does and seals a batch at a time.
 
-Every batch is sealed in one vault transaction, then its customers, what became of
-its rows and how far the file is in are committed in one of the site's.  Killed in
-between, the batch is sealed again by the next run; the cards that no customer
-refers to are what ``reconciling`` removes.
+A batch is sealed in one transaction of the vault.  Then its customers, the result of
+each row and the number of rows imported so far are committed in one transaction of the
+site.  If the import is killed in between, the next run seals the batch again, and
+``reconciling`` removes the cards that no customer refers to.
 
-A file is known again by what its rows have left in the clear (``known``): a hash of
-it, of whatever kind, would be one of its numbers (PCI DSS 3.5.1).
+A file is recognized by what its rows have stored in the clear (``known``).  No hash of
+the file is kept, because it would be a hash of card numbers (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Overtaken(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """A row as read: what to store, or what is wrong with it by column."""
+    """A row after checking: what to store, or what is wrong with it, by column."""
 
     line: int
     entry: service.Entry | None
@@ -51,7 +51,7 @@ class Checked:
 
 
 def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
-    """Hold a row against the rules of the form; ``now`` is seconds UTC."""
+    """Check a row by the rules of the form; ``now`` is seconds since 1970 UTC."""
     if not record.cells:
         return Checked(record.line, None, (("", texts.wrong_width(record.width)),))
     cells, faults = record.cells, []
@@ -85,14 +85,15 @@ def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
 def find_job(
     work: Work, sheet: Sheet, luhn_exempt: frozenset[str]
 ) -> tuple[int, int] | None:
-    """The job this very file was, or is, imported by: its number and how many rows
-    are in.  Lets go of every lock after each batch it looks at."""
+    """The job that imports or imported this file: its number and how many rows are
+    imported.  It releases every lock after each batch it reads."""
     jobs = select(ImportJob.id, ImportJob.done, ImportJob.created_at)
     jobs = jobs.where(ImportJob.size == sheet.size, ImportJob.rows == sheet.rows)
     found = work.site.execute(jobs.order_by(ImportJob.id.desc())).all()
     work.release()
     for job in found:
-        # Checked as of then: what has expired since was good.
+        # Check the rows as of that time: a card that has expired since was accepted
+        # then.
         rows = (check(row, job.created_at, luhn_exempt) for row in sheet.records())
         if known(work, job.id, islice(rows, job.done)):
             return job.id, job.done
@@ -100,10 +101,10 @@ def find_job(
 
 
 def known(work: Work, job_id: int, rows: Iterable[Checked]) -> bool:
-    """Say whether ``rows``, the first of a file, are those a job has in.
+    """Say whether ``rows``, the first of a file, are those a job has imported.
 
-    None may be another row, and of one at least the customer must be there to tell:
-    a file whose customers were all deleted is as good as new.
+    None of them may differ, and at least one customer must still exist to compare
+    with: a file whose customers were all deleted counts as new.
     """
     told, done = False, 0
     for batch in batches(rows):
@@ -120,7 +121,8 @@ def known(work: Work, job_id: int, rows: Iterable[Checked]) -> bool:
 
 
 def _is_same(kept: ImportRow, customer: Customer | None, row: Checked) -> bool | None:
-    """Say whether a row of a file is the one that was kept; None when it may be."""
+    """Say whether a row of a file is the imported row ``kept``; None when it can't be
+    told."""
     if row.entry is None or kept.status == REFUSED:
         result = refused(row)
         return None if (row.entry is None and _shows(kept, result)) else False
@@ -135,7 +137,8 @@ def _is_same(kept: ImportRow, customer: Customer | None, row: Checked) -> bool |
 
 
 def _shows(kept: ImportRow, result: Mapping[str, object]) -> bool:
-    """Say whether a kept row says what ``result`` says, where it was kept."""
+    """Say whether an imported row has the values of ``result``, as far as they were
+    stored."""
     names = {"line", "error", "brand", "last4"}
     names |= {name for name in ("prefix", "length", "expiry") if getattr(kept, name)}
     return all(getattr(kept, name) == result[name] for name in names)
@@ -147,13 +150,14 @@ def newest_job(site: Session) -> int:
 
 
 def begin(site: Session, sheet: Sheet, newest: int, by: Actor, now: int) -> int:
-    """The number of a job for a file that was never imported, as of the job
-    ``newest``; it is to be committed with its first batch, by which it is known.
+    """Begin a job for a file that no job up to ``newest`` has imported; returns its
+    number.  Commit it with its first batch, by which the file is recognized.
 
-    Raises Overtaken when another job began since: it may be the same file's.
+    Raises Overtaken when another job began after ``newest``, because it may be for the
+    same file.
     """
     if takes_several(site.get_bind().engine):
-        # SQLite's transactions keep other writers out by themselves.
+        # On SQLite a transaction keeps other writers out anyway.
         site.execute(text("LOCK TABLE import_job IN SHARE ROW EXCLUSIVE MODE"))
     site.connection()
     if newest_job(site) != newest:
@@ -182,10 +186,10 @@ def take_in(
     by: Actor,
     now: int,
 ) -> list[dict[str, object]]:
-    """Seal a batch and write its customers; ``done`` rows were in before it.
+    """Seal a batch and write its customers; ``done`` rows were imported before it.
 
-    Returns what became of each row.  Raises Overtaken when another process has
-    taken them in meanwhile.
+    Returns the result of each row.  Raises Overtaken when another process has imported
+    them meanwhile.
     """
     mine = (ImportJob.id == job_id) & (ImportJob.done == done)
     moved = update(ImportJob).where(mine).values(done=done + len(batch))
@@ -207,7 +211,7 @@ def take_in(
             result = taken(row, alike, IMPORTED)
             result |= {"public_id": public_id, "token": new["token"]}
         results.append({**result, "job_id": job_id, "number": number})
-    # Past the session, which would look at each row twice.
+    # Insert through the connection: the session would process each row twice.
     db = site.connection()
     if customers:
         db.execute(insert(Customer), customers)
@@ -216,13 +220,13 @@ def take_in(
 
 
 def taken(row: Checked, alike: set[_Likeness], status: str) -> dict[str, object]:
-    """A good row's result; its public id and token are yet to come."""
+    """A good row's result, without its public id and token, which are added later."""
     status = POSSIBLE_DUPLICATE if _likeness(row.entry) in alike else status
     return _of_card(row) | {"status": status, "public_id": "", "token": ""}
 
 
 def refused(row: Checked) -> dict[str, object]:
-    """A bad row's result: every fault with its column, and no value of it."""
+    """A bad row's result: every fault with its column, and none of the row's values."""
     return {
         "line": row.line,
         "status": REFUSED,
@@ -238,7 +242,7 @@ def refused(row: Checked) -> dict[str, object]:
 
 
 def _of_card(row: Checked) -> dict[str, object]:
-    """Where a good row stands, and what may be shown of its card."""
+    """A good row's line and number, and what may be shown of its card."""
     pan, expiry = _card_of(row.entry)
     return {
         "line": row.line,
@@ -252,7 +256,7 @@ def _of_card(row: Checked) -> dict[str, object]:
 
 
 def foresee(site: Session, batch: Sequence[Checked]) -> list[dict[str, object]]:
-    """What would become of each row; nothing is written."""
+    """The result each row would have; nothing is written."""
     good = [row.entry for row in batch if row.entry is not None]
     newest = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
     alike = _stored_likenesses(site, good, newest)
@@ -262,7 +266,7 @@ def foresee(site: Session, batch: Sequence[Checked]) -> list[dict[str, object]]:
 
 
 def results(site: Session, job_id: int) -> Iterator[ImportRow]:
-    """What became of every row of a job, in the file's order."""
+    """The results of all rows of a job, in the file's order."""
     rows = select(ImportRow).where(ImportRow.job_id == job_id)
     return iter(
         site.scalars(rows.order_by(ImportRow.number).execution_options(yield_per=1000))
@@ -276,7 +280,7 @@ def is_of(site: Session, job_id: int, token: str) -> bool:
 
 
 def counts(site: Session, job_id: int) -> dict[str, int]:
-    """How many rows of a job came to which end."""
+    """How many rows of a job have each result."""
     rows = select(ImportRow.status, func.count()).where(ImportRow.job_id == job_id)
     return {row[0]: row[1] for row in site.execute(rows.group_by(ImportRow.status))}
 
@@ -284,7 +288,7 @@ def counts(site: Session, job_id: int) -> dict[str, int]:
 def _stored_likenesses(
     site: Session, entries: Sequence[service.Entry], newest: int
 ) -> set[_Likeness]:
-    """Which of the entries' likenesses customers up to ``newest`` have."""
+    """Those likenesses of ``entries`` that customers up to ``newest`` have."""
     last4 = {entry.pan.last4 for entry in entries if entry.pan}
     rows = select(Customer.brand, Customer.prefix, Customer.last4, Customer.expiry)
     rows = rows.where(Customer.last4.in_(last4), Customer.id <= newest)

@@ -1,4 +1,4 @@
-"""What the site keeps of cards: customers, and the forms already answered."""
+"""The tables of customers, answered forms and imports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Customer(Base):
 
     ``public_id`` is random and names the customer in addresses; ``token`` names
     the card in the vault.  ``expiry`` is YYYYMM, times are seconds since 1970
-    UTC.  ``rev`` grows with every change and is what optimistic locking holds.
+    UTC.  ``rev`` grows with every change, for optimistic locking.
     """
 
     __tablename__ = "customer"
@@ -52,10 +52,10 @@ class Customer(Base):
 
 
 class Ticket(Base):
-    """A form that was answered once and can't be again.
+    """A form that was answered and can't be answered again.
 
-    ``digest`` is SHA-256 of the ticket in the form, ``public_id`` the customer
-    the answer was about, ``summary`` what the page after a deletion shows.
+    ``digest`` is SHA-256 of the ticket in the form, ``public_id`` the customer it was
+    about, ``summary`` what the page after a deletion shows.
     """
 
     __tablename__ = "form_ticket"
@@ -68,11 +68,11 @@ class Ticket(Base):
 
 
 class ImportJob(Base):
-    """A file that is being imported, or was.
+    """The import of a file, running or finished.
 
-    Nothing is kept that was made of its bytes: a digest of a file of one row would
-    be as good as its number.  ``done`` rows of ``rows`` are in; customers up to the
-    number ``newest_before`` were there first.
+    No digest of the file is kept, because that of a file of one row could be used to
+    find its card number.  ``done`` of ``rows`` rows are imported; customers up to the
+    number ``newest_before`` existed before.
     """
 
     __tablename__ = "import_job"
@@ -87,10 +87,9 @@ class ImportJob(Base):
 
 
 class ImportRow(Base):
-    """What became of one row: ``number`` counts the file's rows from 1, ``line``
-    is where it begins.  A refused row has an ``error`` and nothing else; any other
-    keeps what a mask shows of the card it made, with the expiry (0 where an older
-    site did not keep it)."""
+    """The result of one row: ``number`` counts the file's rows from 1, ``line`` is
+    where it begins.  A refused row has only an ``error``; any other has what a mask
+    shows of its card, and the expiry (0 in rows of an older version of the site)."""
 
     __tablename__ = "import_row"
 

@@ -1,10 +1,11 @@
-"""Making the card pages: forms for this login, and the templates filled."""
+"""Makes the card pages: builds their forms and fills their templates."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask import current_app, render_template, request, url_for
+from sqlalchemy import Engine
 
 from app.auth import acting, current_login
 from app.db import work
@@ -19,7 +20,7 @@ from .tickets import Tickets
 
 
 def now() -> int:
-    """The site's clock, seconds since 1970 UTC."""
+    """The time by the site's clock, in seconds since 1970 UTC."""
     at: int = current_app.extensions["clock"]()
     return at
 
@@ -30,6 +31,12 @@ def vault() -> Vault:
     return opened
 
 
+def site_engine() -> Engine:
+    """The site's database."""
+    engine: Engine = current_app.extensions["site_engine"]
+    return engine
+
+
 def tickets() -> Tickets:
     """The form tickets of this login."""
     settings = _settings()
@@ -38,7 +45,7 @@ def tickets() -> Tickets:
 
 
 def describe(customer: Customer) -> Card | str:
-    """The customer's card, or the text that says why the vault can't tell."""
+    """The customer's card, or the text that says why the vault can't describe it."""
     return service.describe(vault(), work().vault_db, customer)
 
 
@@ -48,12 +55,12 @@ def list_args() -> dict[str, Any]:
 
 
 def card_form() -> CardForm:
-    """The form of a new card, with what was sent."""
+    """The form of a new card, filled with what was sent."""
     return CardForm(now=now(), luhn_exempt=_luhn_exempt(), tickets=tickets())
 
 
 def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
-    """The form of a stored card, with what was sent unless ``formdata=None``."""
+    """The form of a stored card, filled with what was sent unless ``formdata=None``."""
     return EditForm(
         customer,
         readable=isinstance(card, Card),
@@ -95,7 +102,7 @@ def edit_page(
     """The edit page with its two forms and the history."""
     entries = vault().history(work().vault_db, Token(customer.token))
     # The history is a piece of the trail, and who sees it is told (PCI DSS 10.2.1.3).
-    vault().record(work().vault_db, "audit.viewed", acting(), subject=customer.token)
+    work().record("audit.viewed", acting(), subject=customer.token)
     return render_template(
         "cards/edit.html",
         customer=customer,
@@ -126,7 +133,7 @@ def done_page(template: str, customer: Customer) -> str:
 
 
 def not_found_page() -> str:
-    """One page for unknown, deleted and foreign addresses."""
+    """The page for an address of no customer: unknown, deleted or made up."""
     return render_template(
         "errors/error.html",
         code=404,
@@ -136,7 +143,7 @@ def not_found_page() -> str:
 
 
 def warning(customer: Customer) -> dict[str, str]:
-    """The duplicate warning about ``customer``, and where to look."""
+    """The warning that ``customer`` has a similar card, and their page's address."""
     return {
         "text": texts.likeness(customer.name),
         "url": url_for("cards.edit", public_id=customer.public_id),

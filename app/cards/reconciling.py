@@ -1,68 +1,114 @@
-"""Holding customers and cards against each other, in both directions.
+"""Compares customers with cards and repairs what a crash between two commits can leave.
 
 A crash between the two databases leaves at worst a card that no customer refers
 to.  Such a card is removed when it is an hour old: by then nobody is still about
 to refer to it, since tokens come fresh from a seal and are never taken up later.
 Or a customer with the old expiry of a card whose new one was written first; the
 card's is right.
+
+Looking takes no lock and goes a page at a time; what looks wrong is looked at again,
+as a request may have been half-way just then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import Work
-from vault import Actor, Token, Vault
+from vault import Actor, Expiry, Token, Vault
 from vault.errors import IntegrityFault, UnknownToken
 
 from .models import Customer
+from .service import DELETING
 
 GRACE_SECONDS = 3600
 PAGE = 500
+# So many cards a few crashes may leave; more are removed by their exact number alone.
+FEW = 20
 
 
-def unreferred(
-    work: Work, vault: Vault, now: int, by: Actor, applied: bool
-) -> Iterator[str]:
-    """Name the cards no customer refers to that are an hour old or older than
-    ``now`` (seconds UTC); with ``applied`` each page's are deleted first."""
+@dataclass(frozen=True)
+class Orphan:
+    """A card no customer refers to: its token, when it was sealed (seconds UTC),
+    whether it is ``young``, under an hour old, and who was ``deleting`` its customer,
+    or ""."""
+
+    token: str
+    made_at: int
+    young: bool
+    deleting: str
+
+    def line(self, done: str = "no customer refers to it") -> str:
+        """The card as it is named, with what was ``done``."""
+        begun = f", {self.deleting} was deleting its customer" if self.deleting else ""
+        left = "; under an hour old, left alone" if self.young else ""
+        return f"{self.token}\t{done}{begun}{left}"
+
+
+def orphans(work: Work, vault: Vault, now: int) -> list[Orphan]:
+    """The cards that no customer refers to at ``now`` (seconds UTC), in the order of
+    their registration."""
+    found: list[Orphan] = []
     after = 0
-    while True:
-        # The site's lock comes first: no customer is written while it is held.
-        vault_db = work.vault_db
-        page = vault.page_of_cards(vault_db, after, PAGE, keep=applied)
-        if not page:
-            work.release()
-            return
+    while page := vault.page_of_cards(work.vault_db, after, PAGE):
         after = page[-1][0]
-        old = {token for _, token, made_at in page if now - made_at >= GRACE_SECONDS}
-        for token in sorted(old - _referred(work.site, old)):
-            if applied:
-                vault.delete(vault_db, Token(token), by)
-            done = "removed" if applied else "no customer refers to it"
-            yield f"{token}\t{done}"
+        # After the vault: a card is sealed first and referred to second.
+        alone = _unreferred(work.site, [token for _, token, _ in page])
+        work.release()
+        made = {token: made_at for _, token, made_at in page if token in alone}
+        for token in _still_alone(work, vault, list(made)):
+            young = now - made[token] < GRACE_SECONDS
+            deleting = _who_was_deleting(work, vault, token)
+            found.append(Orphan(token, made[token], young, deleting))
+        work.release()
+    work.release()
+    return found
+
+
+def looks_older(work: Work, found: Sequence[Orphan]) -> bool:
+    """Say whether the site's database looks like an older one put back: several of
+    the cards without a customer were sealed after all that the site knows of.  One
+    may be what a crash left of the latest act."""
+    newest = work.site.scalar(select(func.coalesce(func.max(Customer.updated_at), 0)))
+    work.release()
+    return sum(one.made_at > (newest or 0) for one in found) > 1
+
+
+def remove(
+    work: Work, vault: Vault, found: Sequence[Orphan], by: Actor
+) -> Iterator[str]:
+    """Delete the cards of ``found``, a page in a transaction, and name each."""
+    for begins in range(0, len(found), PAGE):
+        page = found[begins : begins + PAGE]
+        work.write()
+        alone = _unreferred(work.site, [one.token for one in page])
+        done = [one for one in page if one.token in alone]
+        lines = [one.line("removed") for one in done if _remove(work, vault, one, by)]
         work.commit()
+        yield from lines
 
 
 def without_card(work: Work, vault: Vault) -> Iterator[str]:
     """Name the customers whose card is not in the vault."""
     after = 0
-    while True:
-        query = select(Customer.id, Customer.public_id, Customer.token)
-        query = query.where(Customer.id > after).order_by(Customer.id).limit(PAGE)
-        page = work.site.execute(query).all()
-        if not page:
-            work.release()
-            return
+    query = select(Customer.id, Customer.public_id, Customer.token)
+    query = query.order_by(Customer.id).limit(PAGE)
+    while page := work.site.execute(query.where(Customer.id > after)).all():
         after = page[-1].id
         missing = vault.missing(work.vault_db, [row.token for row in page])
-        for row in page:
-            if row.token in missing:
-                yield f"{row.public_id}\t{row.token}\t{missing[row.token]}"
         work.release()
+        # A card goes after its customer: who still has it has lost it.
+        kept = select(Customer.token).where(Customer.token.in_(list(missing)))
+        still = set(work.site.scalars(kept)) if missing else set()
+        work.release()
+        for row in page:
+            if row.token in still:
+                yield f"{row.public_id}\t{row.token}\t{missing[row.token]}"
+    work.release()
 
 
 def unlike(
@@ -71,46 +117,81 @@ def unlike(
     """Name the customers who are shown another expiry than their card has; with
     ``applied`` each is given the card's."""
     after = 0
-    while True:
-        query = select(Customer).where(Customer.id > after)
-        # The site's lock comes first: no change is half done while it is held.
-        vault_db = work.vault_db
-        page = list(work.site.scalars(query.order_by(Customer.id).limit(PAGE)))
-        if not page:
-            work.release()
-            return
+    query = select(Customer.id, Customer.token, Customer.expiry)
+    query = query.order_by(Customer.id).limit(PAGE)
+    while page := work.site.execute(query.where(Customer.id > after)).all():
         after = page[-1].id
-        held = vault.expiries(vault_db, [customer.token for customer in page])
-        for customer in page:
-            if held.get(customer.token, customer.expiry) != customer.expiry:
-                yield from _mend(vault, vault_db, customer, now, by, applied)
-        work.commit()
+        held = vault.expiries(work.vault_db, [row.token for row in page])
+        work.release()
+        for row in page:
+            if held.get(row.token, row.expiry) != row.expiry:
+                yield from _unlike(work, vault, row.id, now, by, applied)
+    work.release()
 
 
-def _mend(
-    vault: Vault,
-    vault_db: Connection,
-    customer: Customer,
-    now: int,
-    by: Actor,
-    applied: bool,
+def _unlike(
+    work: Work, vault: Vault, number: int, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
-    try:
-        expiry = vault.describe(vault_db, Token(customer.token)).expiry
-    except (IntegrityFault, UnknownToken):
-        return  # for verify to name, or deleted just now
+    """Look at a customer again, held, so that no change of it is half done."""
+    work.write()
+    query = select(Customer).where(Customer.id == number).with_for_update()
+    customer = work.site.scalar(query)
+    expiry = _expiry(work, vault, customer) if customer else None
+    if customer is None or expiry is None or expiry == customer.expires:
+        work.release()
+        return
     line = f"{customer.public_id}\t{customer.token}\texpiry {customer.expires}"
     line += f", its card's is {expiry}"
     if applied:
         detail = {"before": str(customer.expires), "after": str(expiry)}
-        vault.record(
-            vault_db, "customer.mended", by, subject=customer.token, detail=detail
-        )
+        work.record("customer.mended", by, subject=customer.token, detail=detail)
         customer.expiry, customer.updated_at = expiry.key, now
         customer.rev += 1
+        work.commit()
+    else:
+        work.release()
     yield line + (", mended" if applied else "")
 
 
-def _referred(site: Session, tokens: set[str]) -> set[str]:
+def _expiry(work: Work, vault: Vault, customer: Customer) -> Expiry | None:
+    try:
+        return vault.describe(work.vault_db, Token(customer.token)).expiry
+    except (IntegrityFault, UnknownToken):
+        return None  # for verify to name, or deleted just now
+
+
+def _still_alone(work: Work, vault: Vault, tokens: Sequence[str]) -> list[str]:
+    """Those of ``tokens`` that name a card without a customer while no request of
+    this site's is half-way, as far as its database keeps them out."""
+    if not tokens:
+        return []
+    work.write()
+    work.site.connection()
+    alone = _unreferred(work.site, tokens)
+    gone = vault.missing(work.vault_db, tokens)
+    work.release()
+    return [token for token in tokens if token in alone and token not in gone]
+
+
+def _who_was_deleting(work: Work, vault: Vault, token: str) -> str:
+    entries = vault.history(work.vault_db, Token(token))
+    return next((entry.actor for entry in entries if entry.event == DELETING), "")
+
+
+def _remove(work: Work, vault: Vault, orphan: Orphan, by: Actor) -> bool:
+    """Delete a card, and say in the trail that the deletion of its customer, if it
+    was cut off, is done."""
+    token = Token(orphan.token)
+    try:
+        vault.delete(work.vault_db, token, by)
+    except UnknownToken:  # deleted just now
+        return False
+    if orphan.deleting:
+        detail = {"begun_by": orphan.deleting}
+        work.record("customer.deleted", by, subject=token, detail=detail)
+    return True
+
+
+def _unreferred(site: Session, tokens: Sequence[str]) -> set[str]:
     query = select(Customer.token).where(Customer.token.in_(tokens))
-    return set(site.scalars(query))
+    return set(tokens) - set(site.scalars(query))

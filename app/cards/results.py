@@ -1,4 +1,4 @@
-"""The file that tells what became of each imported row; it holds no number."""
+"""Writes the file with the result of each imported row; it holds no card number."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COLUMNS = ("line", "status", "public_id", "token", "brand", "last4", "error")
 
 
 class Results:
-    """Rows written beside ``path`` and put in its place by ``close``, so that a
-    run that was cut off leaves the older file as it was."""
+    """Rows written beside ``path``; ``close`` renames the file to ``path``, so that a
+    killed run leaves the older file as it was."""
 
     def __init__(self, path: Path) -> None:
-        """Raises KeyFileError when another import writes there or what lies beside
-        is another user's, OSError when the disk refuses."""
+        """Raises KeyFileError when another import is writing there or the ``.part``
+        file is another user's, OSError when the disk refuses."""
         self.path = path
         self._part = Part(path, replace=True)
         self._file = io.TextIOWrapper(
@@ -38,7 +38,7 @@ class Results:
                 self._writer.writerow([harmless(str(row[name])) for name in COLUMNS])
 
     def close(self) -> None:
-        """Put the file in its place, whole and on the disk."""
+        """Put the complete file in its place, durably."""
         with self._tidily():
             self._file.flush()
             self._part.sync()
@@ -47,8 +47,8 @@ class Results:
 
     @contextmanager
     def _tidily(self) -> Iterator[None]:
-        """Leave nothing beside the file when it can't be written; raises
-        KeyFileError for what the disk refuses."""
+        """Remove the ``.part`` file when it can't be written; raises KeyFileError when
+        the disk refuses."""
         try:
             with disk_faults(self.path):
                 yield
@@ -58,8 +58,8 @@ class Results:
 
 
 def first_token(path: Path) -> str | None:
-    """The first token in an older results file: "" when it holds none, as a dry
-    run's; None when the file is something else."""
+    """The first token in an older results file; "" when it has none, as that of a dry
+    run; None when it is no results file."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)

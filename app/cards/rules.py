@@ -1,4 +1,4 @@
-"""What a customer's name and telephone number must be, typed or imported."""
+"""The rules for a customer's name and telephone number, typed or imported."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MAX_NAME = 100
 CARD_DIGITS = 12
 PHONE = re.compile(r"0(-?[0-9]){9,10}")
 
-# A security code noted beside a name.  Japanese puts no blank between words, so
-# a kanji or kana in front doesn't make the group part of a word; a letter of
-# the Latin alphabet in front, or any letter behind (109号室), does.
+# Three or four digits that may be a security code noted beside a name.  Japanese has no
+# blanks between words, so a kanji or kana before the group doesn't make it part of a
+# word; a Latin letter before it, or any letter after it (109号室), does.
 LONE_GROUP = re.compile(r"(?<![0-9A-Za-z])[0-9]{3,4}(?!\w)")
 
 
 def name_of(text: str) -> str:
-    """A name as it is stored: composed, without blanks around it."""
+    """A name as it is stored: composed (NFC), without blanks around it."""
     return unicodedata.normalize("NFC", text.strip(BLANKS))
 
 
 def name_fault(name: str) -> str:
-    """What is wrong with a name, or "": 1 to 100 characters that hold no card
-    number and hide nothing."""
+    """What is wrong with a name, or "".  A name is 1 to 100 characters without a card
+    number and without invisible characters."""
     if not name:
         return texts.NAME_EMPTY
     if len(name) > MAX_NAME:
@@ -39,8 +39,8 @@ def name_fault(name: str) -> str:
 
 
 def phone_fault(phone: str) -> str:
-    """What is wrong with a folded telephone number, or "": ten or eleven digits
-    from 0, hyphens anywhere between them."""
+    """What is wrong with a folded telephone number, or "".  A number is ten or eleven
+    digits, the first a 0, with hyphens anywhere between them."""
     if not phone:
         return texts.PHONE_EMPTY
     return "" if PHONE.fullmatch(phone) else texts.PHONE_FORM

@@ -1,13 +1,16 @@
-"""The list: what was asked for, and the page that answers it."""
+"""Searches the customers: reads what was asked for and finds a page of them."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, or_, select
 from sqlalchemy.orm import Session
+
+from app.db import looking
 
 from . import calendar
 from .folding import has_unseen, phone_of, search_key, shortened
@@ -17,6 +20,7 @@ PAGE_SIZE = 50
 MAX_PAGE = 99_999
 MAX_QUERY = 100
 EVERYONE_PAGE = 500
+NUMBERS_PAGE = 10_000
 
 SORTS: dict[str, Any] = {
     "name": Customer.name_folded,
@@ -28,15 +32,15 @@ EXPIRY_FILTERS = ("expired", "soon")
 
 
 def holds_number(args: Iterable[str]) -> bool:
-    """Say whether one of these searches holds what may be a card number: an address
-    with it would be in the log of every proxy it passed."""
+    """Say whether one of these search texts may hold a card number, which must not be
+    in an address, because proxies log addresses."""
     return any(shortened(typed) != typed for typed in args)
 
 
 @dataclass(frozen=True)
 class Query:
-    """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-``
-    turned round), ``page`` from 1, ``expiry`` one of EXPIRY_FILTERS or empty."""
+    """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-`` in
+    reverse order), ``page`` from 1, ``expiry`` one of EXPIRY_FILTERS or empty."""
 
     q: str = ""
     sort: str = DEFAULT_SORT
@@ -45,10 +49,10 @@ class Query:
 
     @classmethod
     def read(cls, args: Mapping[str, str]) -> Query:
-        """Read an address or the search's form; whatever is not understood is left
-        out, and of a card number all but its last four digits."""
+        """Read an address's parameters or the search form.  What is not understood is
+        left out, and a card number is cut to its last four digits."""
         sort, expiry = args.get("sort", ""), args.get("expiry", "")
-        # Shortened first: a piece of a number would look like none.
+        # Shorten before cutting: a piece of a card number would not be recognized.
         page, q = args.get("page", ""), shortened(args.get("q", "")).strip()[:MAX_QUERY]
         known = page.isascii() and page.isdigit() and len(page) <= len(str(MAX_PAGE))
         return cls(
@@ -59,7 +63,7 @@ class Query:
         )
 
     def args(self, **changes: Any) -> dict[str, Any]:
-        """The address's parameters, ``changes`` made, without the defaults."""
+        """An address's parameters with ``changes``, without the default values."""
         wanted, plain = replace(self, **changes), Query()
         return {
             name: getattr(wanted, name)
@@ -68,11 +72,12 @@ class Query:
         }
 
     def sorted_by(self, key: str) -> dict[str, Any]:
-        """The parameters that sort by ``key``, or turn that order round."""
+        """The parameters that sort by ``key``, or reverse that order."""
         return self.args(sort=f"-{key}" if self.sort == key else key, page=1)
 
     def direction(self, key: str) -> str:
-        """``ascending``, ``descending`` or ``none``: the word ARIA has for it."""
+        """The order by ``key`` in ARIA's words: ``ascending``, ``descending``,
+        ``none``."""
         if self.sort.removeprefix("-") != key:
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
@@ -80,8 +85,8 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """Up to 50 customers, and whether more follow (never how many: counting a
-    million rows costs more than showing fifty)."""
+    """Up to 50 customers, and whether more follow.  How many is not counted, because
+    counting a million rows costs more than showing fifty."""
 
     customers: Sequence[Customer]
     more: bool
@@ -95,9 +100,23 @@ def find(site: Session, query: Query, now: int) -> Page:
     return Page(rows[:PAGE_SIZE], len(rows) > PAGE_SIZE)
 
 
-def find_all(site: Session, query: Query, now: int) -> Sequence[Customer]:
-    """Every customer ``query`` matches, whatever its page."""
-    return site.scalars(_select(query, now)).all()
+def find_all(site: Session, query: Query, now: int) -> array[int]:
+    """The numbers of all customers ``query`` matches, whatever its page, in its
+    order."""
+    numbers = _select(query, now).with_only_columns(Customer.id)
+    rows = numbers.execution_options(yield_per=NUMBERS_PAGE)
+    return array("q", site.scalars(rows))
+
+
+def in_turn(engine: Engine, numbers: array[int]) -> Iterator[Customer]:
+    """The customers of ``numbers`` in that order, those left out that are gone; a page
+    is read at a time and nothing is held while it is looked at."""
+    for begins in range(0, len(numbers), EVERYONE_PAGE):
+        page = numbers[begins : begins + EVERYONE_PAGE]
+        with looking(engine) as site:
+            query = select(Customer).where(Customer.id.in_(page))
+            found = {customer.id: customer for customer in site.scalars(query)}
+        yield from (found[number] for number in page if number in found)
 
 
 def _select(query: Query, now: int) -> Select[Customer]:
@@ -125,12 +144,13 @@ def _matches(q: str) -> ColumnElement[bool]:
     digits = phone_of(q).replace("-", "")
     if digits.isascii() and digits.isdigit():
         ways.append(Customer.phone_digits.contains(digits))
-        # Four digits alone may also be the end of a card number.
+        # Four digits alone may be the last four of a card number.
         ways.append(Customer.last4 == digits)
     return or_(*ways)
 
 
-def everyone(site: Session) -> Iterator[Customer]:
-    """Every customer in the order of registration, a page in memory at a time."""
-    query = select(Customer).order_by(Customer.id)
-    return iter(site.scalars(query.execution_options(yield_per=EVERYONE_PAGE)))
+def everyone(site: Session) -> array[int]:
+    """The numbers of all customers in the order of registration."""
+    numbers = select(Customer.id).order_by(Customer.id)
+    rows = numbers.execution_options(yield_per=NUMBERS_PAGE)
+    return array("q", site.scalars(rows))

@@ -1,12 +1,14 @@
 """Registering, changing and deleting, across the vault and the site.
 
-Nothing here commits: the caller does, vault first, but the site first when a
-card is deleted, so that a crash leaves at worst a card no customer refers to.
+Nothing here commits: the caller does, the vault first and then the site, and after
+both what ``change`` or ``remove`` leave to be done in the vault, so that a crash leaves
+at worst a card no customer refers to.  Who changes a customer holds the row, as it was
+shown, before the vault is touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +27,14 @@ from .models import Customer
 
 PUBLIC_ID_LETTERS = 24
 MAX_LIKELY = 3
+DELETING = "customer.deleting"
+
+Rest = Callable[[Connection], None]
+"""What is left to be done in the vault once both databases are committed."""
 
 
 class Conflict(Exception):
-    """Somebody else changed or deleted the customer first."""
+    """Another request changed or deleted the customer first."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,13 @@ def change(
     entry: Entry,
     by: Actor,
     now: int,
-) -> Token | None:
-    """Write an operator's changes over the ``customer`` he was shown.
+) -> Rest | None:
+    """Write an operator's changes over the ``customer`` they were shown.
 
-    Returns the token of the card that was replaced, for the caller to delete
-    after the commit.  Raises Conflict when the customer is no longer as loaded.
+    Returns what deletes the card that was replaced, if one was.  Raises Conflict when
+    the customer, or the card, is no longer as loaded.
     """
+    _hold(site, customer)
     token, replaced = Token(customer.token), None
     values = {**_written(entry.name, entry.phone), "rev": customer.rev + 1}
     expiry = entry.expiry or customer.expires
@@ -110,44 +117,54 @@ def change(
         token, replaced = _replace(vault, vault_db, token, entry.pan, expiry, by)
         values |= {"token": token, **_shown_of(entry.pan)}
     elif expiry != customer.expires:
-        vault.set_expiry(vault_db, token, expiry, by)
+        try:
+            vault.set_expiry(vault_db, token, expiry, by)
+        except UnknownToken:  # purged just now
+            raise Conflict from None
     detail = _differences(customer, entry)
     if detail:
         vault.record(vault_db, "customer.updated", by, subject=token, detail=detail)
     _overwrite(site, customer, values | {"expiry": expiry.key, "updated_at": now})
-    return replaced
+    if replaced is None:
+        return None
+    old = replaced
+    return lambda db: vault.delete(db, old, by)
 
 
 def remove(
     site: Session, vault: Vault, vault_db: Connection, customer: Customer, by: Actor
-) -> None:
-    """Delete a customer and the card; the caller commits the site first.
+) -> Rest:
+    """Record that a customer is being deleted, and delete it.
 
-    Raises Conflict when the customer is no longer as loaded.
+    Returns what deletes the card and records that it is done: cut off before, the
+    trail says who was about to, and no more.  Raises Conflict when the customer is no
+    longer as loaded.
     """
-    gone = site.execute(
-        delete(Customer).where(Customer.id == customer.id, Customer.rev == customer.rev)
-    )
-    if not gone.rowcount:  # type: ignore[attr-defined]
-        raise Conflict
+    _hold(site, customer)
     token = Token(customer.token)
-    with suppress(UnknownToken):  # purged earlier: there is nothing left to delete
-        vault.delete(vault_db, token, by)
     detail = {"name_before": customer.name, "phone_before": customer.phone}
-    vault.record(vault_db, "customer.deleted", by, subject=token, detail=detail)
+    vault.record(vault_db, DELETING, by, subject=token, detail=detail)
+    site.execute(delete(Customer).where(Customer.id == customer.id))
+
+    def finish(db: Connection) -> None:
+        with suppress(UnknownToken):  # purged earlier: there is nothing left to delete
+            vault.delete(db, token, by)
+        vault.record(db, "customer.deleted", by, subject=token, detail=detail)
+
+    return finish
 
 
 def find(site: Session, public_id: str) -> Customer | None:
     """The customer an address names."""
-    # PostgreSQL refuses to be asked about a NUL.
+    # PostgreSQL refuses a NUL in a query.
     if not (public_id.isascii() and public_id.isalpha()):
         return None
     return site.scalar(select(Customer).where(Customer.public_id == public_id))
 
 
 def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | str:
-    """The customer's card as the vault has it, or why the vault can't tell: a key
-    of ``texts.CARD_PROBLEMS``."""
+    """The customer's card as the vault has it, or why the vault can't describe it: a
+    key of ``texts.CARD_PROBLEMS``."""
     token = Token(customer.token)
     try:
         return vault.describe(vault_db, token)
@@ -158,13 +175,14 @@ def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | s
 
 
 def gone(vault: Vault, customers: Iterable[Customer]) -> dict[str, str]:
-    """Why the cards of some of ``customers`` are in the vault no more, by token."""
+    """Those of ``customers``' tokens whose card no longer exists, with the reason."""
     with reading(vault.engine) as vault_db:
         return vault.missing(vault_db, [customer.token for customer in customers])
 
 
 def summary(customer: Customer, why_gone: str = "") -> dict[str, str]:
-    """What a completion page shows of a customer, whose card may be gone."""
+    """What a completion page shows of a customer; ``why_gone`` is set when the card no
+    longer exists."""
     return {
         texts.NAME: customer.name,
         texts.PHONE: customer.phone,
@@ -194,16 +212,18 @@ def _replace(
         return vault.tokenize(vault_db, pan, expiry, by, instead_of=old), None
 
 
-def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
-    # One conditional UPDATE, never read-then-write: of two operators one wins.
-    done = site.execute(
-        update(Customer)
-        .where(Customer.id == customer.id, Customer.rev == customer.rev)
-        .values(values)
-        .execution_options(synchronize_session=False)
+def _hold(site: Session, customer: Customer) -> None:
+    """Keep a customer as it was loaded until the transaction ends."""
+    same = select(Customer.id).where(
+        Customer.id == customer.id, Customer.rev == customer.rev
     )
-    if not done.rowcount:  # type: ignore[attr-defined]
+    if site.execute(same.with_for_update()).first() is None:
         raise Conflict
+
+
+def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
+    written = update(Customer).where(Customer.id == customer.id).values(values)
+    site.execute(written.execution_options(synchronize_session=False))
     site.expire(customer)
 
 

@@ -1,4 +1,4 @@
-"""Reading a file of customers: CSV as spreadsheets save it, a row at a time."""
+"""Reads a file of customers: CSV as spreadsheets save it, a row at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class SheetError(Exception):
-    """The file can't be read as customers.  ``hint`` is what to do; neither holds
-    anything the file does."""
+    """The file can't be read as customers.  ``hint`` says what to do; neither text
+    quotes the file."""
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__(what)
@@ -25,8 +25,8 @@ class SheetError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One row: the line it begins on, its cells by column, and how many cells
-    there were when they don't fit the heading (then ``cells`` is empty)."""
+    """One row: the line it begins on and its cells by column.  When the number of cells
+    doesn't fit the heading, ``cells`` is empty and the number is given."""
 
     line: int
     cells: dict[str, str]
@@ -34,7 +34,7 @@ class Record:
 
 
 class Sheet:
-    """A file whose form was checked whole: encoding, heading, quotes, rows.
+    """A file whose encoding, heading, quotes and rows were checked to the end.
 
     ``rows`` is how many there are, ``size`` the file's bytes.
     """
@@ -51,7 +51,7 @@ class Sheet:
             )
 
     def records(self) -> Iterator[Record]:
-        """The rows in order; blank lines are none."""
+        """The rows in order, without blank lines."""
         with self.path.open(encoding=self._encoding, newline="") as file:
             reader = csv.reader(file, strict=True)
             line = 0
@@ -129,7 +129,7 @@ def _first_look(path: Path) -> tuple[int, str]:
 def _feed(
     decoders: dict[str, codecs.IncrementalDecoder], chunk: bytes, *, final: bool = False
 ) -> None:
-    """Strike out the encodings that ``chunk`` is not in."""
+    """Remove the ``decoders`` that can't decode ``chunk``."""
     for name in list(decoders):
         try:
             decoders[name].decode(chunk, final)

@@ -1,4 +1,4 @@
-"""Every Japanese text of the card pages that code chooses, in one place."""
+"""The Japanese texts of the card pages that the code chooses."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ NOT_FOUND_ADVICE = (
 )
 STALE_FORM = "画面が古くなっています。もう一度入力してください。"
 
-# Why the vault can't tell about a customer's card: what to do, and for a card that
-# is gone the word that stands in the number's place.
+# By reason why the vault can't describe a customer's card: the text that says what to
+# do, and for a card that no longer exists the word shown instead of its number.
 CARD_PROBLEMS = {
     "damaged": (
         "登録済みのカード番号を確認できません。"
@@ -83,12 +83,12 @@ NEW_NUMBER_NEEDED = "新しい番号の登録が必要です"
 
 
 def likeness(name: str) -> str:
-    """The warning that a card like this one is stored already."""
+    """The warning that a similar card is stored already."""
     return f"同じと思われるカードが登録されています（{name}様）。"
 
 
 def wrong_width(width: int) -> str:
-    """A row of an imported file that doesn't fit its heading."""
+    """The fault of an imported row whose number of cells doesn't fit the heading."""
     return f"列の数が見出しと違います（{width}列）。"
 
 

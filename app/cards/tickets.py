@@ -1,4 +1,4 @@
-"""One-time form tickets: a form sent twice, or twenty times at once, is one act."""
+"""Makes and claims form tickets, so that a form that is sent twice acts once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 
 from itsdangerous import BadSignature, Signer
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.db import forget
 from vault.card.token import random_letters
 
 from .models import Ticket
@@ -39,7 +40,7 @@ class Tickets:
         return self._signer.sign(random_letters()).decode()
 
     def are_ours(self, ticket: str) -> bool:
-        """Say whether ``ticket`` was made for this very login."""
+        """Say whether ``ticket`` was made for this login."""
         try:
             self._signer.unsign(ticket)
         except BadSignature:
@@ -54,12 +55,12 @@ class Tickets:
     def claim(
         self, site: Session, ticket: str, public_id: str, now: int
     ) -> Ticket | None:
-        """Mark the form as answered, or return None when another request has.
+        """Mark the form as answered, or return None when another request has done so.
 
         The insert decides: of any number at once only one goes in, and the
         others wait for its commit.
         """
-        site.execute(delete(Ticket).where(Ticket.created_at < now - KEEP_SECONDS))
+        forget(site, Ticket, Ticket.created_at < now - KEEP_SECONDS)
         row = Ticket(
             digest=_digest(ticket),
             login_id=self._login,

@@ -1,4 +1,4 @@
-"""The card pages' views: each reads the request, asks the service, answers."""
+"""The views of the card pages: each reads the request, calls the service, answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
-from app.auth import acting
+from app.auth import acting, begin_to_write, look_again
 from app.db import work
 from vault.store.database import checkpoint
 
@@ -30,7 +30,7 @@ SEE_OTHER = 303
 
 
 class NotFound(Exception):
-    """The address names no customer, or none any more."""
+    """The address names no customer, or one that was deleted."""
 
 
 @blueprint.errorhandler(NotFound)
@@ -41,14 +41,14 @@ def not_found(_error: NotFound) -> ResponseReturnValue:
 
 @blueprint.before_request
 def refuse_doubled_fields() -> None:
-    """No browser sends a field of these forms twice."""
+    """Refuse a form that has a field twice, as no browser sends it."""
     if any(len(values) > 1 for _, values in request.form.lists()):
         raise BadRequest
 
 
 @blueprint.before_request
 def refuse_numbers_in_addresses() -> None:
-    """Whoever puts a card number into an address has it in every proxy's log."""
+    """Refuse an address that may hold a card number, because proxies log addresses."""
     if search.holds_number(request.args.getlist("q")):
         raise BadRequest
 
@@ -61,8 +61,8 @@ def index() -> ResponseReturnValue:
 
 @blueprint.route("/cards/search", methods=["GET", "POST"])
 def find() -> ResponseReturnValue:
-    """What was typed into the search, led to an address that holds no number; a
-    reload leads to the list."""
+    """Redirect the search to an address without a card number; a reload leads to the
+    list."""
     asked = request.form if request.method == "POST" else request.args
     query = search.Query.read(asked)
     return redirect(url_for(".index", **query.args(page=1)), SEE_OTHER)
@@ -137,13 +137,13 @@ def likeness() -> Response:
 
 @blueprint.get("/cards.csv")
 def masked_csv() -> Response:
-    """The list that is shown, all its pages, as masked CSV; the trail says so."""
+    """The list that is shown, all its pages, as masked CSV; the trail says so before
+    the first line leaves, and nothing is held while it does."""
     query = search.Query.read(request.args)
-    customers = search.find_all(work().site, query, pages.now())
-    detail = {"rows": str(len(customers)), "q": query.q, "expiry": query.expiry}
-    pages.vault().record(
-        work().vault_db, "cards.exported_masked", acting(), detail=detail
-    )
+    found = search.find_all(work().site, query, pages.now())
+    detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
+    work().record("cards.exported_masked", acting(), detail=detail)
+    customers = search.in_turn(pages.site_engine(), found)
     day = calendar.japan_date(pages.now()).replace("/", "")
     return Response(
         export.masked_csv(customers),
@@ -154,14 +154,16 @@ def masked_csv() -> Response:
 
 @blueprint.post("/cards/still-here")
 def still_here() -> ResponseReturnValue:
-    """続ける was pressed: being asked is what keeps the login."""
+    """Answer the request that 続ける sends; any request keeps the login alive."""
     return "", 204
 
 
 def _register(form: CardForm) -> str:
+    begin_to_write()
     site, now = work().site, pages.now()
     public_id, ticket = service.new_public_id(), form.ticket_shown
-    # The ticket first: whoever loses must not have sealed anything.
+    # Claim the form's ticket before sealing: of two identical submits, the second must
+    # not create a card.
     if not pages.tickets().claim(site, ticket, public_id, now):
         return pages.tickets().answered(site, ticket) or public_id
     service.register(
@@ -178,7 +180,10 @@ def _change(public_id: str) -> ResponseReturnValue:
         _require_newest(form, customer)
         if not form.validate():
             return pages.edit_page(customer, card, form), 422
+        begin_to_write()
         if pages.tickets().claim(site, form.ticket_shown, public_id, pages.now()):
+            customer = _customer(public_id)
+            _require_newest(form, customer)
             _write(customer, form)
     done = url_for(".updated", public_id=public_id, **pages.list_args())
     return redirect(done, SEE_OTHER)
@@ -186,13 +191,11 @@ def _change(public_id: str) -> ResponseReturnValue:
 
 def _write(customer: Customer, form: EditForm) -> None:
     vault, by = pages.vault(), acting()
-    replaced = service.change(
+    rest = service.change(
         work().site, vault, work().vault_db, customer, form.entry, by, pages.now()
     )
-    if replaced is not None:
-        old = replaced
-        work().afterwards(lambda db: vault.delete(db, old, by))
-        work().once_committed(lambda: checkpoint(vault.engine))
+    if rest is not None:
+        _leave(rest)
 
 
 def _delete(public_id: str) -> ResponseReturnValue:
@@ -205,23 +208,27 @@ def _delete(public_id: str) -> ResponseReturnValue:
             card = pages.describe(customer)
             empty = pages.edit_form(customer, card, formdata=None)
             return pages.edit_page(customer, card, empty, form), 422
+        begin_to_write()
         claimed = pages.tickets().claim(site, ticket, public_id, pages.now())
         if claimed:
+            customer = _customer(public_id)
+            _require_newest(form, customer)
             claimed.summary = json.dumps(service.summary(customer))
-            _remove(customer)
+            vault, vault_db = pages.vault(), work().vault_db
+            _leave(service.remove(site, vault, vault_db, customer, acting()))
     return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
 
 
-def _remove(customer: Customer) -> None:
-    vault = pages.vault()
-    work().site_first()
-    service.remove(work().site, vault, work().vault_db, customer, acting())
-    work().once_committed(lambda: checkpoint(vault.engine))
+def _leave(rest: service.Rest) -> None:
+    """Have the vault do the rest, and empty its log of the card, after the commit."""
+    work().afterwards(rest)
+    work().once_committed(lambda: checkpoint(pages.vault().engine))
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:
     """The newest state, after undoing whatever this request had begun."""
     work().release()
+    look_again()
     customer = _customer(public_id)
     card = pages.describe(customer)
     form = pages.edit_form(customer, card, formdata=None)

@@ -1,4 +1,4 @@
-"""The site database's history."""
+"""The migrations of the site's database."""
 
 from __future__ import annotations
 

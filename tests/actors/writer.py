@@ -33,6 +33,7 @@ class Writer:
         that waits for a lock in vain is answered 503 and changes nothing."""
         work, mine = Work(self.site, self.vault), list(self.mine)
         with suppress(OperationalError):
+            work.write()
             roll = self.draw.random()
             if roll < 0.4 or not mine:
                 mine.append(self.register(work))
@@ -61,18 +62,18 @@ class Writer:
         """Another number for a customer; the old card goes last."""
         customer = service.find(work.site, public_id)
         assert customer is not None
-        old = service.change(
+        rest = service.change(
             work.site, self.vault, work.vault_db, customer, self.entry(), self.by, 2
         )
-        assert old is not None
-        work.afterwards(lambda db: self.vault.delete(db, old, self.by))
+        assert rest is not None
+        work.afterwards(rest)
 
     def delete(self, work: Work, public_id: str) -> str:
         """A customer goes, and then the card."""
         customer = service.find(work.site, public_id)
         assert customer is not None
-        work.site_first()
-        service.remove(work.site, self.vault, work.vault_db, customer, self.by)
+        rest = service.remove(work.site, self.vault, work.vault_db, customer, self.by)
+        work.afterwards(rest)
         return public_id
 
 

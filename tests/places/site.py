@@ -105,11 +105,15 @@ class Place:
         return address
 
     @contextmanager
-    def serving(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-        """gunicorn on the place, in a process group of its own."""
+    def serving(
+        self, *flags: str, kill_at: str = ""
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """gunicorn on the place, in a process group of its own; a worker that comes to
+        ``kill_at`` is killed there."""
         log = (self.folder / "gunicorn.log").open("ab")
+        command = launch(kill_at, "gunicorn") if kill_at else [str(BIN / "gunicorn")]
         site = subprocess.Popen(
-            [BIN / "gunicorn", "--bind", f"127.0.0.1:{self.port}", *flags, "wsgi:app"],
+            [*command, "--bind", f"127.0.0.1:{self.port}", *flags, "wsgi:app"],
             env=self.environ(),
             cwd=ROOT,
             stdout=log,

@@ -118,9 +118,9 @@ def test_a_helper_of_nobody_says_who_is_missing(many: Many) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == (
         f"helped rotation 1: {CARDS:,} cards re-encrypted in 3 ranges, 0 newer, "
-        "0 unreadable; no range is free any more\n"
+        "0 unreadable; no more ranges to take\n"
     )
-    assert "nobody is there to finish rotation 1" in ran.stderr
+    assert "no process is left to finish rotation 1" in ran.stderr
     assert many.rotate("--join").stdout.startswith("helped rotation 1: 0 cards")
     assert many.rotate().returncode == 0
     many.require_whole()

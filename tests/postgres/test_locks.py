@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select, text
+from sqlalchemy.orm import Session
 
+from app.cards.models import Customer
 from tests.places.postgres_cluster import Cluster
 from tests.places.site import Place
 from tests.places.vault import FakeClock, VaultPlace
@@ -28,6 +30,8 @@ from vault.web.live_key import DATA_KEY_SECONDS
 pytestmark = pytest.mark.postgres
 
 OPS, TARO = Actor("ops", "command"), Actor("taro", "192.0.2.1")
+# Long enough for a slow machine; a test that fails ends, and leaves nobody waiting.
+PATIENT = "?options=-c%20lock_timeout%3D20s"
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -40,8 +44,7 @@ def place(
 ) -> Iterator[VaultPlace]:
     """A vault just founded."""
     with server.database("locks") as url:
-        # A test that fails ends, and leaves nobody waiting.
-        engine = connect(f"{url}?options=-c%20lock_timeout%3D20s")
+        engine = connect(url + PATIENT)
         found(*keys, engine, clock, OPS)
         yield VaultPlace(tmp_path, url, *keys, engine, clock)
         engine.dispose()
@@ -72,6 +75,19 @@ def register(vault: Vault, db: Connection) -> Token:
     return vault.tokenize(db, Pan.parse("4810000000020000"), Expiry(2030, 1), TARO)
 
 
+def register_customer(url: str) -> None:
+    """A customer newer than every card, as where a crash left those without one."""
+    names = ("public_id", "name", "name_folded", "phone", "phone_digits", "token")
+    words = dict.fromkeys((*names, "brand", "prefix", "last4", "created_by"), "x")
+    numbers = {"length": 16, "expiry": 203001, "rev": 1, "created_at": system_clock()}
+    row = {**words, **numbers, "updated_at": system_clock()}
+    engine = connect(url)
+    with Session(engine) as site:
+        site.add(Customer(**row))
+        site.commit()
+    engine.dispose()
+
+
 def begun(place: VaultPlace, cards: int) -> tuple[Vault, Rotation]:
     """A web process that sealed ``cards``, and a rotation of them."""
     web = place.vault()
@@ -82,15 +98,15 @@ def begun(place: VaultPlace, cards: int) -> tuple[Vault, Rotation]:
 
 
 def test_a_registration_while_the_old_keys_go(place: VaultPlace) -> None:
-    """A process that sealed before the rotation registers while its key is to be
-    destroyed: neither needs what the other has."""
+    """A process that sealed before the rotation registers, and holds its key, while
+    that is to be destroyed: who comes second waits for the first and for nothing
+    else."""
     web, rotation = begun(place, 1)
     for _ in (*rotation.reencrypt(10), *rotation.read_back()):
         pass
     with place.engine.connect() as db:
-        web.trail.lock(db)
+        register(web, db)
         with beside(place, lambda: rotation.finish(OPS)):
-            register(web, db)
             db.commit()
     assert rotation.row["keys_destroyed"] == 1
     assert place.findings() == {}
@@ -101,10 +117,17 @@ def test_a_registration_while_a_days_old_rotation_seals(place: VaultPlace) -> No
     batch was written under it and waits for the trail."""
     web, rotation = begun(place, 4)
     place.clock.advance(DATA_KEY_SECONDS + 1)
+
+    def seal() -> None:
+        with place.engine.begin() as db:
+            register(web, db)
+
     with place.engine.connect() as db:
         web.trail.lock(db)
-        with beside(place, lambda: next(rotation.reencrypt(2))):
-            register(web, db)
+        with (
+            beside(place, lambda: next(rotation.reencrypt(2))),
+            beside(place, seal, already=1),
+        ):
             db.commit()
     for _ in (*rotation.reencrypt(10), *rotation.read_back()):
         pass
@@ -137,13 +160,15 @@ def test_reconcile_beside_a_rotation(
 ) -> None:
     """It removes several cards in one transaction: it waits for the batch that has
     one of them, and the batch doesn't wait for it."""
-    more = {"DATABASE_URL": databases[0], "VAULT_DATABASE_URL": databases[1]}
+    url = databases[1] + PATIENT
+    more = {"DATABASE_URL": databases[0], "VAULT_DATABASE_URL": url}
     here = Place(tmp_path, more=more).make()
-    engine, web_key = connect(databases[1]), WebKey.read(tmp_path / "web.key")
+    engine, web_key = connect(url), WebKey.read(tmp_path / "web.key")
     root_key = RootKey.parse((tmp_path / "root.key").read_text(), "", None)
     ago = FakeClock(system_clock() - 2 * 3600)
-    place = VaultPlace(tmp_path, databases[1], web_key, root_key, engine, ago)
+    place = VaultPlace(tmp_path, url, web_key, root_key, engine, ago)
     _, rotation = begun(place, 2)
+    register_customer(databases[0])
     with engine.connect() as db:
         last = select(CARD.c.id).order_by(CARD.c.token.desc()).limit(1)
         last_id = db.execute(last.with_for_update()).scalar_one()

@@ -1,7 +1,8 @@
-"""Card brands: which prefixes and lengths are whose, and the one mask.
+"""The table of card brands, with their prefixes and lengths, and the mask of a number.
 
-The table is the owner's (prefixes as first digits, ranges inclusive).  It is a
-rule for what is typed, never for what is stored: a brand may change its ranges.
+The table is the owner's (prefixes as first digits, ranges inclusive).  It decides
+what may be typed and is never asked about stored cards, because a brand may change
+its ranges.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def mask(prefix: str, last4: str, length: int) -> str:
     """Show a card as its first two and last four digits, one star a digit.
 
     Groups are 4-6-rest up to 15 digits and 4-4-4-rest above, so the last four
-    are never split.  The one mask for page, mail, CSV, audit and log.
+    are never split.  Pages, mails, CSV, the trail and the log all use this mask.
 
     >>> mask("48", "0000", 16)
     '48**-****-****-0000'

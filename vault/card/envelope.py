@@ -1,6 +1,6 @@
 """Lays out an envelope: what is sealed in it and what it is bound to.
 
-One place for whoever seals and whoever opens.
+The web role, which seals, and the ops role, which opens, both use this module.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def pad(pan: Pan) -> bytes:
 
 
 def envelope_aad(vault_id: str, token: str, key_id: int) -> bytes:
-    """What an envelope is bound to: format, vault, token and data key; it ends
-    in a number, so no two agree."""
+    """What an envelope is bound to: format, vault, token and data key.  The data
+    key's number comes last, behind a separator, so no two cards share these bytes."""
     return aad_start(vault_id) + token.encode() + aad_ending(key_id)
 
 

@@ -1,4 +1,4 @@
-"""A card's expiry: a month of a year, good to its last moment in Japan."""
+"""A card's expiry: a month of a year, at whose end in Japan the card expires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The card number's one type: it parses, masks and never shows itself."""
+"""The type of a card number: it parses and masks, and shows no digits by itself."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .brands import Brand, brand_of, mask
 
 _WHOLE = 13
 
-# Full-width digits and every sign people type for a hyphen.  A table and not
-# NFKC: NFKC also turns a circled one into "1".
+# Full-width digits and every sign people type for a hyphen.  This is a table, because
+# NFKC would also turn a circled one into "1".
 _HYPHENS = "-‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 _BLANKS = " \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
 FOLD: dict[int, str | None] = {
@@ -20,7 +20,7 @@ FOLD: dict[int, str | None] = {
 }
 
 
-# Letters too, for what is typed beside card numbers: codes.
+# Codes have letters too.
 _FULL_LETTERS: dict[int, str | None] = {
     **{0xFF21 + place: chr(0x41 + place) for place in range(26)},
     **{0xFF41 + place: chr(0x61 + place) for place in range(26)},
@@ -107,7 +107,7 @@ class Pan:
         return mask(self.prefix, self.last4, self.length)
 
     def expose_digits(self) -> bytes:
-        """The whole number as ASCII.  For the seal and the export, nothing else."""
+        """The whole number as ASCII digits; only sealing calls it."""
         return self.__digits.encode("ascii")
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Cuts card numbers and forged lines out of text that is kept."""
+"""Cuts card numbers, and signs that forge lines, out of text to be stored or logged."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ MIN_DIGITS, MAX_DIGITS = 13, 19
 
 _DIGIT = "0-9０-９"
 _GAP = r"[\s\-‐‑‒–—―⁃−﹘﹣－ーｰ─━.・/_,]{0,3}"
-# Any other sign divides a number too, but only into groups as cards have them: times,
-# ports and IPv6 addresses would else look like numbers, having colons.
+# Any other sign may stand between the digits too, but only between groups as cards have
+# them: else times, ports and IPv6 addresses, which have colons, would look like
+# numbers.
 _GROUPS = re.compile(f"(?<![{_DIGIT}])[{_DIGIT}]+(?:[\\W_]{{1,4}}[{_DIGIT}]+){{2,}}")
 _GROUP = re.compile(f"[{_DIGIT}]+")
 _SHAPES = (
@@ -22,13 +23,14 @@ _SHAPES = (
     (4, 6, 5),
     (4, 6, 4),
 )
-# Whole groups before some with other digits beside: less is cut that is no number.
+# Whole groups are tried before groups that touch other digits, so that fewer digits
+# that belong to no number are cut.
 _WAYS = [(alone, shape) for alone in (True, False) for shape in _SHAPES]
 _RUN = re.compile(f"[{_DIGIT}](?:{_GAP}[{_DIGIT}]){{{MIN_DIGITS - 1},}}")
-# As an address spells them: blanks and full-width digits are several bytes each.
+# In an address a blank or a full-width digit is spelled as several bytes (%XX).
 _CODED = re.compile(rf"(?:%[0-9A-Fa-f]{{2}}|[{_DIGIT}+.,_\-])+")
 _TO_ASCII = {ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")}
-# Letters and marks by their category, and yet nothing is seen of them.
+# Unicode counts these as letters or marks, but nothing is seen of them.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 CUT = "[カード番号を消しました]"
 
@@ -36,10 +38,10 @@ CUT = "[カード番号を消しました]"
 def scrub(text: str) -> str:
     """``text`` with every Luhn-valid run of 13 to 19 digits cut out.
 
-    Digits may be full-width and have blanks or hyphens between them, all of it
-    also as in an address (``%20``, ``+``); a longer run that holds such a number
-    anywhere is cut whole (PCI DSS 3.5.1).  Between groups as a card has them any
-    one to four signs may stand that are no letters.
+    Digits may be full-width and have blanks or hyphens between them, also spelled as
+    in an address (``%20``, ``+``).  A longer run that holds such a number anywhere is
+    cut whole (PCI DSS 3.5.1).  Between groups as a card has them there may be one to
+    four signs of any kind but letters.
     """
     text = _RUN.sub(lambda run: CUT if _holds_number(run[0]) else run[0], text)
     if "%" in text or "+" in text:
@@ -74,7 +76,7 @@ def _span_of_groups(run: str) -> tuple[int, int] | None:
     """Where the first number of ``run`` in a card's groups begins and ends."""
     run = run.translate(_TO_ASCII)
     groups = [group.span() for group in _GROUP.finditer(run)]
-    # No shape has fewer than three.
+    # No shape has fewer than three groups.
     for at in range(len(groups) - 2):
         for alone, shape in _WAYS:
             some = groups[at : at + len(shape)]

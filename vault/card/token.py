@@ -1,10 +1,10 @@
-"""Tokens: the name a card has outside the vault.
+"""Makes and reads tokens, the names that cards have outside the vault.
 
-``card_``, thirty random letters (129 bits) and a check letter.  The alphabet is
-twenty consonants: no digit, so a token can't hold or be taken for a card number,
-and no vowel, so it spells nothing.  The check letter is ISO/IEC 7064's hybrid
-system for 20 characters; it catches every single wrong letter before a database
-is asked.
+A token is ``card_``, thirty random letters (129 bits) and a check letter.  The
+alphabet is twenty consonants: no digit, so a token can't hold a card number or be
+taken for one, and no vowel, so it spells no word.  The check letter is ISO/IEC
+7064's hybrid system for 20 characters; it catches every single wrong letter without
+asking a database.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..errors import InputError
 
 ALPHABET = "bcdfghjklmnpqrstvwxz"
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
-# A random byte as a letter: 240 of the 256 share out evenly, the others are thrown
-# away.  Drawn and mapped at once, a token costs a fiftieth of a draw a letter.
+# Maps a random byte to a letter: 240 of the 256 values share out evenly, the others are
+# dropped.  Drawing all letters at once takes a fiftieth of the time of one by one.
 _TO_LETTERS = (ALPHABET * 13)[:256].encode()
 _UNEVEN = bytes(range(256 - 256 % len(ALPHABET), 256))
 PREFIX = "card_"

@@ -1,4 +1,4 @@
-"""The ``cardvault`` command: what the ops person types."""
+"""The ``cardvault`` command, which the ops person types."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _fail(what: str, hint: str, code: int) -> None:
-    # An error may name a row or a file whose name nobody has checked.
+    # An error may hold an unchecked name of a row or a file.
     click.echo(f"cardvault: error: {harmless(what).rstrip('.')}", err=True)
     if hint:
         click.echo(f"cardvault: hint: {harmless(hint)}", err=True)

@@ -1,4 +1,4 @@
-"""Anchors: given away after each act that matters, and held against the trail."""
+"""Sends an anchor away after each important act, and checks anchors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .vaults import settings
 ANCHOR_SECONDS = 30.0
 """How long the command may take."""
 
-# What the site and the ops side are told, which is nobody else's business.
+# The settings of the site and of the ops side, which no other program needs to know.
 _OURS = ("VAULT_", "SECRET_KEY", "MAIL_", "DATABASE_", "AUDIT_", "PGPASS")
 _NOT_FOUND = 127
 _BY_HAND = 'cardvault audit anchor | sh -c "$AUDIT_ANCHOR_COMMAND"'
@@ -45,11 +45,11 @@ ANCHOR_FILE = click.option(
 
 
 def give_anchor(vault: Vault, by: Actor) -> None:
-    """Hand the trail's head to AUDIT_ANCHOR_COMMAND, if there is one.
+    """Hand the trail's head to AUDIT_ANCHOR_COMMAND, if it is set.
 
-    To be called when the act is committed, with a vault that holds the web key in
-    force by then.  It never raises and prints nothing on stdout: the act is done,
-    and an anchor that could not be given away is a warning and an entry.
+    Call it after the act is committed, with a vault that has the web key then in use.
+    It never raises and prints nothing on stdout, because the act is done; if the anchor
+    can't be sent, it warns on stderr and records that in the trail.
     """
     command = settings().audit_anchor_command
     if not command:
@@ -92,11 +92,11 @@ def _tell_trail(vault: Vault, by: Actor, head: Anchor, problem: str) -> None:
 
 
 def _hand_over(command: str, text: str) -> str:
-    """Run the command with ``text`` on its standard input; returns what went wrong,
-    or "".  What it prints on stdout is dropped, so that ours stays one object."""
+    """Run the command with ``text`` on its standard input; returns what went wrong, or
+    "".  Its stdout is dropped, so that the stdout of our command stays one object."""
     try:
-        # A shell command by its meaning.  A session of its own has no terminal to
-        # ask anything on, and its children can be ended with it.
+        # The setting is a shell command.  In a session of its own it has no terminal to
+        # ask anything on, and its child processes can be ended with it.
         process = subprocess.Popen(  # nosec B602
             command,
             shell=True,
@@ -155,20 +155,20 @@ def read_anchors(path: Path, vault_id: str) -> list[Anchor]:
 
 
 def anchors_given(path: Path | None) -> list[Anchor]:
-    """What ``--anchor`` names, none without it; read before the root key is, so
-    that nobody types shares for a wrong file."""
+    """The anchors in the file that ``--anchor`` names, none without it.  Call it before
+    reading the root key, so that nobody types shares for a wrong file."""
     if path is None:
         return []
     return read_anchors(path, WebKey.read(settings().web_key).vault_id)
 
 
 def check_trail(vault: OpenVault, db: Connection, anchors: Sequence[Anchor]) -> int:
-    """Check every entry of the trail and hold it against every anchor; returns how
-    many entries there are.
+    """Check every entry of the trail and compare it with every anchor; returns how many
+    entries there are.
 
-    Every anchor counts, not the newest alone: where an older database was put back
-    and used, the newest one is of the false trail and holds.  Raises IntegrityFault
-    naming the first bad place.
+    The newest anchor is not enough: if somebody put an older database back and used it,
+    the newest anchor is of that false trail.  Raises IntegrityFault naming the first
+    bad entry.
     """
     count = sum(1 for _ in vault.trail_entries(db))
     for anchor in anchors:
@@ -178,7 +178,7 @@ def check_trail(vault: OpenVault, db: Connection, anchors: Sequence[Anchor]) -> 
 
 
 def say_held(anchors: Sequence[Anchor], now: int) -> None:
-    """Say on stderr how many anchors held, and how old the newest is at ``now``."""
+    """Print on stderr how many anchors agree, and how old the newest is at ``now``."""
     if anchors:
         click.echo(
             f"anchor  {counted(len(anchors), 'anchor')} held, "
@@ -188,7 +188,7 @@ def say_held(anchors: Sequence[Anchor], now: int) -> None:
 
 
 def say_given(given: Given, now: int) -> None:
-    """Say on stderr how old the newest anchor given away is at ``now``."""
+    """Print on stderr how old the newest anchor sent away is at ``now``."""
     if given.at is not None:
         click.echo(f"anchor  given away {age(given.at, now)}", err=True)
     if given.failed_since:
@@ -196,6 +196,7 @@ def say_given(given: Given, now: int) -> None:
 
 
 def age(at: int, now: int) -> str:
-    """A time (seconds since 1970 UTC) and how long it is ago at ``now``."""
+    """The time ``at`` (seconds since 1970 UTC) as text, with how long ago it is at
+    ``now``."""
     shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
     return f"{shown}, {counted(max(now - at, 0) // 86400, 'day')} old"

@@ -1,18 +1,23 @@
-"""cardvault audit: list, verify and anchor the trail."""
+"""``cardvault audit`` lists, verifies and anchors the trail."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import click
+from sqlalchemy import func, select
 
 from ..card.scrub import one_line
 from ..errors import IntegrityFault
 from ..ops.anchor import Anchor, newest_given
 from ..store.database import reading
-from ..trail import VIEWED, AuditEntry, read_entries
+from ..store.schema import AUDIT_ENTRY
+from ..trail import PAGE, VIEWED, AuditEntry, read_entries
+from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
 from .output import counted
 from .uses import note_use, warn
@@ -28,13 +33,12 @@ def audit() -> None:
 @click.option("--token", help="Only the entries about this card.")
 def list_entries(token: str | None) -> None:
     """Show the trail, a line an entry: number, time (UTC), actor, origin, event,
-    outcome, subject, detail. The trail notes that it was viewed."""
+    outcome, subject, detail. The trail records that it was viewed."""
     vault = closed_vault()
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
-    with reading(vault.engine) as db:
-        about = vault.entries_about(db, token) if token else read_entries(db)
-        for entry in about:
+    for page in _about(vault, token) if token else _pages(vault):
+        for entry in page:
             click.echo(_line(entry))
 
 
@@ -44,8 +48,8 @@ def list_entries(token: str | None) -> None:
 def verify(context: click.Context, anchor_file: Path | None) -> None:
     """Check the whole trail from its first entry. Needs the root key.
 
-    Exit code 1 names the first entry that is not as it was written, or not as it
-    was anchored. Without --anchor an older database put back is not found.
+    With exit code 1 it names the first entry that is not as it was written, or not as
+    an anchor says. Only with --anchor does it find that an older database was put back.
     """
     anchors = anchors_given(anchor_file)
     vault = open_vault()
@@ -68,7 +72,7 @@ def verify(context: click.Context, anchor_file: Path | None) -> None:
         )
     if not anchors:
         warn(
-            "an older database put back is found with an anchor alone",
+            "only an anchor can show that an older database was put back",
             "cardvault audit verify --anchor FILE",
         )
 
@@ -83,6 +87,25 @@ def anchor() -> None:
     with reading(vault.engine) as db:
         head = Anchor.of(db, vault.web_key.vault_id)
     click.echo(head.line())
+
+
+def _about(vault: Vault, token: str) -> Iterator[list[AuditEntry]]:
+    """The entries about one card, at one moment."""
+    with reading(vault.engine) as db:
+        entries = list(vault.entries_about(db, token))
+    yield entries
+
+
+def _pages(vault: Vault) -> Iterator[list[AuditEntry]]:
+    """The trail as it is now, a page at a time; nothing is held while one is read."""
+    with reading(vault.engine) as db:
+        last = db.execute(select(func.max(AUDIT_ENTRY.c.seq))).scalar() or 0
+    after = 0
+    while after < last:
+        with reading(vault.engine) as db:
+            page = list(islice(read_entries(db, after=after), PAGE))
+        yield [entry for entry in page if entry.seq <= last]
+        after = page[-1].seq if page else last
 
 
 def _line(entry: AuditEntry) -> str:

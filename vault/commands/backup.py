@@ -1,4 +1,4 @@
-"""cardvault backup."""
+"""``cardvault backup`` writes both databases into one file."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def backup(file: Path, as_json: bool) -> None:
 
 
 def database_files(place: VaultSettings, tool: str) -> tuple[Path, Path]:
-    """The vault's and the site's SQLite files; raises KeyFileError naming what to
-    type when either is on PostgreSQL."""
+    """The vault's and the site's SQLite files.  When either is on PostgreSQL, raises
+    KeyFileError with the commands of PostgreSQL to type instead."""
     vault, site = sqlite_path(place.database_url), sqlite_path(place.site_database_url)
     if vault is None or site is None:
-        # The site first; docs/operations.md says why.
+        # The site's comes first; docs/operations.md says why.
         urls = {"site": place.site_database_url, "vault": place.database_url}
         typed = [
             _postgres_line(tool, name, url)
@@ -88,7 +88,7 @@ def _postgres_line(tool: str, name: str, url: str) -> str:
 
 
 def show(manifest: Manifest) -> None:
-    """What a backup holds, as a person reads it."""
+    """Print what a backup holds."""
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(manifest.made_at))
     rows = ", ".join(f"{name} {count:,}" for name, count in manifest.site.items())
     click.echo(f"made    {at}; what came later is not in it")
@@ -98,5 +98,6 @@ def show(manifest: Manifest) -> None:
 
 
 def end_tidily() -> None:
-    """Let SIGTERM end the command as Ctrl-C does: what is half-done is removed."""
+    """Make SIGTERM end the command as Ctrl-C does, so that unfinished files are
+    removed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""cardvault doctor: what on this machine weakens the vault."""
+"""``cardvault doctor`` looks for what weakens the vault on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .output import harmless
 from .vaults import EXAMPLE, closed_vault, settings
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
-# What leaves by itself does so with the daily backup.
+# The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
 OLD_ANCHOR_DAYS = 8
 DAY_SECONDS = 24 * 3600
 
@@ -82,8 +82,8 @@ def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:
 
 
 def _anchors(vault: Vault) -> Iterator[str]:
-    """Warn where anchors used to leave by themselves and no longer do; whoever keeps
-    them by hand has no entry about it and is not warned."""
+    """Warn where AUDIT_ANCHOR_COMMAND used to send anchors and no longer does.  Where
+    they are kept by hand the trail has no entry about them, and there is no warning."""
     with reading(vault.engine) as db:
         given = newest_given(db)
     if given.failed_since:

@@ -1,4 +1,4 @@
-"""cardvault duplicates."""
+"""``cardvault duplicates`` shows the cards that hold the same number."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def duplicates(context: click.Context, as_json: bool) -> None:
     """Show the cards that hold the same number: token, mask and expiry.
 
     Every card is opened and compared in memory; no number, nor a hash of one, is
-    written anywhere. Needs the root key and changes nothing; the trail notes its use.
+    written anywhere. Needs the root key and changes nothing; the trail records its use.
 
     Exit code 1: some were found; 4: none, but some cards could not be opened.
     """

@@ -1,4 +1,4 @@
-"""cardvault export."""
+"""``cardvault export`` writes whole card numbers into an encrypted file."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def export(
 
     CSV: token, card_number, exp_month, exp_year, in the order of registration; join
     it by token with flask --app wsgi cards list --csv. The plain text is never on
-    disk. The trail says how many, why and for whom. Killed at any instant it leaves
-    no FILE; run it again. Needs the root key.
+    disk. The trail records how many, why and for whom. If it is killed, there is no
+    FILE; run it again. Needs the root key.
 
     Exit code 2: nothing was written; 3: interrupted; 4: some cards could not be
     opened and were left out, all else is done.

@@ -1,4 +1,4 @@
-"""Names what a command that was cut off, or is not finished yet, has left."""
+"""Finds what a command left that was killed or is not finished yet."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ABANDON = "cardvault root rotate --abandon"
 
 @dataclass(frozen=True)
 class HalfDone:
-    """What was left, as a line, and the command that goes on from there."""
+    """What was left, as one line, and the command that continues from there."""
 
     what: str
     next: str
 
 
 def half_done(place: VaultSettings, vault: Vault, census: Census) -> list[HalfDone]:
-    """Every preparation that is under way, the one to go on with first.  The files
-    are taken at their word: whether the root made them is asked by the command."""
+    """Everything that is half done; the one to continue first comes first.  What the
+    files say is not checked here; the command checks whether the root made them."""
     if census.next_root_id:
         return list(_prepared(place, vault, census.next_root_id))
     return list(_cut_off(place, vault))
@@ -66,7 +66,7 @@ def _root_key_left(path: Path, root_key: Path, vault: Vault) -> HalfDone:
     except KeyFileError as error:
         return HalfDone(f"{error}; move it away", "cardvault status")
     if named == vault.web_key.root.id and _is_of(root_key, named):
-        # Never over the root key in place: what a file says of itself proves nothing.
+        # Don't suggest moving it over the root key: what the file says is unchecked.
         return HalfDone(
             f"{path} names the root that {root_key} is already; move it away",
             "cardvault status",

@@ -1,4 +1,4 @@
-"""cardvault init."""
+"""``cardvault init`` makes a new vault."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ DEFAULT_ROOT_KEY = Path("instance/root.key")
 def init(no_passphrase: bool, count: int | None, threshold: int | None) -> None:
     """Make a new vault: web key file, root key and database.
 
-    The root key is written to VAULT_ROOT_KEY, or with --shares printed once and
-    kept nowhere. Nothing is ever overwritten. The root key belongs off this
-    machine; its folder is never made. Killed at any instant, run it again; shares
-    it showed before that open nothing.
+    The root key is written to VAULT_ROOT_KEY, or with --shares printed once and not
+    kept. Nothing is ever overwritten. Take the root key off this machine; its folder
+    is never made. If it is killed, run it again; shares it showed before open nothing.
     """
     if (count is None) != (threshold is None) or (count is not None and no_passphrase):
         raise click.UsageError("give --shares with --threshold, or --no-passphrase")
@@ -75,7 +74,8 @@ def _by_shares(place: NewPlace, count: int, threshold: int) -> None:
     def found(engine: Engine) -> None:
         nonlocal shown
         shown = True
-        # Before the vault is there: one whose shares nobody saw could not be opened.
+        # Show the shares before the vault exists: a vault whose shares nobody has seen
+        # could never be opened.
         show_shares(lines, threshold)
         create.found(web_key, root_key, engine, system_clock, actor())
 
@@ -88,8 +88,8 @@ def _by_shares(place: NewPlace, count: int, threshold: int) -> None:
 
 
 def _clear_way(place: NewPlace) -> None:
-    """Make room for a vault by shares where an init was cut off: what it showed
-    can't be shown again."""
+    """Remove what a killed init with shares left, because its shares can't be shown
+    again."""
     if new_place.is_left_whole(place):
         new_place.give_up(place)
     if part_of(place.web_key).exists():

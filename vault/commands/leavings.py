@@ -1,4 +1,4 @@
-"""What a command says of deleted bytes that stayed in the database's files."""
+"""Removes deleted bytes from the database's files, and warns where some stay."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from ..store.vacuum import vacuum
 
 
 def clear(engine: Engine) -> None:
-    """Take what was deleted or replaced out of the files (PCI DSS 3.2.1); where that
-    can't be, warn, for the work itself is done."""
+    """Remove what was deleted or replaced from the files (PCI DSS 3.2.1).  If that
+    fails, only warn, because the command's own work is done."""
     if not checkpoint(engine):
         _warn(
-            "a reader of the database or a full disk kept what was replaced in its log",
-            "it goes with the next deletion that meets no reader",
+            "what was replaced is still in the database's log: a reader or a full disk "
+            "was in the way",
+            "the next deletion with no reader in the way removes it",
         )
     clear_tables(engine)
 
 
 def clear_tables(engine: Engine) -> None:
-    """The part of ``clear`` that PostgreSQL needs."""
+    """Do the part of ``clear`` that PostgreSQL needs."""
     refused = vacuum(engine)
     if refused:
         _warn(

@@ -1,7 +1,7 @@
 """The steps of ``cardvault root rotate``: prepare a new root, finalize, give it up.
 
-A new root is believed in only with its secret half at hand, from the file beside the
-old root key's or from its shares: both new files bear the old root's MAC.
+Each step that names a new root needs its secret half, from the file beside the old root
+key or from its shares.  Both new files must have the old root's MAC.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ FINALIZE = "cardvault root rotate --finalize"
 
 
 def prepare() -> None:
-    """Make the new root's files, or take up those a killed run left, and wrap every
-    data key to it too."""
+    """Make the new root's files, or use those that a killed run left, and wrap every
+    data key to the new root too."""
     place, vault = settings(), open_vault()
     web_path = beside(place.web_key)
     with reading(vault.engine) as db:
-        # Before a file is written, and not only when the rows are.
+        # Check this before writing a file, as well as before writing rows.
         require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     left = _left_web_key(vault, web_path)
@@ -101,8 +101,9 @@ def _left_web_key(vault: OpenVault, path: Path) -> WebKey | None:
 
 
 def _make_root(vault: OpenVault) -> RootKey:
-    """A new root, durably or on the custodians' paper before anything names it: a
-    run killed after leaves a root nobody uses.  A file a killed run left is taken."""
+    """A new root, or the one in the file that a killed run left.  It is on the disk, or
+    on the custodians' paper, before a row names it; if the run is killed after that,
+    the root is unused."""
     place, vault_id = settings(), vault.web_key.vault_id
     if place.root_key is None:
         new = RootKey(vault_id, crypto.new_key())
@@ -120,7 +121,7 @@ def _make_root(vault: OpenVault) -> RootKey:
 
 
 def _ask_shares() -> tuple[int, int]:
-    """How many shares, asked on a terminal, and any how many of them open."""
+    """How many shares and how many of them open the vault, asked on a terminal."""
     if not sys.stdin.isatty():
         return 3, 2
     return (
@@ -130,7 +131,7 @@ def _ask_shares() -> tuple[int, int]:
 
 
 def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
-    """The secret half of the new root ``root_id``, from its file or its shares."""
+    """The secret half of the new root ``root_id``, read from its file or its shares."""
     place = settings()
     if place.root_key is None:
         click.echo(f"Now the shares of the new root, {root_id}.", err=True)
@@ -173,7 +174,7 @@ def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
 
 
 def finalize() -> None:
-    """Make the prepared root the only one, and say where its files go."""
+    """Make the prepared root the only one, and print where its files go."""
     place = settings()
     web_path = beside(place.web_key)
     newest = WebKey.read(web_path if web_path.exists() else place.web_key)
@@ -193,7 +194,8 @@ def finalize() -> None:
 
 
 def _finalize(newest: WebKey, coming: str) -> RootKey:
-    """Make it the only one; the old root key, which was at hand."""
+    """Make the prepared root ``coming`` the only one; returns the old root key, which
+    was read for it."""
     vault = open_vault()
     newest.require_made_by(vault.ops)
     if newest.root.id != coming:
@@ -212,8 +214,8 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
 
 
 def _state(newest: WebKey) -> Row[Any]:
-    """The vault's own row as whoever holds the web key sees it: the root that is at
-    hand may be the old one or the new."""
+    """The vault's own row, checked with the web key alone, because the root key at hand
+    may be the old one or the new one."""
     engine = connect(settings().database_url)
     HISTORY.require_head(engine, "vault")
     with reading(engine) as db:
@@ -227,11 +229,11 @@ def _state(newest: WebKey) -> Row[Any]:
 
 
 def _say_next(web_key: WebKey, known: RootKey | None) -> None:
-    """Where the new files go that are still there.
+    """Print where the new files go that are still there.
 
-    Each was made by the root at hand, ``known`` or read now, and is of the root that
-    ``web_key`` names: else whoever laid it there, or a run that was cut off, would
-    have the only good key overwritten.  Raises NotMadeByRoot.
+    Each must be made by the root at hand (``known``, or read now) and be of the root
+    that ``web_key`` names; otherwise following the advice could overwrite the only good
+    key with a file that somebody else put there.  Raises NotMadeByRoot.
     """
     place = settings()
     files = [beside(path) for path in (place.web_key, place.root_key) if path]
@@ -251,7 +253,7 @@ def _say_next(web_key: WebKey, known: RootKey | None) -> None:
 
 
 def abandon() -> None:
-    """Give the new root up, prepared or cut off before that, and remove its files."""
+    """Give the new root up and remove its files, even if it was not prepared fully."""
     place, vault = settings(), open_vault()
     files = _new_files(vault)
     root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
@@ -269,15 +271,15 @@ def abandon() -> None:
 
 
 def _new_files(vault: OpenVault) -> dict[Path, str]:
-    """The new root's files, each with the root it names; raises NotMadeByRoot for one
-    that this vault's root did not make."""
+    """The new root's files by path, each with the root it names; raises NotMadeByRoot
+    for one that this vault's root did not make."""
     place = settings()
     files: dict[Path, str] = {}
     web_path = beside(place.web_key)
     if web_path.exists():
         left = WebKey.read(web_path)
         left.require_made_by(vault.ops)
-        # A new sealing key's file under the same root is none of ours.
+        # A file for a new sealing key under the same root belongs to web-key rotate.
         if left.root.id != vault.root_id:
             files[web_path] = left.root.id
     if place.root_key is not None and beside(place.root_key).exists():

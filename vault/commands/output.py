@@ -1,4 +1,4 @@
-"""How the commands put things."""
+"""Formats the output of the commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..card.scrub import one_line
 
 
 def counted(number: int, thing: str) -> str:
-    """A number with its thing: "1 card", "2,000 cards", "3 entries"."""
+    """A number with its noun: "1 card", "2,000 cards", "3 entries"."""
     many = (
         f"{thing[:-1]}ies"
         if thing.endswith("y") and thing[-2] not in "ae"
@@ -16,6 +16,6 @@ def counted(number: int, thing: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """``text`` as one line that may be shown on a terminal: a row's or a file's name
-    in it can neither move the cursor, nor hide text, nor begin another line."""
+    """``text`` as one line that is safe on a terminal: an unchecked name in it can't
+    move the cursor, hide text or begin another line."""
     return one_line(" ".join(text.splitlines()))

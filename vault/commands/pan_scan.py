@@ -1,4 +1,4 @@
-"""cardvault pan-scan."""
+"""``cardvault pan-scan`` looks for card numbers in files and folders."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
     Text, gzip and SQLite files, UTF-8 and UTF-16, digits grouped or full-width.
     Prints file, place and mask, never a number. Needs no key.
 
-    Exit code 1: something was found; 2: nothing was, but not all could be read. What
-    could not is named.
+    Exit code 1: something was found; 2: nothing was found, but not all could be read.
+    What could not be read is named.
     """
     count, unread = 0, 0
     for path in paths:
@@ -42,7 +42,7 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
     click.echo(f"{counted(count, 'number')} found{left}", err=True)
     if count:
         click.echo(
-            "cardvault: hint: look whether they are cards, then destroy the files",
+            "cardvault: hint: check whether they are cards, then destroy the files",
             err=True,
         )
     if unread:

@@ -1,4 +1,4 @@
-"""How far a long command has come, on the terminal, and its stopping in order."""
+"""Shows how far a long command has come, and stops it between two batches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Watch = Callable[[Step], None]
 
 
 class Stop:
-    """Notes Ctrl-C and SIGTERM, so that the run ends at a batch's end."""
+    """Catches Ctrl-C and SIGTERM, so that the run ends after its current batch."""
 
     def __enter__(self) -> Stop:
         self.asked = False
@@ -40,7 +40,7 @@ class Stop:
             signal.signal(number, handler)
 
     def is_asked(self) -> bool:
-        """Say whether one of them came."""
+        """Say whether one of the signals came."""
         return self.asked
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
@@ -48,7 +48,8 @@ class Stop:
 
 
 def progress() -> Progress:
-    """Bars with count, rate and time left; nothing where stderr is no terminal."""
+    """Bars with count, rate and time left; nothing is shown where stderr is no
+    terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -62,7 +63,7 @@ def progress() -> Progress:
 
 
 class Meter:
-    """Shows each step of a run, a bar a phase."""
+    """Shows each step of a run, with a bar for each phase."""
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
@@ -94,7 +95,8 @@ def follow(steps: Iterator[Step], shown: Progress, stop: Stop) -> bool:
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """What a run calls after each step; it raises Abort when asked to stop."""
+    """The function a run calls after each step; it raises Abort when the run was asked
+    to stop."""
     with Stop() as stop, progress() as shown:
         meter = Meter(shown)
 

@@ -1,4 +1,4 @@
-"""cardvault purge."""
+"""``cardvault purge`` deletes the cards that expired long enough ago."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .vaults import EXAMPLE, actor, best_vault, closed_vault
 
 MAX_DAYS = 36_500
 EXIT_FOUND, EXIT_INTERRUPTED = 1, 3
-# A reader (a backup, a long page) keeps the log from being emptied while it reads.
+# A reader (a backup, a long page) keeps the write-ahead log from being emptied.
 CHECKPOINT_SECONDS = 5.0
 
 
@@ -40,15 +40,15 @@ CHECKPOINT_SECONDS = 5.0
 def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> None:
     """Delete the cards that expired long enough ago, for good.
 
-    A card is good to the end of its month in Japan. The customers stay: the site
-    says that the number is gone and asks for a new one. Killed or
-    stopped at any instant, the same command goes on.
+    A card is good until its month ends in Japan. The customers stay: the site says
+    that the number is gone and asks for a new one. If it is stopped or killed, the same
+    command goes on.
 
-    Needs no root key; with it the marks it leaves bear the root's own. Without it,
-    whoever has the web key could have made them.
+    Needs no root key. With it the marks of purged cards are signed by the root; without
+    it whoever has the web key could have made them.
 
-    Exit code 1: cards that are not as they were written were left alone, all else
-    is done; 3: interrupted.
+    Exit code 1: cards that are not as they were written were not deleted, all others
+    were; 3: interrupted.
     """
     if dry_run:
         run = Purge(closed_vault(read_only=True), days)
@@ -79,7 +79,7 @@ def _list(run: Purge, days: int) -> None:
 
 
 def _list_as_json(run: Purge, days: int) -> None:
-    """One object, written a card at a time: there may be a million."""
+    """Print one object, a card at a time, because there may be a million."""
     count = 0
     click.echo(f'{{"dry_run": true, "expired_for": {days}, "would_purge": [', nl=False)
     for count, row in enumerate(run.due(), 1):
@@ -94,8 +94,8 @@ def _shown(row: Row[Any]) -> dict[str, str]:
 
 
 def _empty_log(engine: Engine) -> bool:
-    """Take what was deleted out of the files (PCI DSS 3.2.1); False when readers
-    or a full disk were in the way all the time."""
+    """Remove what was deleted from the files (PCI DSS 3.2.1); False when readers or a
+    full disk were in the way all the time."""
     give_up = time.monotonic() + CHECKPOINT_SECONDS
     while not checkpoint(engine):
         if time.monotonic() > give_up:
@@ -120,7 +120,8 @@ def _say_result(run: Purge, finished: bool, emptied: bool, as_json: bool) -> Non
         _warn("stopped", "go on with the same command")
     if not emptied:
         _warn(
-            "a reader of the database or a full disk kept what was deleted in its log",
+            "what was deleted is still in the database's log: a reader or a full disk "
+            "was in the way",
             "run the same command again when the backup or the report is done",
         )
 

@@ -1,4 +1,4 @@
-"""cardvault quarantine: the cards that could not be opened."""
+"""``cardvault quarantine`` lists the cards that could not be opened, and drops them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .vaults import EXAMPLE, actor, best_vault, closed_vault
 
 @click.group()
 def quarantine() -> None:
-    """See and give up cards that can't be opened."""
+    """List cards that can't be opened, and give them up."""
 
 
 @quarantine.command("list", epilog=EXAMPLE + "cardvault quarantine list")
@@ -45,8 +45,8 @@ def list_quarantined() -> None:
 def drop(token: str, reason: str) -> None:
     """Give up an unreadable card; the site then asks for a new number.
 
-    Only a quarantined card can be given up. It is gone for good. With the root key
-    at hand the row that names it is asked for the root's mark.
+    Only a quarantined card can be given up. It is deleted for good. With the root key
+    the command also checks that the root put the card into the quarantine.
     """
     vault = best_vault()
     with vault.engine.begin() as db:
@@ -58,7 +58,7 @@ def drop(token: str, reason: str) -> None:
                 hint="see them with: cardvault quarantine list",
             )
         vault.signer.check(QUARANTINE, row, f"quarantine {row.card_id}")
-        # By both: the row may name another card by its number than by its token.
+        # Match both, because the row's number and its token may name different cards.
         card = CARD.c.id == row.card_id, CARD.c.token == token
         db.execute(delete(CARD).where(*card))
         db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == row.card_id))

@@ -1,4 +1,4 @@
-"""cardvault report rotation: one page for an assessor, Japanese or English."""
+"""``cardvault report rotation`` prints a page for an assessor, Japanese or English."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def report() -> None:
 def rotation(number: int | None, lang: str, as_json: bool) -> None:
     """Print the record of rotation NUMBER, or of the latest.
 
-    With the root key at hand the record is asked for the root's mark; without it the
-    page says that it was not.
+    With the root key the record's MAC of the root is checked; without it the page says
+    that it was not.
     """
     vault = best_vault()
     query = select(ROTATION).order_by(ROTATION.c.id.desc()).limit(1)
@@ -158,7 +158,7 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
 
 
 def _at_work(vault: Vault, db: Connection, row: Row[Any]) -> dict[str, Any]:
-    """While it runs: who runs it, and who else is at work on it."""
+    """For a running rotation: the process that runs it, and its helpers."""
     if row.state != "running":
         return {}
     now = vault.clock()

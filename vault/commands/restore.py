@@ -1,4 +1,4 @@
-"""cardvault restore."""
+"""``cardvault restore`` puts a backup in place, or tries that."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def restore(
     """Put both databases of the backup FILE where the settings say, if nothing is
     there. Needs the web key file; with --drill the root key too.
 
-    All is checked before anything is put in place. Killed at any instant, run it
-    again. Exit code 1: the backup is damaged, older than the anchor, or (--drill)
-    has bad cards, each named; 2: something is in the way, or other keys; 5: a
-    wrong root key.
+    All is checked before anything is put in place. If it is killed, run it again. Exit
+    code 1: the backup is damaged, older than the anchor, or (--drill) has bad cards,
+    each named; 2: something is in the way, or the keys are others; 5: a wrong root
+    key.
     """
     if accept_older and anchor_file is None:
         raise click.UsageError("--accept-older says something of --anchor; give both")
@@ -151,8 +151,8 @@ def _drill(
 def _require_no_older(
     opened: restores.Backup, anchor: Anchor, accepted: bool
 ) -> Anchor | None:
-    """Raise IntegrityFault when the backup ends before the anchor.  Returns the
-    anchor its trail must hold: none when an older one is accepted."""
+    """Raise IntegrityFault when the backup is older than the anchor.  Returns the
+    anchor its trail must have, or None when an older backup is accepted."""
     entries = opened.manifest.anchor.entries
     if entries >= anchor.entries:
         return anchor

@@ -1,4 +1,4 @@
-"""cardvault root: change, split and check the root key."""
+"""``cardvault root`` changes, splits and checks the root key."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ def root() -> None:
 def rotate(finalize: bool, abandon: bool) -> None:
     """Make a new root key and rewrap every data key to it; no card changes.
 
-    The new key files are written beside the old ones. Until --finalize every
-    data key is wrapped to both roots and the old one is the vault's; --abandon gives
-    the new one up, when its shares were lost for instance. A backup taken before
-    --finalize opens with the old root alone: keep the old root as long as such a
-    backup.
+    The new key files are written beside the old ones. Until --finalize every data key
+    is wrapped to both roots and the old one stays the vault's. --abandon gives the new
+    root up, for example when its shares were lost. A backup made before --finalize
+    opens with the old root alone: keep the old root as long as such a backup.
     """
     if finalize and abandon:
         raise click.UsageError("give --finalize or --abandon, not both")
@@ -78,8 +77,8 @@ def split(count: int, threshold: int) -> None:
 def check_shares() -> None:
     """Say whether shares still open this vault; writes nothing to disk.
 
-    Give any number from the threshold up, one a line, an empty line ends. Every
-    share is tried, not just as many as it takes.
+    Give as many shares as the threshold, or more, one a line; an empty line ends.
+    Every share is tried.
     """
     web_key = WebKey.read(settings().web_key)
     given = read_shares()
@@ -113,7 +112,7 @@ def passphrase() -> None:
     note_use_here(web_key.root.id, "root passphrase")
     piped = dataclasses.replace(place, root_passphrase_file=None)
     new = new_passphrase(piped) if sys.stdin.isatty() else _piped_passphrase()
-    # Not under the name of a new root's file: a killed run's would be taken for one.
+    # Another name than a new root's file has, so that one is not taken for the other.
     written = place.root_key.with_name(place.root_key.name + ".resealed")
     try:
         written.unlink(missing_ok=True)

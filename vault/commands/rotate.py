@@ -1,4 +1,4 @@
-"""cardvault rotate."""
+"""``cardvault rotate`` re-encrypts every card under a new data key."""
 
 from __future__ import annotations
 
@@ -87,16 +87,16 @@ def rotate(
 ) -> None:
     """Re-encrypt every card under a new data key, while the site is in use.
 
-    Raises the generation, re-encrypts batch by batch, reads every card back and
-    then destroys the older data keys. Killed or stopped at any instant, the same
-    command goes on where it stood. Needs the root key.
+    Raises the generation, re-encrypts batch by batch, reads every card back and then
+    destroys the older data keys. If it is stopped or killed, the same command goes on
+    from there. Needs the root key.
 
-    On PostgreSQL several processes may share the work: --workers on this host, and
-    on another one, or here, the same command with --join, which takes ranges of
-    cards until none is free and leaves the rest to the first.
+    On PostgreSQL several processes may share the work: with --workers on this host,
+    and with --join on another host or here. A command with --join takes ranges of cards
+    until none is free and leaves reading back and finishing to the first one.
 
-    With --anchor the whole trail is checked, and held against FILE, before anything
-    is written: exit code 1 names the first bad place.
+    With --anchor the whole trail is checked and compared with FILE before anything is
+    written; with exit code 1 the first bad entry is named.
 
     Exit code 3: interrupted; 4: some cards could not be opened; 6: another
     rotation runs; 7: finished, but older cards are left.
@@ -115,8 +115,8 @@ def rotate(
 
 
 def _hold(vault: OpenVault, anchors: Sequence[Anchor]) -> None:
-    """Hold the trail against the anchors, and say how old the newest given away is;
-    raises IntegrityFault naming the place that is not as it was."""
+    """Compare the trail with the anchors, and print how old the newest one sent away
+    is; raises IntegrityFault naming the first bad entry."""
     with reading(vault.engine) as db:
         try:
             if anchors:
@@ -139,7 +139,7 @@ def _require_several(vault: OpenVault, workers: int, joins: bool) -> None:
 
 @dataclass(frozen=True)
 class _Limits:
-    """How much at a time, how fast, and by how many processes."""
+    """The options that limit a run: batch size, rate and number of processes."""
 
     batch: int
     max_rate: int | None
@@ -147,19 +147,20 @@ class _Limits:
 
     @property
     def size(self) -> int:
-        """Cards a batch: with a rate, no more than one process does in a second."""
+        """How many cards a batch has: with a rate, at most what one process may do in a
+        second."""
         if self.max_rate is None:
             return self.batch
         return min(self.batch, max(1, self.max_rate // self.workers))
 
     def pace(self, stop: Stop) -> Pace:
-        """How fast this process may go when it works alone."""
+        """The speed limit for this process when it works alone."""
         return Pace(self.max_rate, stop.is_asked)
 
     def crew(
         self, vault: OpenVault, worker: Callable[[Pace, Tally], Worker], stop: Stop
     ) -> AbstractContextManager[Crew | None]:
-        """The processes that share the work; None for this one alone."""
+        """The processes that share the work; None when this one works alone."""
         if self.workers == 1:
             return nullcontext()
         rate = self.max_rate / self.workers if self.max_rate else None

@@ -1,4 +1,4 @@
-"""What cardvault rotate says: the plan, the result, the helper's part."""
+"""Prints the plan, the progress and the result of ``cardvault rotate``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXIT_INTERRUPTED, EXIT_QUARANTINED, EXIT_NOTHING_MATCHED = 3, 4, 7
 
 
 def say_plan(vault: OpenVault, as_json: bool) -> None:
-    """What would happen, every data key opened."""
+    """Print what a rotation would do, after opening every data key."""
     with reading(vault.engine) as db:
         census = take_census(vault, db)
         row = unfinished(vault, db)
@@ -78,7 +78,7 @@ def as_object(rotation: Rotation) -> dict[str, object]:
 
 
 def say_resumed(rotation: Rotation) -> None:
-    """Whose rotation is gone on with, and since when it is under way."""
+    """Print who began the rotation that goes on, and when."""
     row = rotation.row
     begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["started_at"]))
     reason = f", for: {row['reason']}" if row["reason"] else ""
@@ -90,7 +90,7 @@ def say_resumed(rotation: Rotation) -> None:
 
 
 def say_interrupted(rotation: Rotation, as_json: bool) -> int:
-    """How far it came and how to go on; returns the exit code."""
+    """Print how far the rotation came and how to go on; returns the exit code."""
     if as_json:
         click.echo(json.dumps(as_object(rotation)))
     _say_stopped(rotation.facts["reencrypted"], "rotate")
@@ -105,7 +105,7 @@ def _say_stopped(done: int, verb: str) -> None:
 
 
 def say_part(joined: Joined, whole: bool, as_json: bool) -> int:
-    """What this command did of another's rotation; returns the exit code."""
+    """Print what this command did as a helper; returns the exit code."""
     number, done = joined.row["id"], joined.tally
     if as_json:
         told = {"joined": number, "generation": joined.row["generation"], **done}
@@ -118,15 +118,15 @@ def say_part(joined: Joined, whole: bool, as_json: bool) -> int:
             f"helped rotation {number}: {counted(done['reencrypted'], 'card')} "
             f"re-encrypted in {counted(done['ranges'], 'range')}, "
             f"{done['newer']:,} newer, {done['quarantined']:,} unreadable; "
-            "no range is free any more"
+            "no more ranges to take"
         )
     if not joined.is_held:
-        _warn(f"nobody is there to finish rotation {number}", "rotate")
+        _warn(f"no process is left to finish rotation {number}", "rotate")
     return 0
 
 
 def say_result(rotation: Rotation, as_json: bool) -> int:
-    """What the rotation came to; returns the exit code."""
+    """Print the result of the rotation; returns the exit code."""
     result, row = as_object(rotation), rotation.row
     bad, left = row["quarantined"], rotation.left
     if as_json:

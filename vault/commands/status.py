@@ -1,4 +1,4 @@
-"""cardvault status."""
+"""``cardvault status`` shows cards, keys, ages and the next step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def status(as_json: bool) -> None:
 
 
 def next_step(census: Census, left: list[HalfDone]) -> str:
-    """The command to type next, as it would be typed."""
+    """The command to type next."""
     if left:
         return left[0].next
     if census.rotation is not None:
@@ -50,8 +50,8 @@ def next_step(census: Census, left: list[HalfDone]) -> str:
 
 
 def as_object(census: Census, given: Given, left: list[HalfDone]) -> dict[str, object]:
-    """The census, when an anchor last left and what is half done, as ``--json``
-    prints it."""
+    """What ``--json`` prints: the census, the newest anchor sent away and what is half
+    done."""
     return {
         "vault": census.vault_id,
         "root": census.root_id,
@@ -71,7 +71,7 @@ def as_object(census: Census, given: Given, left: list[HalfDone]) -> dict[str, o
 
 
 def show(census: Census, given: Given, left: list[HalfDone], now: int) -> None:
-    """The same as a person reads it at ``now`` (seconds since 1970 UTC)."""
+    """Print the same as text; ``now`` is seconds since 1970 UTC."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"vault       {census.vault_id}")
     console.print(f"root        {census.root_id}")
@@ -104,11 +104,11 @@ def _anchor_line(given: Given, now: int) -> str:
 
 
 def _show_rotation(console: Console, rotation: dict[str, Any]) -> None:
-    # Whoever holds the lease wrote its name, and nobody has checked the row.
+    # The lease holds a name that any process may have written, and it is unchecked.
     done, by = rotation["reencrypted"], escape(one_line(rotation["lease"]))
     console.print(
         f"rotation    {rotation['id']} is unfinished: {done:,} cards "
-        f"re-encrypted, {'held by ' + by if by else 'nobody is at it'}"
+        f"re-encrypted, {'held by ' + by if by else 'not running'}"
     )
     if rotation["ranges"]:
         at_work = escape(one_line(", ".join(rotation["workers"]))) or "nobody"

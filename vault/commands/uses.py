@@ -1,4 +1,4 @@
-"""Every use of the root key leaves an entry in the trail, and so does a wrong one."""
+"""Records in the trail every use of the root key, and every refused key or share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..card.scrub import one_line
@@ -19,13 +18,11 @@ from ..web.web_key import WebKey
 from .vaults import actor, settings
 
 USED, REFUSED = "root.used", "root.refused"
-# SQLite waits no longer than this for another's lock either (database.py).
-_LOCK_WAIT = text("SET LOCAL lock_timeout = '1500ms'")
 _WRITES_NOTHING = "cardvault: this command writes nothing"
 
 
 class Verbs(click.Group):
-    """The verbs of cardvault; a wrong root key or share leaves an entry."""
+    """The verbs of cardvault; a wrong root key or share is recorded in the trail."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb that was typed."""
@@ -38,13 +35,13 @@ class Verbs(click.Group):
 
 
 def writes_nothing(context: click.Context) -> None:
-    """Keep this command from leaving an entry, whatever becomes of it."""
+    """Make this command record nothing in the trail, whatever happens."""
     context.meta[_WRITES_NOTHING] = True
 
 
 def record_use(vault: Vault, root_id: str, command: str) -> None:
-    """Leave the entry that ``command`` opens with the root ``root_id``, before it
-    does; raises what keeps the trail from being written."""
+    """Record that ``command`` is about to open with the root ``root_id``; raises when
+    the trail can't be written."""
     with vault.engine.begin() as db:
         vault.record(
             db, USED, actor(), subject=f"root {root_id}", detail={"command": command}
@@ -52,8 +49,8 @@ def record_use(vault: Vault, root_id: str, command: str) -> None:
 
 
 def note_use(vault: Vault, root_id: str, command: str) -> None:
-    """The same for a command that has to work on a damaged vault too: where the
-    trail can't be written it warns, and the command goes on."""
+    """Do the same for a command that must work on a damaged vault too: when the trail
+    can't be written, warn and let the command go on."""
     problem = try_record(
         vault, USED, actor(), subject=f"root {root_id}", detail={"command": command}
     )
@@ -65,8 +62,8 @@ def note_use(vault: Vault, root_id: str, command: str) -> None:
 
 
 def note_use_here(root_id: str, command: str) -> None:
-    """The same for a command that opens something else than the vault of this
-    place: nothing happens where there is none."""
+    """Do the same for a command that opens something else than the vault of the
+    settings; without such a vault nothing is recorded."""
     vault = vault_here()
     if vault is not None:
         note_use(vault, root_id, command)
@@ -74,8 +71,8 @@ def note_use_here(root_id: str, command: str) -> None:
 
 
 def note_refusal(command: str, error: WrongRootKey) -> None:
-    """Leave the entry that a root key or share was refused, where it can be left:
-    the refusal is the same without it.  No error names any part of a key."""
+    """Record that a root key or share was refused, if the trail can be written; it is
+    refused all the same.  The error names no part of a key."""
     vault = vault_here()
     if vault is not None:
         detail = {"command": command, "why": str(error)}
@@ -84,11 +81,12 @@ def note_refusal(command: str, error: WrongRootKey) -> None:
 
 
 def vault_here() -> Vault | None:
-    """The vault the settings name, when its database is there and is its own."""
+    """The vault the settings name, or None when its database is missing or is another
+    vault's."""
     place = settings()
     database = sqlite_path(place.database_url)
     if database is not None and not database.is_file():
-        return None  # to connect would make it
+        return None  # connecting would create the file
     try:
         web_key = WebKey.read(place.web_key)
         vault = Vault(web_key, connect(place.database_url), system_clock)
@@ -111,8 +109,6 @@ def try_record(
     or "".  It never waits for another writer longer than a moment."""
     try:
         with vault.engine.begin() as db:
-            if db.dialect.name == "postgresql":
-                db.execute(_LOCK_WAIT)
             vault.record(db, event, by, outcome=outcome, subject=subject, detail=detail)
     except VaultError as error:
         return one_line(str(error))
@@ -126,6 +122,6 @@ def try_record(
 
 
 def warn(what: str, hint: str) -> None:
-    """Say on stderr what went wrong beside the act, and what to do."""
+    """Print a warning on stderr and what to do; the command's own work is done."""
     click.echo(f"cardvault: warning: {what}", err=True)
     click.echo(f"cardvault: hint: {hint}", err=True)

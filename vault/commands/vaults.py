@@ -1,4 +1,4 @@
-"""What every verb begins with: the settings, the vault, the root key."""
+"""Reads what every verb begins with: the settings, the vault, the root key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..web.web_key import WebKey
 
 
 class HintedUsage(click.UsageError):
-    """A usage error that knows the next step better than the verb's help."""
+    """A usage error with a hint of its own instead of the verb's help."""
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ EXAMPLE = "\b\nExample:\n  "
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
-    """Where this vault lives, as the environment says."""
+    """The vault's settings in the environment."""
     return VaultSettings.from_environ(environ)
 
 
@@ -57,11 +57,11 @@ def closed_vault(*, read_only: bool = False) -> Vault:
 
 
 def best_vault(*, read_only: bool = False) -> Vault:
-    """The vault with its root key where that is at hand, and else without.
+    """The vault with its root key if that can be read, and else without.
 
-    For what needs no root and is worth more with it: what the root's mark is on is
-    checked, and what is written bears it.  A root key file on a medium that is not
-    there is not at hand; one that is there and wrong is an error.
+    It is for commands that need no root key and do more with it: they check the root's
+    MACs and write them.  A root key file on a medium that is not mounted counts as
+    missing; a wrong root key is an error.
     """
     place = settings()
     at_hand = place.root_key.exists() if place.root_key else place.root_key_command
@@ -80,9 +80,9 @@ def open_vault(*, read_only: bool = False) -> OpenVault:
 
 
 def _require_ready(vault: Vault) -> None:
-    """Raise what ``Vault.require_ready`` does; when the vault has gone over to the
-    new web key file beside this one, say that instead.  With the root at hand that
-    file must be its own: else NotMadeByRoot names the file."""
+    """Raise what ``Vault.require_ready`` does, or, when the vault already uses the new
+    web key file beside this one, say that instead.  With the root key the file must be
+    made by the root; else NotMadeByRoot names it."""
     try:
         vault.require_ready()
     except NotMadeByRoot:
@@ -91,7 +91,7 @@ def _require_ready(vault: Vault) -> None:
         path = settings().web_key
         if _fits(vault, beside(path)):
             raise KeyFileError(
-                f"the vault has gone over to {beside(path)}",
+                f"the vault already uses the new web key file, {beside(path)}",
                 hint=f"mv {beside(path)} {path}, then restart the site",
             ) from None
         raise
@@ -109,12 +109,12 @@ def _fits(vault: Vault, path: Path) -> bool:
 
 
 def beside(path: Path) -> Path:
-    """Where the file that is to take ``path``'s place is written."""
+    """Where the file that is to replace ``path`` is written."""
     return path.with_name(path.name + ".new")
 
 
 def open_parts(*, read_only: bool = False) -> OpenVault:
-    """The vault with its root key, from wherever the settings say it is."""
+    """The vault with its root key; its database is not checked."""
     place = settings()
     crypto.self_test()
     web_key = WebKey.read(place.web_key)
@@ -124,8 +124,8 @@ def open_parts(*, read_only: bool = False) -> OpenVault:
 
 
 def read_root_key(place: VaultSettings, vault_id: str) -> RootKey:
-    """The root key from its file, a command's output, or shares typed or piped
-    in, one a line; an empty line ends."""
+    """The root key from its file, a command's output, or shares on standard input, one
+    a line; an empty line ends."""
     if place.root_key is not None:
         source: Any = place.root_key
         text = read_root_text(place.root_key)
@@ -141,7 +141,7 @@ def read_root_key(place: VaultSettings, vault_id: str) -> RootKey:
 def read_shares() -> list[str]:
     """Shares from standard input; on a terminal each is asked for and not shown.
 
-    Raises UsageError when there are none: the root key is missing then.
+    Raises UsageError, which says that the root key is missing, when there are none.
     """
     given: list[str] = []
     while line := _next_share(len(given) + 1):
@@ -205,7 +205,7 @@ def read_passphrase(place: VaultSettings) -> str | None:
 
 
 def _output(command: str) -> str:
-    # A shell command by its meaning.
+    # VAULT_ROOT_KEY_COMMAND is a shell command.
     done = subprocess.run(  # nosec B602
         command, shell=True, stdout=subprocess.PIPE, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""cardvault verify."""
+"""``cardvault verify`` opens every card and checks every row."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def verify(context: click.Context, as_json: bool) -> None:
     """Open every card and check every row of every table.
 
     Exit code 1 when something is wrong; each bad token is named. Needs the root
-    key and changes nothing; the trail notes its use.
+    key and changes nothing; the trail records its use.
     """
     vault = open_parts()
     HISTORY.require_head(vault.engine, "vault")
-    # A wrong root key is refused here; what is damaged is named with all the rest.
+    # This refuses a wrong root key.  Damage is reported below with everything else.
     with reading(vault.engine) as db, suppress(IntegrityFault):
         vault.state(db)
     note_use(vault, vault.root_id, "verify")

@@ -1,4 +1,4 @@
-"""cardvault web-key: the file that the web server seals and signs with."""
+"""``cardvault web-key`` changes the file that the web server seals and signs with."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def web_key() -> None:
 
 @web_key.command(epilog=EXAMPLE + "cardvault web-key rotate")
 def rotate() -> None:
-    """Make a new sealing key and every row's MAC anew. Needs the root key.
+    """Make a new sealing key and sign every row with it. Needs the root key.
 
     The new web key file is written beside the old one. All rows change in one
-    transaction: killed at any instant, run it again. Until the site is restarted
-    with the new file it answers 503.
+    transaction; if it is killed, run it again. Until the site is restarted with the new
+    file it answers 503.
     """
     path = settings().web_key
     new_path, vault = beside(path), open_parts()
@@ -45,7 +45,7 @@ def rotate() -> None:
         vault.under(left).require_ready()
         click.echo("every row is signed under the new web key already")
     else:
-        # A wrong root key is named here, before anything is written.
+        # This refuses a wrong root key before anything is written.
         vault.require_ready()
         new = _new_key(new_path, vault) if left is None else _taken_up(left, vault)
         count = resign(vault, new, actor())
@@ -58,7 +58,7 @@ def rotate() -> None:
 
 def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:
     """The new web key that a killed run left; raises NotMadeByRoot when this root
-    didn't make it, KeyFileError when it was made for something else."""
+    didn't make it, KeyFileError when it doesn't replace this web key."""
     left.require_made_by(vault.ops)
     own, path = vault.web_key, left.source
     if left.root.encoded != own.root.encoded:
@@ -79,7 +79,7 @@ def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:
 def _new_key(path: Path, vault: OpenVault) -> WebKey:
     own = vault.web_key
     with reading(vault.engine) as db:
-        # Before a file is written, and not only when the rows are.
+        # Check this before writing a file, as well as before writing rows.
         require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     if coming is not None:

@@ -1,6 +1,6 @@
-"""The ops role: with the root key at hand it opens, rotates, exports and verifies.
+"""The ops role: opens, rotates, exports and verifies with the root key.
 
-No web process imports anything of it; import-linter and a test hold that.
+No web process imports anything of it; import-linter and a test check that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The trail's head, kept elsewhere to find an older database put back."""
+"""Anchors: copies of the trail's head, kept elsewhere, that show a restored older
+database."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ GIVEN, NOT_GIVEN = "audit.anchored", "audit.anchor_failed"
 SUBJECT = "anchor"
 """The subject of both events: the newest is found by the index on it."""
 _MAX_ENTRIES = 2**63 - 1
-# The year 36812; beyond, no calendar shows it.
+# The year 36812: Python shows no later time.
 _MAX_AT = 2**40
 
 
@@ -33,8 +34,8 @@ class Anchor:
 
     @classmethod
     def of(cls, db: Connection, vault_id: str) -> Anchor:
-        """The head of the trail in ``db``; raises IntegrityFault when there is
-        nothing that could be held against it later."""
+        """The anchor of the trail in ``db``; raises IntegrityFault when its head can't
+        be one."""
         query = select(AUDIT_ENTRY.c.seq, AUDIT_ENTRY.c.mac, AUDIT_ENTRY.c.at)
         last = db.execute(query.order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)).first()
         if last is None:
@@ -45,7 +46,8 @@ class Anchor:
 
     @classmethod
     def from_object(cls, kept: dict[str, object]) -> Anchor:
-        """Raises KeyError, TypeError or ValueError on anything but an anchor."""
+        """The anchor that ``as_object`` gave; raises KeyError, TypeError or ValueError
+        on anything else."""
         if kept["format"] != FORMAT:
             raise ValueError("not an anchor")
         entries, at = int(str(kept["entries"])), int(str(kept.get("at", 0)))
@@ -64,12 +66,12 @@ class Anchor:
         }
 
     def line(self) -> str:
-        """The anchor as one line of text, as it leaves."""
+        """The anchor as one line of JSON."""
         return json.dumps(self.as_object())
 
     def check(self, found: bytes | None) -> None:
-        """Hold the MAC of entry number ``entries`` of a trail (None when it has no
-        such entry) against the anchor; raises IntegrityFault."""
+        """Compare ``found``, the MAC of a trail's entry number ``entries`` (None when
+        the trail has no such entry), with the anchor's; raises IntegrityFault."""
         subject = f"audit entry {self.entries}"
         if found is None:
             raise IntegrityFault(
@@ -86,8 +88,8 @@ def parse_anchors(text: str) -> list[Anchor]:
     """Read what ``cardvault audit anchor`` printed, once or many times over: one
     JSON object, or one a line.  The oldest comes first.
 
-    Raises ValueError when there is none, or anything else among them: what can't
-    be read may be the very anchor that would not hold.
+    Raises ValueError when there is none, or anything else among them: a line that
+    can't be read may be the very anchor that the trail doesn't have.
     """
     anchors = sorted(_objects(text), key=lambda anchor: anchor.entries)
     if not anchors:
@@ -104,8 +106,8 @@ def _objects(text: str) -> Iterator[Anchor]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The whole text when it is one JSON value, however it is laid out; else its
-    lines but the blank ones."""
+    """The whole text when it is one JSON value, over however many lines; else its lines
+    without the blank ones."""
     try:
         json.loads(text)
     except ValueError:
@@ -117,12 +119,12 @@ def _pieces(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Given:
-    """What the trail says of the anchors given away: when the newest was (``at``,
-    seconds since 1970 UTC; None when none ever was), and whether a later one could
-    not be (``failed_since``).
+    """What the trail says about anchors sent away: ``at``, when the newest was (seconds
+    since 1970 UTC; None when none ever was), and ``failed_since``, whether sending a
+    later one failed.
 
-    The web key is enough to write such an entry: this reminds, and proves nothing.
-    Only an anchor that was kept elsewhere does.
+    This is a reminder and no proof, because whoever has the web key can write such an
+    entry.  Only an anchor that was kept elsewhere is a proof.
     """
 
     at: int | None
@@ -130,7 +132,7 @@ class Given:
 
 
 def newest_given(db: Connection) -> Given:
-    """When an anchor last left, by the entries about it."""
+    """When an anchor was last sent away, by the trail's entries about it."""
     given, failed = _newest(db, GIVEN), _newest(db, NOT_GIVEN)
     if given is None:
         return Given(None, failed is not None)

@@ -1,4 +1,4 @@
-"""Where a vault stands: counts that need no root key."""
+"""Counts cards, keys and quarantined rows; needs no root key."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class KeyCount:
 
 @dataclass(frozen=True)
 class Census:
-    """The vault's counts at one moment.  ``rotation`` is the unfinished one: its
-    id, which process holds it, if any, and ``ranges.standing``.  ``unmarked`` names
-    what no root can have made, as far as that is seen without one."""
+    """The vault's counts at one moment.  ``rotation`` is the unfinished rotation: its
+    id, the process that holds it, if any, and what ``ranges.standing`` returns.
+    ``unmarked`` names rows that lack a root's MAC and should have one."""
 
     vault_id: str
     root_id: str
@@ -60,7 +60,7 @@ class Census:
 
     @property
     def generations(self) -> dict[int, int]:
-        """Cards by generation, those with none left out."""
+        """How many cards each generation has, without those that have none."""
         counts: dict[int, int] = {}
         for key in self.keys:
             if key.cards:
@@ -73,7 +73,7 @@ class Census:
         return self.cards - self.generations.get(self.generation, 0)
 
     def old_keys(self) -> list[KeyCount]:
-        """Data keys with cards whose year is over in 30 days or was (PCI 3.7.4)."""
+        """Data keys with cards, a year old now or within 30 days (PCI DSS 3.7.4)."""
         return [key for key in self.keys if key.cards and key.age >= WARN_SECONDS]
 
     def warnings(self) -> list[str]:
@@ -94,7 +94,8 @@ class Census:
 
 
 def take_census(vault: Vault, db: Connection) -> Census:
-    """Count cards and keys in ``db``'s transaction; every row's MAC counts too.
+    """Count cards and keys in ``db``'s transaction.  The MACs of the vault's own row
+    and of the data keys are checked; those of the cards and of a rotation are not.
 
     Raises IntegrityFault when the vault's own row was edited.
     """
@@ -129,8 +130,8 @@ def take_census(vault: Vault, db: Connection) -> Census:
 
 
 def _unmarked(vault: Vault, db: Connection, state: Row[Any]) -> Iterator[str]:
-    """What bears no mark of a root at all; whether a mark is right, only the root
-    can tell."""
+    """The names of rows that lack a root's MAC and should have one.  Only the root can
+    tell whether a MAC that is there is right."""
     what = "not made by this vault's root; see: cardvault verify"
     if state.root_id not in vault.web_key.made_by:
         yield f"{vault.web_key.source or 'the web key'}: {what}"

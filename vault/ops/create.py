@@ -1,4 +1,4 @@
-"""Founding a vault: its keys, its database, its first row."""
+"""Creates a vault: its keys, its tables, its own row and its trail's first entry."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def new_keys() -> tuple[WebKey, RootKey]:
 
 
 def require_empty(engine: Engine, place: str) -> None:
-    """Raise KeyFileError when a vault's table in the database has a row.  Empty
-    tables, made by ``migrate`` or by an init that was killed, are as good as none."""
+    """Raise KeyFileError when a table of a vault in the database has a row.  Empty
+    tables, made by ``migrate`` or by an init that was killed, are not in the way."""
     with reading(engine) as db:
         there = set(inspect(db).get_table_names())
         ours = [table for table in METADATA.sorted_tables if table.name in there]

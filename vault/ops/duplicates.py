@@ -1,7 +1,7 @@
-"""Exact duplicates: the same number under more than one token.
+"""Finds exact duplicates: cards with the same number under more than one token.
 
-Found in memory alone.  A number is compared as its HMAC under a key that is drawn
-for this run and forgotten with it; no hash of a number is ever written.
+It compares in memory alone, by each number's HMAC under a key that is made for this
+run and not kept; no hash of a number is ever written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .open_vault import OpenVault, card_rows
 from .progress import Step, Tell, Watch
 
 STEP = 1000
-# 128 bits: two of a hundred million numbers agree by chance with 2^-75.
+# 128 bits: among a hundred million numbers two agree by chance with probability 2^-75.
 DIGEST_BYTES = 16
 
 Shape = tuple[str, str, int]
@@ -39,9 +39,9 @@ class Duplicates:
 class Search:
     """Compares every card with every other in ``db``'s reading transaction.
 
-    Two passes, so that memory holds the digests alone and, of those met twice, the
-    cards.  ``watch`` is called as it goes on; ``tell`` gets the token and the problem
-    of a card that could not be opened.
+    It makes two passes, so that memory holds all digests but only the cards whose
+    digest was met twice.  ``watch`` is called after each page; ``tell`` gets the token
+    and the problem of a card that could not be opened.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Search:
         self._watch = watch
         self._tell = tell
         self._left_out = 0
-        # What was met twice: digests, and how their cards look.
+        # The digests that were met twice.
         self._twice: set[bytes] = set()
         self._shapes: set[Shape] = set()
 
@@ -83,7 +83,7 @@ class Search:
         for row in self._rows("collect"):
             if _shape(row) not in self._shapes:
                 continue
-            with suppress(IntegrityFault):  # told in the first pass
+            with suppress(IntegrityFault):  # reported in the first pass
                 digest = self._digest(row)
                 if digest in self._twice:
                     groups.setdefault(digest, []).append(card_of(row))

@@ -1,8 +1,9 @@
-"""What the trail says the tables must hold: cards, keys and rotations."""
+"""Learns from the trail which cards, keys and rotations the tables must hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import sub
 from typing import Any
 
 from ..crypto import SUITE
@@ -21,12 +22,13 @@ _ROTATION_STATES = {"rotation.started": "running", "rotation.finished": "finishe
 
 
 class Ledger:
-    """Reads every entry in order, then holds the rows against it.
+    """Replays the trail to learn which rows should exist and at which rev; then
+    compares the tables.
 
-    A card's rev goes up by one with each change.  An entry that goes on from another
-    rev is of a row that was put back to an older version, or back at all, and changed
-    then: the card stays named, though its row and its last entry agree again.  So
-    does one that is registered again after its end: no token is given out twice.
+    A card's rev goes up by one with each change.  An entry that continues from another
+    rev shows that the row was replaced by an older version, or put back after its
+    deletion, and then changed.  Such a card is reported even though its row and its
+    last entry agree again, and so is a token that is registered a second time.
     """
 
     def __init__(self) -> None:
@@ -41,11 +43,11 @@ class Ledger:
         self.fault: IntegrityFault | None = None
 
     def give_up(self, fault: IntegrityFault) -> None:
-        """The trail is broken at ``fault``: hold nothing against it."""
+        """Note that the trail is broken at ``fault``; no row is compared after that."""
         self.fault = self.fault or fault
 
     def read(self, entry: AuditEntry) -> None:
-        """Take in the next entry."""
+        """Apply the next entry."""
         event, subject, detail = entry.event, entry.subject, entry.detail
         cards = detail.get("cards")
         if cards is not None:
@@ -67,7 +69,9 @@ class Ledger:
                 self._end(token)
                 self._purged.add(token)
             return
-        # A rotation has one card after the other here: nothing is looked up twice.
+        if self._all_go_on(event, cards):
+            self._revs.update(cards)
+            return
         revs, first = self._revs, event in _BIRTHS
         for token, rev in cards.items():
             before = revs.get(token)
@@ -76,6 +80,18 @@ class Ledger:
             elif first:
                 self._require_new(token)
             revs[token] = rev
+
+    def _all_go_on(self, event: str, cards: Mapping[str, int]) -> bool:
+        """Say whether every card is new, or goes on from its last rev: as nearly
+        every entry is, and much faster to see for all of them at once."""
+        if event in _BIRTHS:
+            fresh = self._revs.keys().isdisjoint(cards)
+            return fresh and self._ended.isdisjoint(cards) and {*cards.values()} == {1}
+        try:
+            steps = set(map(sub, cards.values(), map(self._revs.__getitem__, cards)))
+        except (KeyError, TypeError):
+            return False
+        return steps == {1}
 
     def _read_rev(self, event: str, token: str, rev: int) -> None:
         before = self._revs.get(token)
@@ -103,12 +119,12 @@ class Ledger:
         )
 
     def meet(self, subject: str) -> None:
-        """Note that there is such a row, right or wrong."""
+        """Note that a row named ``subject`` exists, right or wrong."""
         self._met.add(subject)
 
     def check_card(self, token: str, rev: int) -> None:
-        """Raise IntegrityFault unless the trail ends at this rev of the card."""
-        # The commonest answer first: this is asked of every card.
+        """Raise IntegrityFault unless ``rev`` is the card's last one in the trail."""
+        # This is called for every card, so the usual case comes first.
         if self._revs.get(token) == rev and not self._broken:
             return
         if self.fault is not None:
@@ -122,8 +138,8 @@ class Ledger:
             raise IntegrityFault(token, self._broken[token])
 
     def check_key(self, key: Any) -> None:
-        """Raise IntegrityFault unless the trail leaves the data key in its row's
-        state, and the root signed what it retired."""
+        """Raise IntegrityFault unless the data key's state is the last one in the
+        trail, and the root signed the row of a key that it retired."""
         if self.fault is not None:
             return
         subject = f"data key {key.id}"
@@ -136,8 +152,8 @@ class Ledger:
             raise IntegrityFault(subject, "lacks the mark of the root that retired it")
 
     def check_rotation(self, number: int, state: str) -> None:
-        """Raise IntegrityFault unless the trail tells of this rotation's beginning,
-        and of its end when it is finished."""
+        """Raise IntegrityFault unless the trail has this rotation's beginning, and its
+        end when it is finished."""
         if self.fault is not None:
             return
         subject = f"rotation {number}"
@@ -153,7 +169,7 @@ class Ledger:
             raise IntegrityFault(token, "is marked as purged, the trail says nothing")
 
     def missing(self) -> Iterator[tuple[str, str]]:
-        """What the trail knows and the tables don't hold."""
+        """The name and problem of each row the trail expects and no table holds."""
         if self.fault is not None:
             return
         for subject in (*self._keys, *self._rotations, *self._revs):
@@ -165,5 +181,5 @@ class Ledger:
 
 
 def mark_name(token: object) -> str:
-    """A purged card's mark as it is named to a person."""
+    """How a purged card's mark is named in a finding."""
     return f"purge mark of {token}"

@@ -1,8 +1,8 @@
-"""Export: whole numbers as CSV, encrypted with age while they stream.
+"""Exports whole card numbers as CSV, encrypted with age while they are written.
 
-The plain text exists a page at a time in memory and nowhere else.  What age made
-of it (https://age-encryption.org/v1) gets its name when it is whole and the trail
-says so.
+The plain text exists a page at a time in memory and nowhere else.  The encrypted file
+(https://age-encryption.org/v1) gets its name when it is complete and the trail has the
+entry about it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..errors import InputError, IntegrityFault
 from ..kill_points import instant
 from ..store.database import reading
 from ..store.files import Part
-from ..store.schema import CARD
+from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
 from ..web.vault import Vault
 from .expected_rows import Ledger
@@ -31,13 +31,11 @@ from .progress import Step, Tell, Watch
 from .verify import TrailReading
 
 HEADING = b"token,card_number,exp_month,exp_year\r\n"
-# Fewer rows held at once are quicker: less for the collector to look at.
+# Smaller pages are faster: there are fewer objects for the garbage collector to scan.
 PAGE = 200
-# Longer than any token: the rest of an endless line is not read into memory.
+# Longer than any token, so that a line without an end is not read into memory.
 MAX_LINE = 200
 MAX_FAULTS = 20
-# By its place a value of a row is had ten times as fast as by its name.
-_TOKEN, _REV, _EXPIRY = map(CARD.columns.keys().index, ("token", "rev", "expiry"))
 _GONE = {
     "purged": "its card was purged",
     "given up": "its card was given up",
@@ -47,8 +45,8 @@ _GONE = {
 
 @dataclass(frozen=True)
 class Order:
-    """An export as it was asked for: into which file, for whom (age recipients), why
-    and by whom; with ``tokens``, only the cards that file names, a token a line."""
+    """What was asked for: the new file, the age recipients, the reason and who asks.
+    ``tokens`` is a file with a token a line, for an export of those cards only."""
 
     path: Path
     recipients: tuple[str, ...]
@@ -59,7 +57,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of it: ``cards`` in the file, and how many were ``left_out``."""
+    """The result: how many ``cards`` are in the file and how many were ``left_out``."""
 
     cards: int
     left_out: int
@@ -68,12 +66,12 @@ class Exported:
 def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported:
     """Write the cards, as they are at one moment, into the new file ``order.path``.
 
-    ``watch`` is called after each page and may raise to stop; ``tell`` gets the
-    token and the problem of a card that is left out: it could not be opened, or the
-    trail doesn't know it at that rev (a row put back to an older version, or back
+    ``watch`` is called after each page and may raise to stop.  ``tell`` gets the token
+    and the problem of a card that is left out, because it could not be opened or the
+    trail has another rev of it (the row was replaced by an older version, or put back
     after its deletion).  Raises InputError for a bad recipient or bad lines of
     ``order.tokens`` before anything is written, KeyFileError when something is in the
-    way, and IntegrityFault when the trail is broken and so can't say.
+    way, and IntegrityFault when the trail is broken, so that it can't be compared.
     """
     keys = require_recipients(order.recipients)
     with reading(vault.engine) as db:
@@ -81,8 +79,8 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
         known = _known(vault, db)
         with Part(order.path) as part:
             csv = _Csv(vault, db, wanted, known, watch, tell)
-            # The first entry comes before the first card is opened: what a killed
-            # export leaves of its ciphertext can be read as far as it goes.
+            # The first entry is written before the first card is opened, because the
+            # recipient can read the ciphertext that a killed export leaves.
             _record(vault, order, "cards.export_started", count=csv.total)
             _encrypt(csv.pages(), part.file, keys)
             part.sync()
@@ -143,13 +141,13 @@ class _Csv:
             for row in rows:
                 try:
                     number = opened(row).decode()
-                    check(row[_TOKEN], row[_REV])
+                    check(row[TOKEN], row[REV])
                 except IntegrityFault as fault:
                     self.left_out += 1
                     self._tell(fault.subject, fault.problem)
                 else:
-                    ends = _month_and_year(row[_EXPIRY])
-                    lines.append(f"{row[_TOKEN]},{number},{ends}")
+                    ends = _month_and_year(row[EXPIRY])
+                    lines.append(f"{row[TOKEN]},{number},{ends}")
             self.done += len(lines)
             yield "".join(lines).encode()
             self._watch(Step("export", self.done + self.left_out, self.total))
@@ -166,8 +164,8 @@ class _Csv:
 
 
 def _known(vault: OpenVault, db: Connection) -> Ledger:
-    """What the trail says of every card; raises IntegrityFault naming its first bad
-    place, which may have told of a deletion."""
+    """The rows the trail expects; raises IntegrityFault naming its first bad entry,
+    which may have been about a deletion."""
     trail = TrailReading(vault)
     for fault in trail.read_on(db):
         raise IntegrityFault(
@@ -180,14 +178,15 @@ def _known(vault: OpenVault, db: Connection) -> Ledger:
 
 @cache
 def _month_and_year(expiry: int) -> str:
-    """The end of a line; a store has some hundred different ones."""
+    """The last two columns of a line; cached, as there are only some hundred."""
     year, month = divmod(expiry, 100)
     return f"{month:02},{year}\r\n"
 
 
 class _Ends:
-    """The two ends of age's pipe.  They keep the first exception raised in them:
-    the library makes a text of it, or with its last write drops it."""
+    """The source and the target of the age library.  pyrage turns an exception raised
+    in them into a string, and ignores it in the last write; so the first one is kept,
+    to be raised afterwards."""
 
     def __init__(self, pages: Iterator[bytes], file: BinaryIO) -> None:
         self._pages = pages
@@ -207,7 +206,7 @@ class _Ends:
         return given
 
     def write(self, data: bytes) -> int:
-        """Write what age made of it."""
+        """Write a piece of the encrypted file."""
         try:
             return self._file.write(data)
         except BaseException as fault:
@@ -215,7 +214,7 @@ class _Ends:
             raise
 
     def flush(self) -> None:
-        """Nothing to do: the file is synced when it is whole."""
+        """Do nothing: the file is synced when it is complete."""
 
 
 def _encrypt(pages: Iterator[bytes], file: BinaryIO, keys: Sequence[Any]) -> None:
@@ -230,8 +229,8 @@ def _encrypt(pages: Iterator[bytes], file: BinaryIO, keys: Sequence[Any]) -> Non
 
 
 def _key(place: int, text: str) -> Any:
-    """The public key a recipient is; raises InputError naming which is not one, and
-    never showing what may be a secret key."""
+    """The public key in ``text``; raises InputError naming the recipient by its number
+    alone, because the text may be a secret key."""
     shown = f"recipient {place}"
     if text.upper().startswith("AGE-SECRET-KEY-"):
         raise InputError(shown, "is a secret key; give its public half (age1...)")
@@ -244,7 +243,7 @@ def _key(place: int, text: str) -> Any:
 
 
 def _record(vault: Vault, order: Order, event: str, **counts: int) -> None:
-    """Enter in the trail that cards leave, in a transaction of its own."""
+    """Record the export in the trail, in a transaction of its own."""
     detail = {
         **counts,
         "reason": order.reason,
@@ -255,8 +254,8 @@ def _record(vault: Vault, order: Order, event: str, **counts: int) -> None:
 
 
 def _wanted(vault: Vault, db: Connection, path: Path) -> array[int]:
-    """The numbers of the cards a file names, in order, each once; raises InputError
-    with the lines that name none."""
+    """The row numbers of the cards a file names, in order, each once; raises InputError
+    with the lines that name no card."""
     numbers: set[int] = set()
     faults: list[tuple[int, str]] = []
     for page in _token_pages(path, faults):
@@ -275,8 +274,8 @@ def _wanted(vault: Vault, db: Connection, path: Path) -> array[int]:
 
 
 def _token_pages(path: Path, faults: list[tuple[int, str]]) -> Iterator[dict[str, int]]:
-    """Tokens with the lines they stand in; what is none goes to ``faults``, by its
-    line alone: somebody may have put numbers there."""
+    """Pages of tokens with their line numbers.  A line that is no token goes to
+    ``faults`` by its number alone, because it may hold a card number."""
     page: dict[str, int] = {}
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for place, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):

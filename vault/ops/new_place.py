@@ -1,9 +1,9 @@
-"""The files of a vault that does not exist yet: all of them are named, or none.
+"""Writes the files of a new vault so that all of them get their names, or none.
 
-Everything is written beside its name first.  An init that is killed before it gives
-the first name has made nothing, and the next writes over what it left; one that is
-killed between two names left every piece whole, and the next gives the others.  A
-database on a server has no name to be given: there the commit is the first one.
+Everything is written to a ``.part`` file beside its name first.  If init is killed
+before it gives the first name, the next init overwrites what it left.  If it is killed
+between two names, every file is complete, and the next init gives the missing names.
+A database on a server needs no name; there the commit counts as the first name.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True)
 class NewPlace:
-    """Where a new vault's pieces go; ``root_key`` is None when the root is to be
-    held as shares."""
+    """Where a new vault's files go; ``root_key`` is None when the root is to be held as
+    shares."""
 
     web_key: Path
     root_key: Path | None
@@ -42,26 +42,26 @@ class NewPlace:
 
     @property
     def database(self) -> Path | None:
-        """The database's file; None when a server keeps it."""
+        """The database's file; None when it is on a server."""
         return sqlite_path(self.database_url)
 
     @property
     def keys(self) -> list[Path]:
-        """The key files, in the order they are named in: keys first, for a database
-        without its keys could never be opened."""
+        """The key files in the order they get their names: before the database, which
+        could never be opened without them."""
         return [path for path in (self.root_key, self.web_key) if path is not None]
 
     @property
     def made_folders(self) -> list[Path]:
-        """The folders that may be made.  The root key's is none of them, unless it
-        is theirs too: it may be a medium that is not mounted."""
+        """The folders that may be made.  The root key's is not among them, unless
+        another file is in it too, because it may be a medium that is not mounted."""
         places = (self.web_key, self.database)
         return [path.parent for path in places if path is not None]
 
 
 def require_free(place: NewPlace) -> None:
-    """Raise KeyFileError when something stands where a piece is to go, or when the
-    root key's folder is not there."""
+    """Raise KeyFileError when a file is in the way, or when the root key's folder does
+    not exist."""
     for path in place.keys:
         files.require_free(path)
     if place.database is None:
@@ -71,7 +71,7 @@ def require_free(place: NewPlace) -> None:
     else:
         files.require_free(place.database)
         for path in _side_files(place.database):
-            # SQLite would play an old log into the new database.
+            # SQLite would apply an old log to the new database.
             files.require_free(path)
     if place.root_key is not None:
         _require_folder(place.root_key.parent, place.made_folders)
@@ -90,12 +90,13 @@ def _require_folder(folder: Path, made: Sequence[Path]) -> None:
 def make(
     place: NewPlace, texts: Mapping[Path, str], found: Callable[[Engine], None]
 ) -> None:
-    """Write the key files, their ``texts`` by path, have the database made by
-    ``found``, and name all of it.
+    """Write the key files (``texts`` by path), call ``found`` to create the database,
+    and give everything its name.
 
-    On an error nothing is left; but with the database on a server and founded, the
-    key files are kept for ``finish``.  Raises KeyFileError when the disk refuses or
-    somebody else is at it, SQLAlchemyError when the database does.
+    On an error nothing is left, except that with a database on a server that was
+    already created the key files are kept for ``finish``.  Raises KeyFileError when
+    the disk refuses or another init is running, SQLAlchemyError when the database
+    refuses.
     """
     with ExitStack() as stack:
         stack.enter_context(disk_faults(place.web_key))
@@ -131,7 +132,7 @@ def _found_file(place: NewPlace, file: Part, found: Callable[[Engine], None]) ->
 
 
 def _found(url: str, found: Callable[[Engine], None]) -> None:
-    engine = connect(url)
+    engine = connect(url, alone=True)
     try:
         found(engine)
         checkpoint(engine)
@@ -153,8 +154,8 @@ def _name(parts: Sequence[Part], *, undo: bool) -> None:
 
 
 def is_left_whole(place: NewPlace) -> bool:
-    """Say whether an init was killed while it gave the names: each piece is whole,
-    all are of one vault, nothing was done with it, and some name is missing."""
+    """Say whether an init was killed while it gave the names: each file is complete,
+    all are of one vault, the vault was not used yet, and a name is missing."""
     missing = [path for path in place.keys if not os.path.lexists(path)]
     if place.database is None:
         begun = bool(missing)
@@ -171,12 +172,13 @@ def is_left_whole(place: NewPlace) -> bool:
 
 
 def _just_founded(place: NewPlace) -> str | None:
-    """The id of the vault in the database, if nothing but its founding is in its
-    trail: a copy of one in use, as a killed restore leaves it, has more."""
+    """The id of the vault in the database, if its trail has only the entry about its
+    creation.  The copy of a vault in use that a killed restore leaves has more."""
     if place.database is None:
         engine = connect(place.database_url)
     else:
-        # Immutable: SQLite leaves no file beside one that is not in place yet.
+        # With ``immutable`` SQLite makes no files beside the database, which still has
+        # its temporary name.
         file = part_of(place.database).absolute().as_uri()
         url = make_url("sqlite://").set(database=file)
         engine = create_engine(url.set(query={"immutable": "1", "uri": "true"}))
@@ -193,7 +195,7 @@ def _just_founded(place: NewPlace) -> str | None:
 
 
 def finish(place: NewPlace) -> None:
-    """Give what ``is_left_whole`` found the names that are missing."""
+    """Give the missing names to the files that ``is_left_whole`` found."""
     files = [*place.keys, *filter(None, [place.database])]
     with ExitStack() as stack:
         stack.enter_context(disk_faults(place.web_key))
@@ -205,8 +207,8 @@ def finish(place: NewPlace) -> None:
 
 
 def give_up(place: NewPlace) -> None:
-    """Take back the names that ``is_left_whole`` found, for a new vault to be made
-    in their place.  Raises KeyFileError when the database is a server's."""
+    """Remove the names that ``is_left_whole`` found, so that a new vault can be made
+    there.  Raises KeyFileError when the database is on a server."""
     if place.database is None:
         beside = part_of(place.web_key)
         raise KeyFileError(

@@ -1,4 +1,4 @@
-"""Opening many cards: each row's MAC, envelope and number checked."""
+"""Opens many cards, checking each row's MAC, envelope and number."""
 
 from __future__ import annotations
 
@@ -6,67 +6,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..card.envelope import aad_ending, aad_start, agrees
-from ..crypto import Cipher, same
+from ..crypto import Cipher
 from ..errors import IntegrityFault
-from ..store.row_macs import (
-    NOT_AS_TYPED,
-    NOT_AS_WRITTEN,
-    RowSigner,
-    card_facts,
-    card_start,
-    moved_numbers,
-)
+from ..store.row_macs import RowSigner, card_checker
 
 Opener = Callable[[Sequence[Any]], bytes]
 
 
 def opener(signer: RowSigner, cipher_of: Callable[[int], Cipher]) -> Opener:
-    """A function that gives the number a whole card row holds, as ASCII digits.
+    """A function that takes a whole card row and returns its number as ASCII digits.
 
-    The row's MAC is checked first and what was opened is held against the row.
-    The function raises IntegrityFault naming the token; ``cipher_of`` a data key's
-    number raises it naming the key.  A closure over the row's values in their
-    order: looking columns up by name takes three times as long as all the rest.
+    It checks the row's MAC first and compares what it opened with the row.  It raises
+    IntegrityFault naming the token; ``cipher_of``, which is called with a data key's
+    number, raises it naming the key.  It reads the row's values by position, because
+    by name takes three times as long as everything else together.
     """
-    sign, start = signer.mac.sign, card_start(signer.vault_id)
-    aad_head = aad_start(signer.vault_id)
+    check, aad_head = card_checker(signer), aad_start(signer.vault_id)
     # Each data key's cipher and the ending of its AAD.
     known: dict[int, tuple[Cipher, bytes]] = {}
 
     def digits(row: Sequence[Any]) -> bytes:
-        (
-            card_id,
-            token,
-            data_key_id,
-            rev,
-            envelope,
-            brand,
-            prefix,
-            last4,
-            length,
-            expiry,
-            created_at,
-            updated_at,
-            mac,
-        ) = row
-        try:
-            facts = card_facts(
-                card_id,
-                token,
-                brand,
-                prefix,
-                last4,
-                length,
-                expiry,
-                created_at,
-                updated_at,
-            )
-            message = start + moved_numbers(data_key_id, rev) + facts + envelope
-            good = same(mac, sign(message))
-        except NOT_AS_TYPED:
-            good = False
-        if not good:
-            raise IntegrityFault(token, NOT_AS_WRITTEN)
+        check(row)
+        _, token, data_key_id, _, envelope, _, prefix, last4, length, _, _, _, _ = row
         if data_key_id not in known:
             cipher = _cipher(cipher_of, data_key_id, token)
             known[data_key_id] = cipher, aad_ending(data_key_id)

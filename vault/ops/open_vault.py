@@ -1,7 +1,7 @@
-"""The ops role: everything the web role can, and with the root key, opening.
+"""The vault as the ops role has it: what the web role can do, and opening.
 
-What only the root can have made is asked for its mark before anything is done with
-it: the vault's row, rotations and their ranges, quarantine rows, the keys that a
+Rows and files that only the root may make are checked for its MAC before they are
+used: the vault's row, rotations and their ranges, quarantine rows, the keys that a
 rotation seals under, and the web key file itself.
 """
 
@@ -28,7 +28,7 @@ PAGE = 1000
 
 
 class OpenVault(Vault):
-    """A Vault that holds the root key.  Never made in a web process."""
+    """A Vault with the root key.  No web process makes one."""
 
     signer: OpsSigner
 
@@ -74,7 +74,7 @@ class OpenVault(Vault):
         self.web_key.require_made_by(self._root.ops)
 
     def under(self, web_key: WebKey) -> OpenVault:
-        """The same vault as somebody with this root and another web key sees it."""
+        """The same vault with this root key and another web key."""
         return OpenVault(web_key, self.root_key, self.engine, self.clock)
 
     @property
@@ -84,12 +84,12 @@ class OpenVault(Vault):
 
     @property
     def ops(self) -> crypto.OpsKeys:
-        """The keys of this root that the ops side alone has."""
+        """The keys derived from this root's seed, which only the ops side has."""
         return self._root.ops
 
     def genesis(self, db: Connection) -> bytes:
-        """The key of the trail's first entry.  Raises IntegrityFault when it was
-        sealed by anybody but this root."""
+        """The key of the trail's first entry.  Raises IntegrityFault when it was not
+        sealed by this root."""
         row = db.execute(select(VAULT)).first()
         if row is None:
             raise IntegrityFault("vault row", "is missing")
@@ -106,8 +106,8 @@ class OpenVault(Vault):
     def rotation_cipher(self, db: Connection, key_id: int, generation: int) -> Cipher:
         """The cipher of the key that a rotation to ``generation`` seals under.
 
-        Raises NotMadeByRoot unless the ops side minted it, for that generation and
-        for nothing else: whoever has the web key can wrap a key of theirs to the root.
+        Raises NotMadeByRoot unless the ops side minted it for that generation, because
+        whoever has the web key can wrap a key of their own to the root.
         """
         row = self._key_row(db, key_id)
         if (row.suite, row.generation) != (crypto.OPS_SUITE, generation):
@@ -123,7 +123,8 @@ class OpenVault(Vault):
         return row
 
     def opener(self, db: Connection) -> Opener:
-        """``digits`` for many whole card rows, many times as fast."""
+        """Like ``digits``, for many rows of the whole ``card`` table: it looks up keys
+        and builds AADs once."""
 
         def cipher(key_id: int) -> Cipher:
             return self._ciphers.get(key_id) or self.cipher(db, key_id)
@@ -133,20 +134,20 @@ class OpenVault(Vault):
     def digits(self, db: Connection, row: Row[Any]) -> bytes:
         """The number a card row holds, as ASCII digits.
 
-        The row's MAC is checked first and what was opened is held against the
-        row.  Raises IntegrityFault naming the token.
+        The row's MAC is checked first, and what was opened is compared with the row.
+        Raises IntegrityFault naming the token.
         """
         return self.opener(db)(row)
 
     def trail_entries(self, db: Connection) -> Iterator[AuditEntry]:
-        """Every entry of the trail, checked; raises IntegrityFault at the first
-        bad place."""
+        """Every entry of the trail, checked; raises IntegrityFault at the first bad
+        entry."""
         chain = Chain(self.web_key.vault_id, self.genesis(db))
         return chain.entries(db, self.trail)
 
     def destroy_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
-        """Overwrite a data key's wrapped bytes.  The row stays as evidence; the
-        database refuses while a card is still sealed under it."""
+        """Delete a data key's wrapped bytes.  The row stays as a record.  The database
+        refuses while a card is still sealed under the key."""
         self.set_key(
             db,
             row,
@@ -171,8 +172,9 @@ class OpenVault(Vault):
         )
 
     def _wrap(self, secret: bytes, info: bytes) -> dict[str, Any]:
-        # A key wrapped to the root's public half may be anybody's who has the web
-        # key; a rotation seals under nothing but what this made.
+        # Whoever has the web key can wrap a key to the root's public half, so a
+        # rotation seals only under keys that were wrapped here, with a key of the
+        # root's.
         wrapped = self.ops.wrap(secret, info)
         return {
             "suite": crypto.OPS_SUITE,
@@ -188,8 +190,8 @@ class OpenVault(Vault):
 def unwrap(
     root: crypto.RootSecret, vault_id: str, row: Row[Any], wrapped: bytes | None
 ) -> bytes:
-    """The data key (32 bytes) that ``wrapped``, one of the row's two wrappings, holds
-    for ``root``; raises IntegrityFault naming the key."""
+    """The data key (32 bytes) in ``wrapped``, which is one of the row's two wrappings,
+    opened with ``root``; raises IntegrityFault naming the key."""
     subject = f"data key {row.id}"
     info = wrap_info(vault_id, row.id, row.generation)
     if row.suite == crypto.OPS_SUITE:
@@ -221,5 +223,5 @@ def card_rows(db: Connection) -> Iterator[Row[Any]]:
 
 
 def genesis_info(vault_id: str) -> bytes:
-    """What the sealed genesis key is bound to."""
+    """The bytes the sealed genesis key is bound to."""
     return canonical(("cardvault audit genesis", vault_id))

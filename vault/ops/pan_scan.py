@@ -1,8 +1,8 @@
-"""Looking for card numbers in files, so that an auditor need not take our word.
+"""Looks for card numbers in files, so that an auditor can check where there are none.
 
 A finding is a run of digits, or whole groups of one, with a known brand's prefix and
-length and a right check digit: as text, grouped by blanks or hyphens, full-width, in
-UTF-8 or UTF-16, in any file's bytes, in SQLite's values, and inside gzip.
+length and a right check digit.  It may be grouped by blanks or hyphens or full-width,
+in UTF-8 or UTF-16, in any file's bytes, in SQLite's values or inside gzip.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from ..card.brands import brand_of, mask
 from ..card.pan import luhn_ok
 
 CHUNK = 1 << 20
-# The longest a number can be written: 19 digits of two bytes with a gap between all.
+# More than the longest spelling of a number: 19 digits of two bytes with a gap between
+# every two.
 OVERLAP = 256
 MAX_DIGITS = 19
 GZIP = b"\x1f\x8b"
@@ -36,7 +37,7 @@ _ONE = re.compile(_DIGIT)
 
 @dataclass(frozen=True)
 class Found:
-    """A number: the file, the place in it ("byte 17", "card.note, row 3"), its mask."""
+    """A number: its file, its place there ("byte 17", "card.note, row 3"), its mask."""
 
     path: Path
     place: str
@@ -52,8 +53,8 @@ class Unread:
 
 
 def scan(path: Path) -> Iterator[Found | Unread]:
-    """Every number in a file, or in every file below a folder; links are not
-    followed.  What can't be read is named, and the next one looked at."""
+    """Every number in a file, or in every file below a folder; links are not followed.
+    A file that can't be read is named, and the scan goes on with the next."""
     try:
         kind = path.lstat().st_mode
         below = sorted(path.iterdir()) if stat.S_ISDIR(kind) else []
@@ -89,8 +90,8 @@ def _scan_file(path: Path) -> Iterator[tuple[str, str]]:
         begins = file.read(len(SQLITE))
         records = begins == SQLITE
         if records:
-            # A record's texts touch: by its bytes alone, two telephone numbers side
-            # by side look like one long number, and a number has no border.
+            # In a SQLite page two values stand next to each other, so that by bytes
+            # alone two telephone numbers would look like one long number.
             for place, masked in _scan_values(path):
                 told.add(masked)
                 yield place, masked
@@ -104,13 +105,13 @@ def _scan_file(path: Path) -> Iterator[tuple[str, str]]:
                 for offset, masked in _scan_stream(inside):
                     yield f"byte {offset} inside gzip", masked
             except (EOFError, zlib.error, gzip.BadGzipFile):
-                # Not gzip after all, or cut off: the bytes themselves were read.
+                # It is no gzip file, or cut off; its bytes were scanned above.
                 return
 
 
 def _scan_values(path: Path) -> Iterator[tuple[str, str]]:
-    """Every value of every table, as the file stands; a damaged one ends it: its
-    bytes are read all the same."""
+    """Every number in the values of every table.  A damaged file ends it early; its
+    bytes are scanned as well."""
     place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(place, uri=True)) as db:
@@ -136,12 +137,12 @@ def _scan_table(db: sqlite3.Connection, table: str) -> Iterator[tuple[str, str]]
 def _scan_stream(
     file: BinaryIO | gzip.GzipFile, *, alone: bool = False
 ) -> Iterator[tuple[int, str]]:
-    """The offset and the mask of each number; with ``alone`` only of those that no
-    other digit touches."""
+    """The offset and the mask of each number; with ``alone`` only of those with no
+    other digit beside them."""
     held, begins = b"", 0
     while chunk := file.read(CHUNK):
         held += chunk
-        # What touches the end may go on in the next chunk: it is looked at then.
+        # A number near the end may go on in the next chunk; it is read again then.
         safe = len(held) - OVERLAP
         for offset, masked in _numbers(held, alone=alone):
             if offset < safe:
@@ -157,7 +158,8 @@ def _numbers(data: bytes, *, alone: bool = False) -> Iterator[tuple[int, str]]:
     for run in _RUN.finditer(data):
         signs = [(one.start(), one.end(), one[0]) for one in _ONE.finditer(run[0])]
         digits = "".join(str(_value(sign)) for _, _, sign in signs)
-        # Where a group of digits begins, and the end: a number is whole groups.
+        # Where each group of digits begins, and the end; a number is made of whole
+        # groups.
         borders = [0]
         for at in range(1, len(signs)):
             gap = run[0][signs[at - 1][1] : signs[at][0]]

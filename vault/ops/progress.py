@@ -1,4 +1,4 @@
-"""Reports how far a long job has come: four of them do, and one way is enough."""
+"""Reports how far a long job has come."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Purge: cards that expired long enough ago are deleted for good (PCI DSS 3.2.1).
+"""Deletes the cards that expired long enough ago (PCI DSS 3.2.1).
 
-Needs no root key: to delete is not to open.  With the root at hand the marks of what
-was purged bear its MAC too; without it whoever has the web key could have made them.
+It needs no root key, because it opens nothing.  With the root key the marks of purged
+cards get the root's MAC too; without that MAC whoever has the web key could have made
+them.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ def first_kept(days: int, now: int) -> int:
     """The first expiry (YYYYMM) that is not past retention at ``now`` (seconds
     since 1970 UTC).
 
-    A card is good to the end of its month: to the midnight in Japan with which the
-    next one begins.  It is past retention when that midnight lies more than ``days``
-    times 24 hours back; at the very second it is not, a second later it is.  Japan
-    has no summer time, so that second is a midnight in Japan too.
+    A card is good until the midnight in Japan at which the next month begins.  It is
+    past retention when that midnight is more than ``days`` times 24 hours ago; exactly
+    as long ago is not more.  Japan has no summer time, so that moment is a midnight in
+    Japan too.
     """
     year, month = divmod(months_now(now - days * DAY_SECONDS - 1), 12)
     return 100 * year + month + 1
@@ -40,8 +41,8 @@ def first_kept(days: int, now: int) -> int:
 class Purge:
     """One run over the cards whose month ended more than ``days`` days ago.
 
-    ``purged`` counts the cards deleted so far and ``damaged`` names those left
-    alone because their row is not as it was written.
+    ``purged`` counts the cards deleted so far, and ``damaged`` names those that were
+    left because their row is not as it was written.
     """
 
     def __init__(self, vault: Vault, days: int) -> None:
@@ -52,8 +53,8 @@ class Purge:
         self.damaged: list[str] = []
 
     def due(self) -> Iterator[Row[Any]]:
-        """The rows past retention at one moment, in order, changing nothing; those
-        of ``damaged`` are named there instead."""
+        """The rows past retention at one moment, in order; nothing is changed.  Damaged
+        ones are named in ``damaged`` instead."""
         with reading(self._vault.engine) as db:
             after = 0
             while page := self._ids(db, after):
@@ -62,14 +63,14 @@ class Purge:
 
     def run(self, by: Actor) -> Iterator[Step]:
         """Delete batch by batch, each with its entry in the trail in one short
-        transaction; stop between two steps and no card is half-deleted."""
+        transaction.  Stopping between two steps leaves no card half-deleted."""
         with reading(self._vault.engine) as db:
             count = select(func.count()).select_from(CARD)
             total = db.execute(count.where(CARD.c.expiry < self._kept)).scalar_one()
         after = 0
         while True:
-            # Looking for the next ones takes long where few are due, and holds no
-            # lock; only what was found is looked at again under it.
+            # Searching takes long where few cards are due, so it is done without a
+            # lock; only the rows it found are read again under the lock.
             with reading(self._vault.engine) as db:
                 page = self._ids(db, after)
             if not page:
@@ -86,7 +87,7 @@ class Purge:
     def _rows(
         self, db: Connection, page: Sequence[int], *, lock: bool = False
     ) -> Sequence[Row[Any]]:
-        # The expiry once more: an operator may have entered a new one since.
+        # Check the expiry again: an operator may have entered a new one since.
         query = select(CARD).where(CARD.c.id.in_(page), CARD.c.expiry < self._kept)
         query = query.order_by(CARD.c.id)
         return db.execute(query.with_for_update() if lock else query).all()
@@ -94,9 +95,8 @@ class Purge:
     def _whole(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
         """The rows that are as they were written.
 
-        One that is not may have had its expiry edited so that we destroy a card
-        that is still good, or the traces of what was done to it: whoever looks
-        into it decides, not the calendar.
+        An edited row may have got an older expiry so that a good card would be deleted,
+        or so that the edit itself would be; so a person has to decide about it.
         """
         whole = []
         for row in rows:
@@ -131,12 +131,12 @@ class Purge:
         self.purged += len(rows)
 
     def _move(self, db: Connection, rows: Sequence[Row[Any]], at: int) -> None:
-        """Take ``rows`` out of the cards and mark them as purged."""
+        """Delete ``rows`` from the cards and add their marks."""
         ids, tokens = [row.id for row in rows], [row.token for row in rows]
         db.execute(delete(CARD).where(CARD.c.id.in_(ids)))
-        # One that couldn't be opened needs no mending any more.
+        # A purged card needs no place in the quarantine any more.
         db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id.in_(ids)))
-        # A row that somebody put back by hand was marked before.
+        # A row that somebody put back after a purge has a mark already.
         db.execute(delete(PURGED).where(PURGED.c.token.in_(tokens)))
         signed = self._vault.signer.signed
         marks = [signed(PURGED, {"token": token, "at": at}) for token in tokens]

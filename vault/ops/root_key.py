@@ -1,17 +1,16 @@
 """Holds the root key: the seed that opens every card of one vault.
 
-A new root's file bears a MAC of the root it is to follow.
+A new root's file has a MAC of the root that it is to replace.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import crypto
-from ..crypto import Cipher, OpsKeys, RootSecret
+from ..crypto import Cipher, OpsKeys, RootSecret, Unshown
 from ..errors import IntegrityFault, NotMadeByRoot, WrongRootKey
 from ..store.key_file import (
     damaged,
@@ -30,12 +29,14 @@ MIN_PASSPHRASE = 12
 _SALT_BYTES = 16
 
 
-@dataclass(frozen=True, repr=False)
-class RootKey:
+class RootKey(Unshown):
     """The 32-byte seed that opens every card of one vault."""
 
-    vault_id: str
-    seed: bytes
+    __slots__ = ("seed", "vault_id")
+
+    def __init__(self, vault_id: str, seed: bytes) -> None:
+        self.vault_id = vault_id
+        self.seed = seed
 
     def secret(self) -> RootSecret:
         """The key pair derived from the seed."""
@@ -43,7 +44,7 @@ class RootKey:
 
     @classmethod
     def parse(cls, text: str, source: Path | str, passphrase: str | None) -> RootKey:
-        """Read what a root key file holds.
+        """Read the text of a root key file.
 
         Raises KeyFileError when it is damaged, WrongRootKey when it is sealed
         and ``passphrase`` is missing or wrong; both name ``source``.
@@ -62,8 +63,8 @@ class RootKey:
         return cls(vault_id, seed)
 
     def text(self, passphrase: str | None, maker: OpsKeys | None = None) -> str:
-        """What its file holds: sealed under ``passphrase``, or bare with None; a new
-        root's also the MAC of ``maker``, the root it is to follow."""
+        """The text of its file, sealed under ``passphrase``, or unsealed with None.
+        ``maker`` is the root that a new root is to replace; its MAC is in the text."""
         fields: dict[str, Any] = {
             "format": ROOT_KEY_FORMAT,
             "vault_id": self.vault_id,
@@ -142,5 +143,6 @@ def _open_seed(
 
 
 def read_root_text(path: Path) -> str:
-    """A root key file's text; raises KeyFileError when it is missing or loose."""
+    """A root key file's text; raises KeyFileError when it is missing or readable by
+    others."""
     return read_private(path)

@@ -1,9 +1,9 @@
-"""A new root: every data key is rewrapped to it; no card is touched.
+"""Replaces the root key: rewraps every data key to a new root; no card is touched.
 
-Between ``prepare`` and ``finalize`` every key is wrapped to both roots, so a
-crash at any instant, or a change of mind (``abandon``), leaves everything openable
-with the old one.  ``finalize`` makes everything that bears the old root's mark anew
-under the new one, in the transaction that makes it the root.
+Between ``prepare`` and ``finalize`` every key is wrapped to both roots, so that after a
+crash, or after ``abandon``, everything still opens with the old one.  ``finalize``
+replaces every MAC of the old root with one of the new root's, in the same transaction
+that makes it the vault's root.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ ABANDONED = "root.abandoned"
 
 
 def prepare(vault: OpenVault, new: RootSecret, by: Actor) -> int:
-    """Wrap every data key to ``new`` too, in one transaction; returns how many
-    were.  Doing it again wraps what was minted since.
+    """Wrap every data key to ``new`` too, in one transaction; returns how many were.
+    Calling it again wraps the keys that were minted since.
 
-    Raises KeyFileError when ``new`` is the vault's root already, was given up
-    before, or when another one is being prepared.
+    Raises KeyFileError when ``new`` is the vault's root already or was given up before,
+    or when another root is being prepared.
     """
     root_id = new.public.id
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         state = vault.state(db)
         _require_new(db, state, root_id)
         count = _wrap_keys(vault, db, new)
@@ -68,7 +68,8 @@ def _require_new(db: Connection, state: Row[Any], root_id: str) -> None:
 
 
 def _require_kept(db: Connection, root_id: str) -> None:
-    """The vault's row from before a root was given up, put back, bears our mark."""
+    """Raise KeyFileError when the trail says that the root was given up.  The vault's
+    row from before that has a right MAC, so somebody could put it back."""
     given_up = select(AUDIT_ENTRY.c.seq).where(
         AUDIT_ENTRY.c.subject == f"root {root_id}", AUDIT_ENTRY.c.event == ABANDONED
     )
@@ -82,14 +83,14 @@ def _require_kept(db: Connection, root_id: str) -> None:
 def finalize(vault: OpenVault, new: RootSecret, by: Actor) -> bool:
     """Make ``new`` the only root; the old one opens nothing afterwards.
 
-    ``vault`` holds the old root: it wraps what web processes minted under it
-    meanwhile, and every new wrapping is opened and compared before the old one goes.
-    False when it was done before.  Raises NotMadeByRoot naming a key whose new
-    wrapping holds something else; nothing is written then.
+    ``vault`` holds the old root.  Keys that web processes minted meanwhile are wrapped
+    to the new one, and every new wrapping is opened and compared before the old one is
+    deleted.  False when it was done before.  Raises NotMadeByRoot naming a key whose
+    new wrapping holds something else; nothing is written then.
     """
     root_id = new.public.id
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         state = vault.state(db)
         if state.next_root_id != root_id:
             raise KeyFileError(
@@ -118,15 +119,15 @@ def finalize(vault: OpenVault, new: RootSecret, by: Actor) -> bool:
 
 
 def abandon(vault: OpenVault, by: Actor, left: str | None = None) -> str | None:
-    """Give a new root up: its wrappings go, the vault's root stays.  Its name, or None
-    when there is none; ``left`` is the one that the files of a run name which was
-    cut off before it prepared anything.
+    """Give a new root up: delete its wrappings and keep the vault's root.  Returns its
+    name, or None when there is none.  ``left`` is the name in the files of a run that
+    was killed before it prepared anything.
 
-    It is entered in the trail, so that its files are never taken up again.  Raises
-    KeyFileError when a web process sealed under it already: its cards would be lost.
+    The trail records it, so that its files are never used again.  Raises KeyFileError
+    when a web process has already sealed under it, because those cards would be lost.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         state = vault.state(db)
         root_id: str | None = state.next_root_id or left
         if root_id is None:
@@ -170,9 +171,9 @@ def _wrap_keys(vault: OpenVault, db: Connection, new: RootSecret) -> int:
 def _take_new_wrapping(
     vault: OpenVault, db: Connection, row: Row[Any], new: RootSecret
 ) -> None:
-    """Let a key's new wrapping take the old one's place, when it holds the same."""
+    """Replace a key's old wrapping with the new one, if both hold the same key."""
     if row.root_id == new.public.id:
-        # A web process that has the new web key minted it: it was never another's.
+        # A web process that has the new web key minted it; the old root never had it.
         unwrap(new, vault.web_key.vault_id, row, row.wrapped)
         return
     held = unwrap(new, vault.web_key.vault_id, row, row.next_wrapped)
@@ -197,7 +198,7 @@ def _require_genesis(
 
 
 def _mark_anew(vault: OpenVault, db: Connection, new: RootSecret) -> None:
-    """Put the new root's mark on every row that bears the old one's."""
+    """Sign every row that has a MAC of the old root with the new root."""
     web_key = vault.web_key
     signer = OpsSigner(web_key.vault_id, web_key.sealing_key, new.ops)
     for table in SIGNED_TABLES:

@@ -1,4 +1,4 @@
-"""The root key as custodian shares: SLIP-39, k of n."""
+"""Splits the root key into custodians' shares and combines them (SLIP-39, k of n)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def combine(shares: Sequence[str], vault_id: str) -> RootKey:
     """The root key from as many shares as its threshold, or more.
 
     Every share is tried, those beyond the threshold too.  Raises WrongRootKey naming
-    the first (by its place) that is damaged, foreign or given twice, or how many are
-    still missing.
+    the first (by its number) that is damaged, of another root or given twice, or
+    saying how many are still missing.
     """
     read = [_read(place, text) for place, text in enumerate(shares, 1)]
     if not read:

@@ -1,4 +1,4 @@
-"""Verification: opens every card and checks every row of every table."""
+"""Verifies a vault: opens every card and checks every row of every table."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong: which row (a token, a data key, an audit entry) and
-    what is wrong with it."""
+    """A row that is wrong (``subject``: a token, a data key, an audit entry) and what
+    is wrong with it."""
 
     subject: str
     problem: str
 
 
 def verify(vault: OpenVault, db: Connection) -> Iterator[Finding]:
-    """Open every card and check everything; yields what is wrong.
+    """Open every card and check every row; yields what is wrong.
 
-    Every row is looked at whatever was wrong with the one before, and whatever its
-    columns hold.  ``db`` is one reading transaction.
+    It goes on after each finding, and whatever a row's columns hold.  ``db`` is one
+    reading transaction.
     """
     return _Verification(vault, db).run()
 
 
 class TrailReading:
-    """Reads the trail into a ledger, every entry checked, and later what was written
-    since.
+    """Checks the trail's entries and gives them to a ledger; called again, it goes on
+    with the entries written since.
 
-    After a bad entry nothing more is held against the trail: what it said, a
-    deletion perhaps, is not known.
+    After a bad entry no row is compared with the trail any more, because the entry may
+    have been about a deletion.
     """
 
     def __init__(self, vault: OpenVault) -> None:
@@ -62,7 +62,7 @@ class TrailReading:
         self._chain: Chain | None = None
 
     def read_on(self, db: Connection) -> list[IntegrityFault]:
-        """Read what is new in ``db``; gives back what is not as it was written."""
+        """Read the new entries in ``db``; returns the faults among them."""
         try:
             self._chain = self._chain or Chain(
                 self._vault.web_key.vault_id, self._vault.genesis(db)
@@ -83,7 +83,7 @@ def _take(ledger: Ledger, entry: AuditEntry) -> IntegrityFault | None:
     try:
         ledger.read(entry)
     except (AttributeError, KeyError, TypeError, ValueError):
-        # Whoever has the web key can write an entry that says anything.
+        # Whoever has the web key can write an entry with any content.
         subject = f"audit entry {entry.seq}"
         return IntegrityFault(subject, "says what this program never writes")
     return None
@@ -97,14 +97,15 @@ class _Verification:
         self._db = db
         self._trail = TrailReading(vault)
         self._ledger = self._trail.ledger
-        # What the root signed tells the generation; web processes mint for no later.
+        # The highest generation in rows that the root signed; no web process may be
+        # ahead.
         self._generation = 1
         self._minted: dict[str, int] = {}
         self._ciphers: dict[int, Cipher] = {}
         self._opened = opener(vault.signer, self._cipher_of)
 
     def run(self) -> Iterator[Finding]:
-        """The web key, the trail, then every table, then what is missing."""
+        """Check the web key, the trail, every table, and then what is missing."""
         try:
             self._vault.require_own_web_key()
         except IntegrityFault as fault:
@@ -122,7 +123,8 @@ class _Verification:
 
     def _checks(self) -> Mapping[Table, Callable[[Row[Any]], None]]:
         """How a row of each table is checked beyond its MACs.  Cards come after the
-        keys that open them, the vault's row after what tells its generation."""
+        keys that open them, and the vault's row after the rows that tell its
+        generation."""
         return {
             DATA_KEY: self._check_key,
             ROTATION: self._check_rotation,
@@ -134,7 +136,7 @@ class _Verification:
         }
 
     def _rows(self, table: Table) -> Iterator[Row[Any]]:
-        # Not by number: a number may be any, or none at all.
+        # Rows are not paged by their number, because an edited one may be anything.
         query = select(table).execution_options(yield_per=PAGE)
         return iter(self._db.execute(query))
 
@@ -153,8 +155,8 @@ class _Verification:
             yield Finding(subject, fault.problem)
 
     def _keep_cipher(self, row: Row[Any]) -> None:
-        """Keep a key that opens, though its row may be edited: its cards are as good
-        as before, and it is the row that is to be named."""
+        """Keep the cipher of a key that opens, even if its row was edited: then the row
+        is named, and not every card under the key."""
         if row.state != "destroyed":
             with suppress(IntegrityFault, TypeError, ValueError):
                 self._ciphers[row.id] = self._vault.open_key(row)
@@ -179,13 +181,14 @@ class _Verification:
 
     def _check_state(self, row: Row[Any]) -> None:
         if row.generation < self._generation:
-            # An older row of the vault, put back.
+            # Somebody replaced the vault's row by an older version.
             problem = f"is at generation {row.generation}, not {self._generation}"
             raise IntegrityFault("vault row", problem)
         self._generation = row.generation
 
     def _ahead(self) -> Iterator[Finding]:
-        """Keys made for a generation to come, by whoever has the web key."""
+        """Findings for data keys of a future generation, which whoever has the web key
+        can make."""
         for subject, generation in self._minted.items():
             if generation > self._generation:
                 problem = f"is of generation {generation}, the vault at "
@@ -211,7 +214,7 @@ def _is_token(value: object) -> bool:
 
 
 def name_of(table: Table, row: Row[Any]) -> str:
-    """A row as it is named to a person: a card by its token, where it has one."""
+    """How a row is named in a finding: a card by its token, if that is one."""
     if table is CARD and _is_token(row.token):
         return str(row.token)
     if table is PURGED:

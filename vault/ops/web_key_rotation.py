@@ -1,6 +1,6 @@
-"""A new sealing key: every row's MACs are checked and its first one made anew.
+"""Replaces the sealing key: checks every row's MACs and makes the web role's anew.
 
-The second one, the root's, has nothing to do with the sealing key and stays.
+The root's MACs don't depend on the sealing key and stay.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PAGE = 1000
 def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
     """Sign every row under ``new`` in one transaction; returns how many.
 
-    All or nothing: killed before its commit it has changed nothing. Raises
-    IntegrityFault naming the first row that is not as it was written, since to
-    sign it anew would hide the edit.
+    If it is killed before its commit, nothing has changed.  Raises IntegrityFault
+    naming the first row that is not as it was written, because signing an edited row
+    would hide the edit.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        vault.shut(db)
         vault.state(db)
         new.require_made_by(vault.ops)
         signer = RowSigner(new.vault_id, new.sealing_key)

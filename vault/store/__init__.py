@@ -1,1 +1,1 @@
-"""Where the vault keeps things: the database, its tables and rows, and files."""
+"""What the vault stores its data in: the database, its tables and rows, and files."""

@@ -1,26 +1,38 @@
-"""Engines and transactions: SQLite by default, PostgreSQL by URL alone."""
+"""Makes engines and transactions for SQLite, or for PostgreSQL if the URL says so."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-# How long a writer waits for another's lock: longer than any batch of a
-# rotation, short enough that a page answers within two seconds.
-LOCK_WAIT_SECONDS = 1.5
+from .write_queue import Place, WriteQueue
+
+# A writer waits as long as the queue moves, and gives up when no writer has got its
+# turn for this long.
+LOCK_WAIT_SECONDS = 2.0
+# How often to look whether a writer outside the queue (a sqlite3 shell) has ended.
 LOCK_LOOK_SECONDS = 0.0005
 
 # A PostgreSQL host that is gone, and not just its server, answers nothing: without
 # a limit a page would wait for it for minutes, and so would the next host's turn.
 CONNECT_SECONDS = "2"
+# How long PostgreSQL lets a transaction of ours do nothing, and a statement last, a
+# page's or a command's; what it ends in a page is answered 503.
+IDLE_SECONDS = 60
+PAGE_STATEMENT_SECONDS = 10
+COMMAND_STATEMENT_SECONDS = 15 * 60
+# How long a request waits for a connection that others of its process have.
+POOL_SECONDS = 2
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -31,36 +43,176 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str, *, read_only: bool = False) -> Engine:
+Act = Callable[[], object]
+
+# What a transaction has yet to do before it commits.
+_last_acts: WeakKeyDictionary[Transaction, list[Act]] = WeakKeyDictionary()
+
+
+def connect(
+    url: str,
+    *,
+    read_only: bool = False,
+    alone: bool = False,
+    pool: int | None = None,
+) -> Engine:
     """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
-    ``read_only`` a SQLite file is left as it is, byte for byte.
+    ``read_only`` a SQLite file is left as it is, byte for byte, and ``alone`` says
+    that nobody else has it, so that no queue is made beside it.
 
     SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
-    transaction begins IMMEDIATE unless its connection says ``writes=False``, and
-    waits for the lock as long as ``lock_wait`` (seconds) says there.
-    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise.
+    transaction begins IMMEDIATE unless its connection says ``writes=False``.  It
+    stands in the writers' queue then, and is "locked" (OperationalError) only when
+    nothing moved for ``lock_wait`` seconds (the connection's option, or two).
+    PostgreSQL: two seconds to connect to each host, unless the URL says otherwise,
+    and the limits of ``_limits`` on every transaction; ``pool`` is how many
+    connections a process that answers pages may have.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        query = {"connect_timeout": CONNECT_SECONDS, **parsed.query}
-        parsed = parsed.set(query=query)
-        return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        return _connect_postgresql(parsed, pool)
     if read_only:
         place = Path(parsed.database or "").absolute().as_uri()
         parsed = parsed.set(database=place, query={"mode": "ro", "uri": "true"})
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 0})
+    arguments = {"timeout": 0, "factory": _Connection}
+    engine = create_engine(parsed, hide_parameters=True, connect_args=arguments)
     event.listen(engine, "connect", _prepare_sqlite)
+    if not (read_only or alone):
+        event.listen(engine, "connect", _find_queue)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "commit", _do_last_acts)
     return engine
 
 
+def _connect_postgresql(url: URL, pool: int | None) -> Engine:
+    url = url.set(query={"connect_timeout": CONNECT_SECONDS, **url.query})
+    size: dict[str, Any] = {}
+    if pool is not None:
+        size = {"pool_size": pool, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        # pgbouncer gives each transaction another session, which knows no statement
+        # that was prepared in the one before.
+        connect_args={"prepare_threshold": None},
+        **size,
+    )
+    limits = _limits(url, pages=pool is not None)
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(limits)
+
+    if limits:
+        event.listen(engine, "begin", begin)
+    event.listen(engine, "commit", _commit_postgresql)
+    return engine
+
+
+def _commit_postgresql(connection: Connection) -> None:
+    _do_last_acts(connection)
+    # A commit that waits for a standby would be given up as a statement too long, and
+    # be told to be done without the standby.
+    unlimited(connection)
+
+
+def _limits(url: URL, *, pages: bool) -> str:
+    """The statement a transaction begins with: how long it waits for a lock, may do
+    nothing, and how long a statement lasts.
+
+    Settings of the transaction, since pgbouncer takes no other from a connection.
+    What the URL's ``options`` set is left as they say; "" when they set all.
+    """
+    statement = PAGE_STATEMENT_SECONDS if pages else COMMAND_STATEMENT_SECONDS
+    settings = {
+        "lock_timeout": int(LOCK_WAIT_SECONDS * 1000),
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+        "statement_timeout": statement * 1000,
+    }
+    said = str(url.query.get("options", ""))
+    sets = [
+        f"set_config('{name}', '{value}ms', true)"
+        for name, value in settings.items()
+        if name not in said
+    ]
+    return f"SELECT {', '.join(sets)}" if sets else ""
+
+
+def unlimited(db: Connection) -> None:
+    """Let statements of ``db``'s transaction last: an index of many rows does.  It
+    waits for a lock no longer than others do."""
+    if db.dialect.name == "postgresql":
+        db.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
+
+
+def before_commit(db: Connection, act: Act) -> None:
+    """Do ``act`` as the last thing before ``db``'s transaction commits, after what
+    was asked for before; a transaction that is rolled back never does it, one whose
+    act fails is not committed."""
+    _last_acts.setdefault(transaction_of(db), []).append(act)
+
+
+def transaction_of(db: Connection) -> Transaction:
+    """``db``'s transaction, begun when there is none yet."""
+    return db.get_transaction() or db.begin()
+
+
+def _do_last_acts(connection: Connection) -> None:
+    transaction = connection.get_transaction()
+    while transaction is not None and transaction in _last_acts:
+        for act in _last_acts.pop(transaction):
+            act()
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that leaves the writers' queue when its transaction has ended.
+
+    SQLAlchemy's own events come before that end, so with them the next writer would be
+    called while this one still waits for the disk.
+    """
+
+    queue: WriteQueue | None = None
+    place: Place | None = None
+
+    def commit(self) -> None:
+        """Commit, and let the next writer in."""
+        try:
+            super().commit()
+        finally:
+            self._leave()
+
+    def rollback(self) -> None:
+        """Roll back, and let the next writer in."""
+        try:
+            super().rollback()
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Close, and let the next writer in."""
+        try:
+            super().close()
+        finally:
+            self.give_up_place()
+
+    def _leave(self) -> None:
+        if self.place is not None and not self.in_transaction:
+            self.give_up_place()
+
+    def give_up_place(self) -> None:
+        """Leave the queue, if this connection is in it."""
+        place, self.place = self.place, None
+        if place is not None:
+            place.leave()
+
+
 def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
-    # pysqlite's own transaction control commits DDL silently: switch it off
-    # and say BEGIN ourselves.
+    # pysqlite's own transaction control commits DDL without being asked; switch it off
+    # and execute BEGIN ourselves.
     dbapi_connection.isolation_level = None
-    # A text that is no UTF-8 was not written by us: its row's MAC says so.  Refused
-    # here it would end every reading of the table it stands in.
+    # A text that is not UTF-8 was not written by us, and its row's MAC shows that.  If
+    # it were refused here, no row of its table could be read.
     dbapi_connection.text_factory = _text
     for pragma in _PRAGMAS:
         dbapi_connection.execute(pragma)
@@ -70,21 +222,57 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def _find_queue(dbapi_connection: _Connection, _record: Any) -> None:
+    # Ask SQLite which file it opened, whatever the URL calls it; its own files are
+    # beside that.  A database in memory has no file name and no other writer.
+    name = dbapi_connection.execute("PRAGMA database_list").fetchone()[2]
+    if name:
+        dbapi_connection.queue = WriteQueue(Path(name))
+
+
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
     if not options.get("writes", True):
         connection.exec_driver_sql("BEGIN")
         return
-    # SQLite's own waiting sleeps ever longer, up to 100 ms, and misses the short
-    # gaps a rotation leaves between its batches; looking every half millisecond
-    # does not.  Nothing else waits for a lock: readers never do under WAL.
-    give_up = time.monotonic() + options.get("lock_wait", LOCK_WAIT_SECONDS)
+
+    def begin() -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    patience = options.get("lock_wait", LOCK_WAIT_SECONDS)
+    raw = cast(_Connection, connection.connection.dbapi_connection)
+    place = raw.queue.stand() if raw.queue else None
+    try:
+        if place is None:
+            give_up = time.monotonic() + patience
+            _keep_asking(begin, lambda: give_up)
+        else:
+            _begin_in_turn(place, begin, patience)
+    except BaseException:
+        if place is not None:
+            place.leave()
+        raise
+    # Set it only now, because SQLAlchemy rolls back after each BEGIN that was refused.
+    raw.place = place
+
+
+def _begin_in_turn(place: Place, begin: Callable[[], None], patience: float) -> None:
+    while not place.await_turn(patience):
+        if place.pass_by(begin, patience):
+            return
+    _keep_asking(begin, lambda: place.give_up_at(patience))
+    place.begun()
+
+
+def _keep_asking(begin: Callable[[], None], give_up_at: Callable[[], float]) -> None:
+    """Begin, asking again while a writer outside the queue holds the lock.  SQLite's
+    own waiting sleeps longer and longer, up to 100 ms, and misses a short gap."""
     while True:
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            begin()
             return
         except OperationalError as error:
-            if not _is_locked(error) or time.monotonic() > give_up:
+            if not _is_locked(error) or time.monotonic() > give_up_at():
                 raise
             time.sleep(LOCK_LOOK_SECONDS)
 
@@ -95,36 +283,57 @@ def _is_locked(error: OperationalError) -> bool:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads one moment's state and holds no lock."""
+    """A transaction that reads the database as of one moment and holds no lock."""
     with engine.connect().execution_options(writes=False) as connection:
         if engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         yield connection
 
 
+@lru_cache(maxsize=8)
+def readers(engine: Engine) -> Engine:
+    """``engine`` for transactions that only read and hold no lock; on PostgreSQL each
+    statement sees what was committed before it."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(writes=False, postgresql_readonly=True)
+    return engine.execution_options(writes=False)
+
+
+def is_reading(db: Connection) -> bool:
+    """Say whether ``db``'s transactions only read."""
+    return not db.get_execution_options().get("writes", True)
+
+
 def takes_several(engine: Engine) -> bool:
-    """Say whether several can write at once; SQLite lets one after the other."""
+    """Say whether several transactions can write at once; on SQLite they can't."""
     return engine.dialect.name != "sqlite"
 
 
 def checkpoint(engine: Engine) -> bool:
     """Empty SQLite's write-ahead log, so that deleted bytes leave the files.
 
-    secure_delete zeroes the page; the log still holds older copies of it (PCI
-    DSS 3.2.1).  False when a reader or a full disk is in the way; the next call
-    does it then.
+    secure_delete zeroes the page, but the log still holds older copies of it (PCI DSS
+    3.2.1).  False when a reader or a full disk is in the way; then the next call does
+    it.
     """
     if engine.dialect.name != "sqlite":
         return True
     connection = engine.raw_connection()
+    raw = cast(_Connection, connection.dbapi_connection)
     try:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        answer = cursor.fetchone()
+        # A checkpoint needs the write lock and asks once; with many writers it would
+        # never get it without a place in the queue.
+        raw.place = raw.queue.stand() if raw.queue else None
+        if raw.place is not None and raw.place.await_turn(LOCK_WAIT_SECONDS):
+            raw.place.begun()
+        answer = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return answer is not None and answer[0] == 0
     except sqlite3.OperationalError:
         return False
     finally:
+        raw.give_up_place()
         connection.close()
 
 

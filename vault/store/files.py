@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside, then renamed."""
+"""Writes files that are there whole or not at all: written beside, then renamed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ..errors import KeyFileError
 from ..kill_points import instant
 
 SUFFIX = ".part"
-# What a file system says that can't sync a folder at all, as an SMB share's: its
-# names are as safe there as they get, and the file itself was synced.
+# The errors of a file system that can't sync a folder, an SMB share's for example.
+# More can't be done for the name there, and the file itself was synced.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS}
 
 
 class Part:
-    """A file on its way to ``path``, as ``path``.part with mode 0600.
+    """A new file, written as ``path``.part with mode 0600 and renamed to ``path``.
 
-    What a dead process left there is written over, or taken as it stands when it
-    was ``left_whole``; a living one's is refused, and another user's.  Closed
-    without ``put_in_place``, it is removed, unless ``keep`` was called.  With
-    ``replace`` it takes the place of what stands at ``path``.  Raises KeyFileError
-    when something is in the way, OSError when the disk refuses.
+    A leftover ``.part`` file is overwritten, or with ``left_whole`` used as it is,
+    unless a running process has it locked or it is another user's.  Closing removes
+    the ``.part`` file, unless ``put_in_place`` or ``keep`` was called.  With
+    ``replace`` it replaces the file at ``path``.  Raises KeyFileError when something
+    is in the way, OSError when the disk refuses.
     """
 
     def __init__(
@@ -49,20 +49,21 @@ class Part:
         self.close()
 
     def close(self) -> None:
-        """Remove what is neither named nor kept; may be called twice."""
+        """Remove the ``.part`` file unless it was put in place or kept; may be called
+        twice."""
         if self.file.closed:
             return
         try:
-            # Removed before the lock on it goes, or it could be another's by then.
+            # Remove it before releasing the lock: afterwards it could be another's.
             if not self._stays:
                 self.place.unlink(missing_ok=True)
         finally:
-            # What is still to be flushed has no room on a full disk.
+            # On a full disk flushing the rest of the buffer fails.
             with suppress(OSError):
                 self.file.close()
 
     def keep(self) -> None:
-        """Let it stand, for a later run to take as it is."""
+        """Leave the ``.part`` file on the disk, for a later run to use as it is."""
         self._stays = True
 
     def sync(self) -> None:
@@ -74,8 +75,9 @@ class Part:
     def put_in_place(self) -> None:
         """Give the synced file its name, durably; when the disk refuses, the name
         is taken back."""
-        # A rename would write over what came meanwhile.  Ours can't: whoever
-        # writes ``path`` by this class holds the lock on its part.
+        # rename() replaces an existing file.  Every writer that uses this class holds
+        # the lock on the ``.part`` file, so none can have made ``path`` since the
+        # check.
         self._require_free()
         stayed, self._stays = self._stays, True
         self.place.replace(self.path)
@@ -99,7 +101,7 @@ class Part:
 
 
 def part_of(path: Path) -> Path:
-    """Where the file that is to be ``path`` is written."""
+    """The path a new file is written at before it is renamed to ``path``."""
     return path.with_name(path.name + SUFFIX)
 
 
@@ -110,8 +112,7 @@ def _locked(place: Path, *, make: bool) -> BinaryIO:
         if not made:
             _require_own(place, os.fstat(descriptor))
         _lock(place, descriptor)
-        # Some media, FAT's, know no mode: asked in vain for one that is kept anyway,
-        # they refuse.
+        # FAT has no modes, and changing one fails there; so ask for it only if needed.
         if os.fstat(descriptor).st_mode & 0o077:
             os.fchmod(descriptor, 0o600)
         if make:
@@ -123,8 +124,8 @@ def _locked(place: Path, *, make: bool) -> BinaryIO:
 
 
 def _opened(place: Path, *, make: bool) -> tuple[bool, int]:
-    """Say whether the file was made now, and its descriptor.  Made, it is ours, though
-    the medium or the server may show another owner."""
+    """Say whether the file was made now, and its descriptor.  A file made now is ours,
+    even where the medium or the file server shows another owner."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     if make:
         with suppress(FileExistsError):
@@ -135,7 +136,7 @@ def _opened(place: Path, *, make: bool) -> tuple[bool, int]:
 def _lock(place: Path, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Its last holder may have renamed or removed it before we got the lock.
+        # The process that held the lock before may have renamed or removed the file.
         mine = os.path.samestat(os.fstat(descriptor), place.stat())
     except (BlockingIOError, FileNotFoundError):
         mine = False
@@ -147,8 +148,8 @@ def _lock(place: Path, descriptor: int) -> None:
 
 
 def _require_own(place: Path, found: os.stat_result) -> None:
-    """Raise KeyFileError for a file whose owner, or whose other name, would let
-    somebody else read what is written into it."""
+    """Raise KeyFileError for a file of another user's or with a second name, through
+    which somebody else could read what is written into it."""
     if not stat.S_ISREG(found.st_mode):
         raise KeyFileError(f"{place} is no plain file", hint="move it first")
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
@@ -169,8 +170,8 @@ def require_free(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in ``folder`` are on the disk, where its file system can
-    do that."""
+    """Wait until the names in ``folder`` are on the disk, where the file system
+    supports it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

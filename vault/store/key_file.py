@@ -1,6 +1,6 @@
 """Reads and writes key files: one JSON object each, private to its owner.
 
-A file is made exclusively with mode 0600, whole or not at all, and never overwritten.
+A file is made with mode 0600, whole or not at all, and never overwritten.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .files import Part
 
 
 def write_private(path: Path, text: str) -> None:
-    """Make ``path`` with mode 0600, durably and only if nothing is there: whole or
-    not at all.  Its folder is never made: it may be a medium that is not mounted.
+    """Make the file ``path`` with mode 0600, durably, whole or not at all, and only if
+    nothing is there.  Its folder is never made: it may be a medium not yet mounted.
 
     Raises KeyFileError naming the path.
     """
@@ -39,7 +39,8 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_private(path: Path) -> str:
-    """A key file's text; raises KeyFileError when it is missing, loose or no text."""
+    """A key file's text; raises KeyFileError when it is missing, readable by others or
+    no text."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise KeyFileError(

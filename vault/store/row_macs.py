@@ -1,15 +1,15 @@
-"""Row MACs: every row is signed when written and checked whenever read.
+"""Signs every row when it is written and checks it whenever it is read.
 
-Whoever can write to the database but has no web key file can't forge, edit or
-move a row unseen.  Whoever has the web key file too can't forge what the ops side
-alone writes: those rows have a second MAC under a key of the root's.  A MAC is
-HMAC-SHA-256 over the vault's id, the table's name and every other column.
+Whoever can write to the database but has no web key file can't forge, edit or move a
+row without being noticed.  Whoever has the web key file too still can't forge what
+only the ops side writes: those rows have a second MAC, under a key of the root's.  A
+MAC is HMAC-SHA-256 over the vault's id, the table's name and every other column.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Table
@@ -36,11 +36,11 @@ NOT_AS_TYPED = (TypeError, ValueError, struct.error)
 
 
 def canonical(values: tuple[object, ...]) -> bytes:
-    """An encoding no two different tuples share: each value's type, its length
-    and its bytes.
+    """The bytes a MAC is made over: each value's type, its length and its bytes, so
+    that two different tuples never give the same.
 
-    Values are int, str, bytes or None; anything else a damaged database may
-    hold (a float, say) is encoded as itself and so never agrees with a MAC.
+    Values are int, str, bytes or None.  Anything else that a damaged database may
+    hold (a float, say) has a type of its own and so never agrees with a MAC.
     """
     return b"".join(map(_tagged, values))
 
@@ -72,10 +72,10 @@ def card_facts(
     created_at: int,
     updated_at: int,
 ) -> bytes:
-    """The part of a card's message that re-encrypting leaves alone.
+    """The part of the bytes under a card's MAC that re-encrypting does not change.
 
-    As unambiguous as ``canonical`` and many times as fast: the numbers and the
-    texts' lengths in fixed places, then the texts.  Raises NOT_AS_TYPED when a
+    It holds the numbers and the texts' lengths at fixed places, then the texts: as
+    unambiguous as ``canonical`` and many times as fast.  Raises NOT_AS_TYPED when a
     value is of another type or size than its column's.
     """
     return (
@@ -97,13 +97,45 @@ def card_facts(
 def card_message(
     start: bytes, facts: bytes, data_key_id: int, rev: int, envelope: bytes
 ) -> bytes:
-    """What a card's MAC is made over; ``start`` is ``card_start``."""
+    """The bytes a card's MAC is made over; ``start`` is what ``card_start`` returns."""
     return start + moved_numbers(data_key_id, rev) + facts + envelope
 
 
 def card_start(vault_id: str) -> bytes:
-    """The beginning of every card's message in one vault."""
+    """The first bytes under every card's MAC in one vault."""
     return canonical(("card", vault_id))
+
+
+CardCheck = Callable[[Sequence[Any]], bytes]
+
+
+def card_checker(signer: RowSigner) -> CardCheck:
+    """A function that checks the MAC of a whole card row and gives back the facts it
+    is over (``card_facts``); it raises IntegrityFault naming the token.
+
+    A closure that takes the row apart by its columns' order (``CardRow``): rotations,
+    exports and verify call it for every card there is.
+    """
+    sign, start = signer.mac.sign, card_start(signer.vault_id)
+
+    def check(row: Sequence[Any]) -> bytes:
+        # fmt: off
+        (id, token, key, rev, envelope, brand, prefix, last4, length,
+         expiry, created_at, updated_at, mac) = row
+        # fmt: on
+        try:
+            facts = card_facts(
+                id, token, brand, prefix, last4, length, expiry, created_at, updated_at
+            )
+            if crypto.same(
+                mac, sign(start + moved_numbers(key, rev) + facts + envelope)
+            ):
+                return facts
+        except NOT_AS_TYPED:
+            pass
+        raise IntegrityFault(token, NOT_AS_WRITTEN)
+
+    return check
 
 
 class RowSigner:
@@ -200,10 +232,10 @@ class OpsSigner(RowSigner):
 
 
 def _may_be_the_web_roles(table: Table, row: Row[Any]) -> bool:
-    """Say whether a web process, or a purge without the root, writes such a row.
+    """Say whether a web process, or a purge without the root, may have written ``row``.
 
-    A data key it minted and sealed with, until the ops side destroys it, and the
-    mark of a purged card.
+    It may write two kinds: a data key that it minted, until the ops side destroys it,
+    and the mark of a purged card.
     """
     if table is DATA_KEY:
         return bool(row.suite == crypto.SUITE and row.state != "destroyed")

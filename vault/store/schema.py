@@ -2,10 +2,12 @@
 
 Every row but the trail's carries ``mac``, made with the sealing key over all its
 other columns, and what the ops side alone writes carries ``ops_mac`` too, made with
-a key of the root's (rows.py); the trail has a chain of its own (audit.py).
+a key of the root's (row_macs.py).  The trail is a chain of its own (trail.py).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +27,7 @@ ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 
 # One row: which vault this is and which generation new cards belong to.  Between
 # ``root rotate`` and its --finalize the ``next_`` columns hold the same for the
-# root that is to come; so they do in every data key's row.
+# new root, here and in every data key's row.
 VAULT = Table(
     "vault",
     METADATA,
@@ -46,8 +48,8 @@ VAULT = Table(
 # ``opens`` is the row's own id while its wrapped bytes exist and NULL once they
 # are destroyed.  Cards refer to ``opens``, so the database itself refuses to
 # destroy a key that a card still needs.  ``suite`` says how ``wrapped`` was made: by
-# a web process or by the ops side (sealing.py).  ``ops_mac`` is there on a key that
-# the ops side minted, retired or destroyed.
+# a web process or by the ops side (crypto.py).  A key that the ops side minted,
+# retired or destroyed has ``ops_mac``.
 DATA_KEY = Table(
     "data_key",
     METADATA,
@@ -93,8 +95,35 @@ CARD = Table(
     Column("mac", LargeBinary, nullable=False),
 )
 
-# What ``rotate`` did, or is doing: its cursor and its lease are here, written in
-# the same transaction as each batch.  Censuses are JSON, cards by generation.
+
+class CardRow(NamedTuple):
+    """A whole row of ``CARD``, with its columns in the table's order, as a test checks.
+
+    Loops over many cards unpack rows by position, because reading by name takes longer
+    than opening.
+    """
+
+    id: int
+    token: str
+    data_key_id: int
+    rev: int
+    envelope: bytes
+    brand: str
+    prefix: str
+    last4: str
+    length: int
+    expiry: int
+    created_at: int
+    updated_at: int
+    mac: bytes
+
+
+TOKEN, REV, EXPIRY = map(CardRow._fields.index, ("token", "rev", "expiry"))
+"""The positions of a card's columns in its row."""
+
+
+# One row for each rotation.  Its cursor and its lease are written in the same
+# transaction as each batch.  Censuses are JSON, cards by generation.
 ROTATION = Table(
     "rotation",
     METADATA,
@@ -122,10 +151,10 @@ ROTATION = Table(
     CheckConstraint("state IN ('running', 'finished')", name="state"),
 )
 
-# On PostgreSQL a rotation's cards up to the last one there was at its beginning, in
-# ranges of card numbers, each worked through by one process at a time: from after
-# ``card_cursor`` to ``last_card``.  They go when all are done; the rotation's own
-# cursor takes over from there.
+# On PostgreSQL the cards that exist when a rotation begins are divided into ranges of
+# card numbers.  One process at a time works through a range, from after ``card_cursor``
+# to ``last_card``.  When all are done their rows are deleted, and the rotation's own
+# cursor goes on with the cards that came later.
 ROTATION_RANGE = Table(
     "rotation_range",
     METADATA,
@@ -154,9 +183,9 @@ QUARANTINE = Table(
     Column("ops_mac", LargeBinary, nullable=False),
 )
 
-# Cards that were purged, so that their customers are not taken for damaged ones;
-# the trail's entry of each batch says the same.  ``ops_mac`` is there when the root
-# was at hand.
+# Cards that were purged, so that a customer without a card is not reported as damage;
+# the trail's entry of each batch says the same.  ``ops_mac`` is there when the purge
+# had the root key.
 PURGED = Table(
     "purged",
     METADATA,

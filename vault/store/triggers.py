@@ -1,7 +1,7 @@
-"""Triggers in the vault's database: it has none, so whoever finds one was robbed.
+"""Refuses triggers in the vault's database, which has none of its own.
 
-A trigger runs with every statement of an ops command, in its transaction: it could
-put another key in the place of the one that was just minted.
+A trigger runs inside the transactions of the ops commands, so it could replace a data
+key that was just minted with another one.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from sqlalchemy import Connection, text
 from ..errors import NotMadeByRoot
 
 _QUERIES = {
-    # A view could stand in a table's place, with triggers for writing to it.
+    # A view could replace a table and have triggers for what is written to it.
     "sqlite": """
         SELECT type || ' ' || name FROM sqlite_master
         WHERE type IN ('trigger', 'view') ORDER BY name
     """,
-    # A rule rewrites statements as a trigger does; a view is made of one.
+    # A rule changes statements as a trigger does, and a view is made with one.
     "postgresql": """
         SELECT 'trigger ' || tgname AS name FROM pg_trigger
         JOIN pg_class ON pg_class.oid = tgrelid
@@ -31,11 +31,11 @@ _QUERIES = {
 
 
 def triggers(db: Connection) -> list[str]:
-    """The triggers, views and rules there are, each by its kind and name."""
+    """The kind and name of every trigger, view and rule in the database."""
     return list(db.execute(text(_QUERIES[db.dialect.name])).scalars())
 
 
 def require_no_triggers(db: Connection) -> None:
-    """Raise NotMadeByRoot naming the first trigger, view or rule there is."""
+    """Raise NotMadeByRoot naming the first trigger, view or rule in the database."""
     for name in triggers(db):
         raise NotMadeByRoot(name)

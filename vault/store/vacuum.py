@@ -1,11 +1,11 @@
-"""What PostgreSQL keeps of deleted and rewritten rows, taken out of the tables' files.
+"""Removes what PostgreSQL keeps of deleted and rewritten rows from the tables' files.
 
-A row that is deleted or written anew stays in its table's file until VACUUM, and in
-places no row uses after it.  So the small tables, whose older rows hold what opens
-something (destroyed data keys, older heads of the trail, an earlier root's wrappings),
-are written anew as a whole, which takes an exclusive lock for a moment.  The card table
-is not, for the site would wait as long as that takes; what is left of a card opens
-nothing once its data key is destroyed.
+A row that is deleted or rewritten stays in its table's file until VACUUM, and partly
+after it.  So the small tables, whose older rows hold secrets (destroyed data keys,
+older heads of the trail, an earlier root's wrappings), are rewritten as a whole, which
+takes an exclusive lock for a moment.  The card table is not, because the site would
+have to wait for it; what is left of a card can't be opened once its data key is
+destroyed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ STATEMENTS = (
 
 
 def vacuum(engine: Engine) -> dict[str, str]:
-    """Execute STATEMENTS on PostgreSQL; those that were not carried out, each with the
-    reason.  Nothing waits longer than a page does.  On SQLite there is nothing to do.
+    """Execute STATEMENTS on PostgreSQL; returns those that were not carried out, each
+    with the reason.  It waits for a lock no longer than a page does.  On SQLite there
+    is nothing to do.
 
-    A role that doesn't own the tables may not: the server says so in a notice, and
-    not in an error.
+    A role that doesn't own the tables is refused by the server, which says so in a
+    notice and not in an error.
     """
     if engine.dialect.name != "postgresql":
         return {}
@@ -43,7 +44,7 @@ def vacuum(engine: Engine) -> dict[str, str]:
                 reason = _execute(db, statement)
                 if reason is not None:
                     refused[statement] = reason
-            # No other user of the pool is to get this connection with its settings.
+            # Drop the connection: its settings must not reach another user of the pool.
             db.invalidate()
     except SQLAlchemyError as error:
         return {statement: _reason(error) for statement in STATEMENTS} | refused

@@ -1,1 +1,1 @@
-"""The web role: it seals cards, checks and describes them, and opens none."""
+"""The web role: seals, checks and describes cards, and opens none."""

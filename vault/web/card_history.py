@@ -1,7 +1,8 @@
-"""Reading entries of the trail that nobody has checked, for a page to show.
+"""Reads entries of the trail for a page to show, without checking them.
 
-The web role can't check the trail: only the root opens its first key.  So whoever can
-write to the database decides what stands there, and nothing of it may end a page.
+The web role can't check the trail, because only the root opens its first key.  So an
+entry may hold anything that somebody wrote into the database, and none of it may make
+a page fail.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from ..store.schema import AUDIT_ENTRY
 from ..trail import VIEWED, AuditEntry
 
 _TEXTS = ("actor", "event", "outcome", "origin", "subject")
-# The end of the year 9999, the last a calendar can show, less a day for any zone.
+# The end of the year 9999, the last that datetime can show, less a day for time zones.
 _LAST_SECOND = 253402300800 - 86400
 
 
 def readable(db: Connection, subject: str) -> Iterator[AuditEntry]:
-    """The entries about ``subject`` in order, but those that tell who looked and
-    those that are no entry: another type, no JSON object, bytes that are no text."""
+    """The entries about ``subject`` in order, without those about viewing and without
+    those that can't be read: a value of another type, a detail that is no JSON object,
+    bytes that are no text."""
     query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.subject == subject)
     query = query.where(AUDIT_ENTRY.c.event != VIEWED).order_by(AUDIT_ENTRY.c.seq)
     for row in db.execute(query).all():
@@ -32,7 +34,7 @@ def readable(db: Connection, subject: str) -> Iterator[AuditEntry]:
 
 
 def names(entry: AuditEntry, token: str) -> bool:
-    """Say whether a purge's entry has ``token`` among its cards."""
+    """Say whether ``entry``, a purge's, names ``token``."""
     cards = entry.detail.get("cards")
     return isinstance(cards, list | dict) and token in cards
 
@@ -41,7 +43,7 @@ def _entry(row: Row[Any]) -> AuditEntry | None:
     values = {name: row._mapping[name] for name in AuditEntry.__dataclass_fields__}
     try:
         values["detail"] = json.loads(values["detail"])
-        # Bytes that were no text are lone surrogates here, and no page can say them.
+        # Bytes that were no text are lone surrogates here, which no page can encode.
         json.dumps(values, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError):
         return None

@@ -1,6 +1,6 @@
-"""The one data key a process seals with: in its memory alone, for a day at most.
+"""Holds the data key that a process seals with, in memory alone and for a day at most.
 
-Dropped means that nothing in the process refers to it any more and that it can't be
+Dropping a key means that nothing in the process refers to it and that it can't be
 used.  Python can't zero memory: the bytes stay until something else is written there,
 at the latest until the process ends.
 """
@@ -18,7 +18,7 @@ DATA_KEY_SECONDS = 24 * 3600
 
 
 class LiveKey:
-    """A data key as the process that minted it holds it."""
+    """A data key in the memory of the process that minted it."""
 
     __slots__ = ("cipher", "created_at", "id", "wrapped")
 
@@ -32,8 +32,8 @@ class LiveKey:
 class KeyMemory:
     """Holds one live key, sealing or idle, and drops it after a day.
 
-    One timer does that for every key that comes after another: it knows when, and not
-    which, so that no key stays in memory for its sake.  A forked process begins empty.
+    One timer serves all keys that follow one another.  It refers to no key, so that it
+    keeps none in memory.  A forked process begins without a key.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,8 @@ class KeyMemory:
         _MEMORIES.add(self)
 
     def _begin(self) -> None:
-        # After a fork another thread's lock is locked for ever, and its timer gone.
+        # After a fork a lock that another thread held stays locked, and the timer is
+        # gone.
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._key: LiveKey | None = None
@@ -49,18 +50,18 @@ class KeyMemory:
 
     @property
     def key(self) -> LiveKey | None:
-        """The live key, if there is one."""
+        """The live key, or None."""
         return self._key
 
     def keep(self, key: LiveKey) -> None:
-        """Hold ``key`` and no other from now on, for a day at most."""
+        """Hold ``key`` instead of any other, for a day at most."""
         with self._lock:
             self._key, self._until = key, time.monotonic() + DATA_KEY_SECONDS
             if self._timer is None:
                 self._wait(DATA_KEY_SECONDS)
 
     def drop(self) -> None:
-        """Hold none."""
+        """Hold no key."""
         with self._lock:
             self._key = None
 
@@ -70,7 +71,7 @@ class KeyMemory:
         self._timer.start()
 
     def look(self) -> None:
-        """Drop the key when its day is over; else wait for the rest of it."""
+        """Drop the key when its day is over; else set the timer for the rest of it."""
         with self._lock:
             self._timer, left = None, self._until - time.monotonic()
             if left <= 0:
@@ -80,7 +81,7 @@ class KeyMemory:
 
 
 def _look(memory: weakref.ref[KeyMemory]) -> None:
-    """What the timer does; it keeps no vault alive that nobody uses any more."""
+    """The timer's function; its weak reference keeps no unused vault alive."""
     kept = memory()
     if kept is not None:
         kept.look()

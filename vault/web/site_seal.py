@@ -1,4 +1,4 @@
-"""Short secrets of the web layer, sealed at rest; never a card number."""
+"""Seals short secrets of the site before they are stored; never a card number."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class SiteSeal:
 
     AES-256-GCM under keys derived (HKDF, RFC 5869) for one ``purpose`` from the
     site's own ``secrets``, newest first, of 32 bytes or more: the first seals,
-    any of them opens.  It keeps a stolen database or backup from telling the
-    secrets; whoever also has the site's secret, or runs code in the web server,
-    reads them.  That is no place for a card: cards are sealed by ``Vault``.
+    any of them opens.  A stolen database or backup alone doesn't give the secrets
+    away; whoever also has the site's secret, or runs code in the web server, can read
+    them.  So a card is never sealed with it: ``Vault`` seals cards.
     """
 
     __slots__ = ("_ciphers",)
@@ -36,9 +36,9 @@ class SiteSeal:
         return self._ciphers[0].seal(secret, subject.encode())
 
     def open(self, envelope: bytes, subject: str) -> bytes:
-        """What was sealed for ``subject``; raises IntegrityFault naming it when
-        the envelope is another's, was edited, or none of the secrets is the one
-        it was sealed under."""
+        """The secret that was sealed for ``subject``; raises IntegrityFault naming it
+        when the envelope is of another subject, was edited, or was sealed under none of
+        the site's secrets."""
         for cipher in self._ciphers:
             try:
                 return cipher.open(envelope, subject.encode(), subject)

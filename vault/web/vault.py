@@ -1,4 +1,4 @@
-"""The web role: it seals cards and opens none."""
+"""The vault as the web role has it: seals, replaces, deletes and describes cards."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     Connection,
     Engine,
     Row,
     Table,
+    Transaction,
     delete,
     func,
     insert,
@@ -30,11 +32,18 @@ from ..clock import Clock
 from ..crypto import Cipher
 from ..errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
 from ..settings import VaultSettings
-from ..store.database import connect, reading
+from ..store.database import (
+    before_commit,
+    connect,
+    is_reading,
+    reading,
+    takes_several,
+    transaction_of,
+)
 from ..store.migrations import HISTORY
 from ..store.row_macs import RowSigner, canonical
 from ..store.schema import CARD, DATA_KEY, PURGED, VAULT
-from ..trail import Actor, AuditEntry, Trail
+from ..trail import Actor, AuditEntry, Told, Trail
 from . import card_history
 from .live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
 from .web_key import WebKey
@@ -42,11 +51,16 @@ from .web_key import WebKey
 DATA_KEY_SEALS = 2**20
 MAX_SEALS = 2**31
 _VAULT_ID = re.compile("[0-9a-f]{32}")
+# Of PostgreSQL's advisory locks in the vault's database the one whose holder draws
+# numbers for new rows.
+_NUMBERS_LOCK = 0x63617264
+# In the order in which every transaction comes to them.
+_ALL_TABLES = "vault, card, data_key, quarantine, purged, rotation, rotation_range"
 
 
 @dataclass(frozen=True)
 class Card:
-    """What may be told about a stored card; times are seconds since 1970 UTC."""
+    """What may be shown of a stored card; times are seconds since 1970 UTC."""
 
     token: Token
     brand: str
@@ -65,11 +79,14 @@ class Card:
 
 
 class Vault:
-    """Seals, replaces, deletes and describes cards, and keeps the trail.
+    """Seals, replaces, deletes and describes cards, and writes the trail.
 
-    Every verb takes an open transaction on ``engine`` and leaves its commit to
-    the caller.  One object serves all threads of a process; after a fork it
-    mints a data key of its own.
+    Every method takes an open transaction on ``engine`` and leaves the commit to the
+    caller.  All threads of a process share one object; after a fork it mints a data
+    key of its own.
+
+    Every method that reads or writes rows may raise IntegrityFault, naming a row that
+    is not as it was written, and one that seals also KeyWornOut.
     """
 
     def __init__(self, web_key: WebKey, engine: Engine, clock: Clock) -> None:
@@ -79,15 +96,20 @@ class Vault:
         self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
         self.trail = Trail(web_key.vault_id, web_key.sealing_key)
         self._memory = KeyMemory()
+        self._told: WeakKeyDictionary[Transaction, list[Told]] = WeakKeyDictionary()
 
     @classmethod
-    def open(cls, settings: VaultSettings, clock: Clock) -> Vault:
-        """A vault as ``settings`` name it, its ciphers tested (VLT-01).
+    def open(
+        cls, settings: VaultSettings, clock: Clock, pool: int | None = None
+    ) -> Vault:
+        """A vault as ``settings`` name it, its ciphers tested (VLT-01); ``pool`` as
+        ``database.connect`` has it.
 
         Raises KeyFileError on a missing, loose or damaged web key file.
         """
         crypto.self_test()
-        return cls(WebKey.read(settings.web_key), connect(settings.database_url), clock)
+        web_key = WebKey.read(settings.web_key)
+        return cls(web_key, connect(settings.database_url, pool=pool), clock)
 
     def require_ready(self) -> None:
         """Raise SchemaError or KeyFileError unless the database is at this
@@ -113,8 +135,12 @@ class Vault:
         by: Actor,
         instead_of: Token | None = None,
     ) -> Token:
-        """Seal a new card and return the token that names it; ``instead_of`` names
-        the card that was its customer's and is gone."""
+        """Seal a new card and return its token.  ``instead_of`` is the token of the
+        card this customer had before and that no longer exists.
+
+        Raises IntegrityFault when the vault's row, its data key's or the trail's head
+        is not as it was written, KeyWornOut when a data key has reached its limit.
+        """
         detail = {"instead_of": instead_of} if instead_of else {}
         return self._register(db, pan, expiry, by, "card.registered", detail)
 
@@ -126,10 +152,11 @@ class Vault:
         subject: str = "",
     ) -> list[Token]:
         """Seal a batch of new cards under one data key, with one entry in the trail
-        that names them all; the tokens in the batch's order."""
+        that names them all; returns the tokens in the batch's order.  Raises as
+        ``tokenize`` does."""
         if not cards:
             return []
-        self.trail.lock(db)
+        lock_numbers(db)
         key = self._sealing_key(db, by, len(cards))
         rows = [
             self._row(key, number, pan, expiry)
@@ -147,6 +174,8 @@ class Vault:
         """Seal the card that is to stand in ``token``'s place and return its new
         token.  The old card stays until ``delete``, so that a crash between
         leaves the customer with one of the two.  Raises UnknownToken."""
+        # Before the old card's row: who draws a number waits for nobody's card.
+        lock_numbers(db)
         before = self._show(self._find(db, token))
         detail = {"instead_of": token, "before": before}
         return self._register(db, pan, expiry, by, "card.replaced", detail)
@@ -172,34 +201,31 @@ class Vault:
         self.record(db, "card.expiry_changed", by, subject=token, detail=detail)
 
     def delete(self, db: Connection, token: Token, by: Actor) -> None:
-        """Delete a card, one whose row is damaged too; the trail says which it
-        was.  Raises UnknownToken."""
+        """Delete a card, even if its row is damaged; the trail says which it was.
+        Raises UnknownToken."""
         row = self._find(db, token)
         db.execute(delete(CARD).where(CARD.c.id == row.id))
         detail = {"before": self._show(row)}
         self.record(db, "card.deleted", by, subject=token, detail=detail)
 
     def describe(self, db: Connection, token: Token) -> Card:
-        """What may be told of a card.  Raises UnknownToken, IntegrityFault."""
+        """What may be shown of a card.  Raises UnknownToken, IntegrityFault."""
         row = self._find(db, token, lock=False)
         self.signer.check(CARD, row, token)
         return card_of(row)
 
     def page_of_cards(
-        self, db: Connection, after: int, size: int, *, keep: bool = False
+        self, db: Connection, after: int, size: int
     ) -> list[tuple[int, str, int]]:
         """Number, token and time of registration of up to ``size`` cards above the
-        number ``after``.  Nothing is checked: to hold against the customers.  With
-        ``keep`` nobody else may write them until ``db`` ends: who is to delete several
-        needs them before the trail, as a rotation does."""
+        number ``after``.  Nothing is checked: to hold against the customers."""
         query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
         query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
-        query = query.with_for_update() if keep else query
         return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
     def expiries(self, db: Connection, tokens: Collection[str]) -> dict[str, int]:
-        """The expiry (YYYYMM) of those of ``tokens`` that name a card.  Nothing is
-        checked: to hold against the customers."""
+        """The expiry (YYYYMM) of those of ``tokens`` that name a card.  MACs are not
+        checked: only reconciling uses this."""
         query = select(CARD.c.token, CARD.c.expiry).where(CARD.c.token.in_(tokens))
         return {row.token: row.expiry for row in db.execute(query)}
 
@@ -211,8 +237,8 @@ class Vault:
         return {token: self._farewell(db, token) for token in gone}
 
     def purged_at(self, db: Connection, token: str) -> int | None:
-        """When a card was purged (seconds since 1970 UTC), or None; a mark that is
-        not as it was written is no mark."""
+        """When a card was purged (seconds since 1970 UTC), or None.  A mark whose MAC
+        is wrong does not count."""
         row = db.execute(select(PURGED).where(PURGED.c.token == token)).first()
         if row is None or not self._is_signed(PURGED, row):
             return None
@@ -235,23 +261,44 @@ class Vault:
         subject: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append to the audit trail in ``db``'s transaction."""
-        self.trail.append(
-            db,
-            self.clock(),
-            event,
-            by,
-            outcome=outcome,
-            subject=subject,
-            detail=detail or {},
-        )
+        """Append to the audit trail in ``db``'s transaction, when it commits: only
+        then is the trail's head held, after every row it tells of, so that nobody
+        waits for one who waits for them."""
+        if is_reading(db):
+            raise ValueError(f"{event} can't be recorded by who only reads")
+        told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
+        if not self._untold(db):
+            before_commit(db, lambda: self._append(db))
+        self._untold(db).append(told)
+
+    def _untold(self, db: Connection) -> list[Told]:
+        return self._told.setdefault(transaction_of(db), [])
+
+    def enter(self, db: Connection) -> None:
+        """Append at once what was recorded in ``db``, and hold the trail's head."""
+        self._append(db)
+        self.trail.lock(db)
+
+    def _append(self, db: Connection) -> None:
+        told = self._untold(db)
+        if told:
+            self.trail.append(db, told)
+            told.clear()
+
+    def shut(self, db: Connection) -> None:
+        """Keep every other writer of the vault out until ``db`` ends, once those at
+        work are done: for what looks at all there is and writes it anew."""
+        lock_numbers(db)
+        if takes_several(db.engine):
+            db.exec_driver_sql(f"LOCK TABLE {_ALL_TABLES} IN EXCLUSIVE MODE")
+        self.trail.lock(db)
 
     def history(self, db: Connection, token: Token) -> list[AuditEntry]:
-        """The trail's entries about a card and those it replaced, newest first, but
-        those that tell who looked.
+        """The trail's entries about a card and those it replaced, newest first, without
+        those about viewing.
 
-        The web role can't check an entry: one that is none is left out, and a card
-        that is said to have replaced itself ends the walk.
+        The web role can't check entries: those that can't be read are left out, and
+        the walk ends at a card that is said to have replaced itself.
         """
         entries: list[AuditEntry] = []
         seen: set[str] = set()
@@ -275,8 +322,8 @@ class Vault:
     def entries_about(
         self, db: Connection, token: str, *, views: bool = True
     ) -> Iterator[AuditEntry]:
-        """The trail's entries about one card, the one of its purge too; ``views``
-        also those that tell who looked at them."""
+        """The trail's entries about one card, with the one about its purge, and with
+        ``views`` those about viewing it."""
         yield from trail.read_entries(db, subject=token, views=views)
         at = self.purged_at(db, token)
         if at is not None:
@@ -286,8 +333,8 @@ class Vault:
                     yield entry
 
     def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
-        """The vault's own row, checked; with ``keep`` nobody may raise the
-        generation until ``db`` ends.  Raises KeyFileError when the database
+        """The vault's own row, checked; with ``keep`` it is locked until ``db`` ends,
+        so that the generation can't be raised.  Raises KeyFileError when the database
         belongs to another vault, IntegrityFault when the row was edited."""
         query = select(VAULT)
         row = db.execute(query.with_for_update(read=True) if keep else query).first()
@@ -303,7 +350,7 @@ class Vault:
             )
         self._check_state(row)
         if self.web_key.root.id not in (row.root_id, row.next_root_id):
-            # Sealing to a root that is not the vault's would lose the card.
+            # A card sealed to another root than the vault's could never be opened.
             raise KeyFileError(
                 f"the web key is for root {self.web_key.root.id}, "
                 f"this vault's root is {row.root_id}",
@@ -325,8 +372,7 @@ class Vault:
         event: str,
         detail: dict[str, Any],
     ) -> Token:
-        # Writers queue at the trail's head, so that row numbers don't collide.
-        self.trail.lock(db)
+        lock_numbers(db)
         row = self._row(self._sealing_key(db, by, 1), next_id(db, CARD), pan, expiry)
         db.execute(insert(CARD), row)
         detail |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
@@ -357,7 +403,7 @@ class Vault:
         return self.signer.signed(CARD, row)
 
     def _sealing_key(self, db: Connection, by: Actor, count: int) -> LiveKey:
-        """This process's live key with ``count`` more seals counted in ``db``."""
+        """This process's live key, after counting ``count`` more seals in ``db``."""
         generation = self.state(db, keep=True).generation
         live, row = self._live, self._live_row(db)
         if live is not None and row is not None:
@@ -370,7 +416,7 @@ class Vault:
             ):
                 self.set_key(db, row, seals=row.seals + count)
                 return live
-        # Before another is minted, which may fail: it is not to stay until then.
+        # Drop the old key first, so that it is gone even if minting fails.
         self._memory.drop()
         self._retire_stale(db, row, by)
         live = self.mint_key(db, generation, by, seals=count)
@@ -382,7 +428,7 @@ class Vault:
         return self._memory.key
 
     def _live_row(self, db: Connection) -> Row[Any] | None:
-        """The live key's row as this process wrote it; None when there is none."""
+        """The live key's row, or None when it is not as this process wrote it."""
         live = self._live
         if live is None:
             return None
@@ -395,24 +441,24 @@ class Vault:
         return row
 
     def _retire_stale(self, db: Connection, own: Row[Any] | None, by: Actor) -> None:
-        """Retire this process's worn key and those that dead processes left."""
+        """Retire this process's old key and those that ended processes left."""
         oldest = self.clock() - DATA_KEY_SECONDS
         query = select(DATA_KEY).where(
             DATA_KEY.c.state == "live",
-            # A key of the ops side is the rotation's to retire.
+            # A key that the ops side minted is retired by its rotation.
             DATA_KEY.c.suite == crypto.SUITE,
             (DATA_KEY.c.created_at < oldest)
             | (DATA_KEY.c.id == (own.id if own else 0)),
         )
-        # Not FOR UPDATE: a rotation's batch shares a lock on the number of its key
-        # while it waits for the trail, which is ours.
-        for row in db.execute(query.with_for_update(key_share=True)).all():
+        # Not FOR UPDATE: every card under a key shares a lock on its number.
+        query = query.order_by(DATA_KEY.c.id).with_for_update(key_share=True)
+        for row in db.execute(query).all():
             # An edited row is for verify to name; signing it again would hide it.
             if self.is_whole(row):
                 self.retire_key(db, row, by)
 
     def is_whole(self, key: Row[Any]) -> bool:
-        """Say whether a data key's row is as it was written."""
+        """Say whether a data key's row has a right MAC."""
         return self._is_signed(DATA_KEY, key)
 
     def _is_signed(self, table: Table, row: Row[Any]) -> bool:
@@ -425,8 +471,8 @@ class Vault:
     def mint_key(
         self, db: Connection, generation: int, by: Actor, *, seals: int
     ) -> LiveKey:
-        """Make a data key, wrap it to the root and write its row in ``db``; it
-        is durable with the first card under it, or not at all."""
+        """Make a data key, wrap it to the root and write its row in ``db``, so that it
+        is committed together with the first card under it, or not at all."""
         key_id, now, secret = next_id(db, DATA_KEY), self.clock(), crypto.new_key()
         info = wrap_info(self.web_key.vault_id, key_id, generation)
         wrapping = self._wrap(secret, info)
@@ -460,25 +506,27 @@ class Vault:
         return {"suite": crypto.SUITE, "root_id": root.id, "wrapped": wrapped}
 
     def retire_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
-        """Mark a data key as one that opens and seals no more."""
+        """Mark a data key as retired: it opens cards and seals none."""
         self.set_key(db, row, state="retired", retired_at=self.clock())
         detail = self._maker
         self.record(db, "key.retired", by, subject=f"data key {row.id}", detail=detail)
 
     def set_key(self, db: Connection, row: Row[Any], **changes: Any) -> None:
-        """Write a data key's row anew with ``changes`` and a new MAC.
+        """Write ``changes`` and a new MAC to a data key's row.
 
         Raises KeyWornOut when its seals would pass 2^31."""
         after = {**row._mapping, **changes}
         if after["seals"] > MAX_SEALS:
             raise KeyWornOut(f"data key {row.id} has sealed {row.seals} times")
         changes |= self.signer.macs(DATA_KEY, after)
-        # Only what changed: to write ``opens`` makes SQLite count the key's cards.
+        # Update the changed columns only: writing ``opens`` makes SQLite check the
+        # foreign key against every card.
         db.execute(update(DATA_KEY).where(DATA_KEY.c.id == row.id), changes)
 
     @property
     def _maker(self) -> dict[str, str]:
-        """What the trail says of who retired a key: nothing for a web process."""
+        """What the trail's entry says about who retired a key: nothing for a web
+        process."""
         return {}
 
     def _find(self, db: Connection, token: Token, *, lock: bool = True) -> Row[Any]:
@@ -489,7 +537,7 @@ class Vault:
         return row
 
     def _show(self, row: Row[Any]) -> str:
-        """A row as the trail shows it, or that it is damaged."""
+        """A row's mask for the trail, or a word that the row is damaged."""
         try:
             self.signer.check(CARD, row, row.token)
         except IntegrityFault:
@@ -498,8 +546,16 @@ class Vault:
         return f"{card.masked} {card.expiry}"
 
 
+def lock_numbers(db: Connection) -> None:
+    """Draw the numbers of new rows alone until ``db`` ends, which on SQLite a writer
+    does anyway.  It comes before every row, so that its holder waits for nobody who
+    waits for it; nothing is sealed meanwhile by anybody else."""
+    if takes_several(db.engine):
+        db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_NUMBERS_LOCK})")
+
+
 def next_id(db: Connection, table: Table) -> int:
-    """The number after the highest; the caller holds the trail's lock."""
+    """The number after the highest; the caller has called ``lock_numbers``."""
     highest: int = db.execute(
         select(func.coalesce(func.max(table.c.id), 0))
     ).scalar_one()
@@ -513,7 +569,7 @@ def purge_subject(at: int) -> str:
 
 
 def card_of(row: Row[Any]) -> Card:
-    """A checked row as a value."""
+    """A checked row as a ``Card``."""
     values = {name: row._mapping[name] for name in Card.__dataclass_fields__}
     values |= {"token": Token(row.token), "expiry": Expiry.from_key(row.expiry)}
     return Card(**values)

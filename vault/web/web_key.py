@@ -1,18 +1,17 @@
 """Holds the web key: what a web process seals cards and signs rows with.
 
-Its file bears a MAC of the root that made it, so that nobody but the root can lay one
-ready for an ops command to take up.
+Its file has a MAC of the root that made it, so that an ops command uses no file that
+somebody else put there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .. import crypto
-from ..crypto import OpsKeys, RootPublic, RootSecret
+from ..crypto import OpsKeys, RootPublic, RootSecret, Unshown
 from ..errors import NotMadeByRoot
 from ..store.key_file import (
     damaged,
@@ -29,22 +28,33 @@ from ..store.key_file import (
 WEB_KEY_FORMAT = "cardvault web key 2"
 
 
-@dataclass(frozen=True, repr=False)
-class WebKey:
-    """What a web process holds: it seals and checks, and opens nothing.
+class WebKey(Unshown):
+    """The key a web process holds: it seals and checks, and opens nothing.
 
     ``sealing_key`` is 32 bytes; row MACs and the trail's head depend on it.
-    ``replaces`` is the ``name`` of the web key it was made to take the place of, so
-    that no older file can be laid ready in its stead.  ``made_by`` has a MAC in hex
-    for each root that made it, by the root's name: at a root rotation two.
+    ``replaces`` is the ``name`` of the web key it replaces, so that an older file can't
+    be used in its stead.  ``made_by`` has a MAC in hex for each root that made it, by
+    the root's name; during a root rotation there are two.
     """
 
-    vault_id: str
-    root: RootPublic
-    sealing_key: bytes
-    replaces: str = ""
-    made_by: Mapping[str, str] = field(default_factory=dict)
-    source: Path | None = field(default=None, compare=False)
+    __slots__ = ("made_by", "replaces", "root", "sealing_key", "source", "vault_id")
+
+    def __init__(
+        self,
+        vault_id: str,
+        root: RootPublic,
+        sealing_key: bytes,
+        *,
+        replaces: str = "",
+        made_by: Mapping[str, str] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        self.vault_id = vault_id
+        self.root = root
+        self.sealing_key = sealing_key
+        self.replaces = replaces
+        self.made_by = dict(made_by or {})
+        self.source = source
 
     @classmethod
     def new(cls, root: RootSecret) -> WebKey:
@@ -55,14 +65,21 @@ class WebKey:
     def successor(
         self, *makers: OpsKeys, root: RootPublic, sealing_key: bytes
     ) -> WebKey:
-        """The web key that is to take this one's place, made by ``makers``."""
+        """The web key that replaces this one, with the MACs of ``makers``."""
         bare = WebKey(self.vault_id, root, sealing_key, replaces=self.name)
         return bare.signed(*makers)
 
     def signed(self, *makers: OpsKeys) -> WebKey:
-        """The same with the MACs of ``makers`` and no other."""
+        """The same web key with the MACs of ``makers`` and no others."""
         made_by = {ops.root_id: file_mac(ops, self._fields()) for ops in makers}
-        return replace(self, made_by=made_by)
+        return WebKey(
+            self.vault_id,
+            self.root,
+            self.sealing_key,
+            replaces=self.replaces,
+            made_by=made_by,
+            source=self.source,
+        )
 
     def require_made_by(self, ops: OpsKeys) -> None:
         """Raise NotMadeByRoot naming the file unless the root of ``ops`` made it."""
@@ -72,7 +89,7 @@ class WebKey:
 
     @property
     def name(self) -> str:
-        """This web key's name, 32 hex digits: it tells nothing of the key."""
+        """This web key's name, 32 hex digits; the key can't be found from it."""
         return crypto.derive(self.sealing_key, "cardvault web key name", 16).hex()
 
     @classmethod
@@ -99,7 +116,7 @@ class WebKey:
         write_private(path, self.text())
 
     def text(self) -> str:
-        """What its file holds."""
+        """The text of its file."""
         return to_json({**self._fields(), "made_by": dict(self.made_by)})
 
     def _fields(self) -> dict[str, Any]:

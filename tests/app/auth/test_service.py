@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from app.auth import codes, logins, service
@@ -17,6 +17,7 @@ from app.auth.service import Trace
 from app.auth.sharing import Sharing
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
 from tests.places.vault import NOON
+from vault import Actor, Vault
 
 pytestmark = pytest.mark.mutation("app/auth/service.py", area="code check")
 
@@ -25,12 +26,25 @@ ORIGIN = "192.0.2.7"
 KEY = b"k" * 32
 
 
+@dataclass(frozen=True)
+class Pen:
+    """What enters into the trail at once, in a transaction of its own."""
+
+    vault: Vault
+    db: Connection
+
+    def __call__(self, event: str, by: Actor, **more: Any) -> None:
+        """As ``Work.record``."""
+        self.vault.record(self.db, event, by, **more)
+        self.vault.enter(self.db)
+
+
 @pytest.fixture
 def trace(app: Flask) -> Iterator[Trace]:
-    """Where the entries go: a transaction of its own."""
+    """Where the entries go."""
     vault = app.extensions["vault"]
     with vault.engine.begin() as db:
-        yield Trace(vault, db, ORIGIN, NOON)
+        yield Trace(Pen(vault, db), ORIGIN, NOON)
 
 
 def entries(trace: Trace) -> list[tuple[Any, ...]]:
@@ -39,7 +53,8 @@ def entries(trace: Trace) -> list[tuple[Any, ...]]:
         "SELECT event, outcome, actor, origin, subject, detail FROM audit_entry"
         " WHERE origin = ? ORDER BY seq"
     )
-    return [tuple(row) for row in trace.db.exec_driver_sql(query, (ORIGIN,))]
+    assert isinstance(trace.enter, Pen)
+    return [tuple(row) for row in trace.enter.db.exec_driver_sql(query, (ORIGIN,))]
 
 
 def begin(site: Session, of: Operator, address: str = ADDRESS) -> Login:

@@ -321,11 +321,16 @@ def test_reconcile_removes_what_a_crash_left(
         site.execute(delete(Customer).where(Customer.brand == "visa"))
         site.commit()
     place.clock.advance(3599)
-    assert run(app, "reconcile", "--apply").exit_code == 0
+    for flags in ((), ("--apply",)):
+        ran = run(app, "reconcile", *flags)
+        young = "no customer refers to it; under an hour old, left alone"
+        assert (ran.exit_code, young in ran.stdout) == (1, True)
+        assert "next" not in ran.stdout
     place.clock.advance(1)
     ran = run(app, "reconcile")
     assert (ran.exit_code, "no customer refers to it" in ran.stdout) == (1, True)
-    assert "cards reconcile --apply" in ran.stdout
+    assert "under an hour" not in ran.stdout
+    assert "cards reconcile --apply\n" in ran.stdout
     ran = run(app, "reconcile", "--apply")
     assert (ran.exit_code, "removed" in ran.stdout) == (1, True)
     assert run(app, "reconcile").stdout == (
@@ -349,6 +354,7 @@ def test_reconcile_names_customers_without_a_card(
         customer = customers(app)[0]
         line = f"{customer.public_id}\t{customer.token}\tmissing"
         assert (ran.exit_code, line in ran.stdout) == (1, True)
+        assert "next" not in ran.stdout
 
 
 def test_the_list_is_for_billing_to_join(app: Flask, desk: Desk) -> None:

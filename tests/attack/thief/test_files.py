@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, text, update
 
+from tests.vault.commands.runbook import statements
+from tests.web_keys import changed
 from vault import crypto
 from vault.crypto import OPS_SUITE, SUITE, OpsKeys
 from vault.ops.open_vault import genesis_info
@@ -146,7 +147,7 @@ def replace_the_web_key_with_one_of_their_sealing_key(thief: Thief) -> None:
 
 def take_the_mark_off_the_web_key(thief: Thief) -> None:
     """The web key file as it is, without the root's MAC."""
-    lay(thief, replace(thief.web, made_by={}), WEB)
+    lay(thief, changed(thief.web, made_by={}), WEB)
 
 
 def replace_the_root_key(thief: Thief) -> None:
@@ -387,6 +388,22 @@ def test_code_in_the_database_is_named_before_it_runs(house: House, case: Case) 
     """A trigger or a view: the vault has none."""
     _, day = robbed(house, case)
     day.names("verify", 1, "is not of this program's making")
+
+
+def test_a_trigger_dropped_as_the_runbook_says_is_gone(house: House) -> None:
+    """Then the same command goes on."""
+    plant_a_trigger(Thief(house))
+    assert house.run("rotate").code == 5
+    with house.engine() as engine, engine.begin() as db:
+        db.execute(text(statements("trigger NAME").replace("NAME", "fresh")))
+    house.must("rotate")
+
+
+def test_verify_names_a_web_key_of_theirs(house: House) -> None:
+    """All it opens and finds right beside it notwithstanding."""
+    take_the_mark_off_the_web_key(Thief(house))
+    ran = house.run("verify")
+    assert (ran.code, f"{WEB}  {NOT_MADE}" in ran.out) == (1, True)
 
 
 def test_a_copy_of_the_web_key_is_no_new_one(house: House) -> None:

@@ -313,13 +313,17 @@ def test_a_key_that_was_touched_is_named(house: House, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "attack", [put_the_vaults_row_back, mint_for_the_next_generation]
+    ("attack", "said"),
+    [
+        (put_the_vaults_row_back, "vault row  is at generation 1, not 2"),
+        (mint_for_the_next_generation, f"{FRESH}  {AHEAD} 3, the vault at 2"),
+    ],
 )
 def test_no_older_row_keeps_cards_out_of_a_rotation(
-    house: House, attack: Callable[[Thief], None]
+    house: House, attack: Callable[[Thief], None], said: str
 ) -> None:
     """Every card is re-encrypted, to a generation above every key's."""
-    robbed(house, Case(attack, found(verify="generation")))
+    robbed(house, Case(attack, found(verify=said)))
     with house.engine() as engine, engine.connect() as db:
         under = select(DATA_KEY.c.suite).join(CARD, CARD.c.data_key_id == DATA_KEY.c.id)
         assert set(db.execute(under).scalars()) == {OPS_SUITE}

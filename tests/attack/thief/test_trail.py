@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, delete, select, update
 
 from vault.clock import system_clock
+from vault.errors import IntegrityFault
 from vault.ops.open_vault import genesis_info
-from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, PURGED, VAULT
+from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY, PURGED, VAULT
 from vault.trail import entry_mac, next_chain_key
 from vault.web.vault import purge_subject
 
@@ -101,6 +103,28 @@ def put_an_older_database_and_key_back(thief: Thief) -> None:
 def test_the_past_is_not_rewritten_unseen(house: House, case: Case) -> None:
     """What was entered before the thief came stays as it was, or is named."""
     robbed(house, case)
+
+
+def test_a_head_that_goes_before_its_entries_is_named(house: House) -> None:
+    """Before anything is appended to what was cut, too."""
+    cut_the_end_off(Thief(house))
+    with (
+        house.ops() as vault,
+        vault.engine.connect() as db,
+        pytest.raises(IntegrityFault, match="audit head: does not follow"),
+    ):
+        list(vault.trail_entries(db))
+
+
+def test_a_rotation_destroys_no_key_on_the_word_of_a_broken_trail(
+    house: House,
+) -> None:
+    """The entry that is gone may have told of a card that was put back."""
+    delete_an_entry(Thief(house))
+    assert house.run("rotate").code == 4
+    with house.engine() as engine, engine.connect() as db:
+        states = db.execute(select(DATA_KEY.c.state)).scalars().all()
+    assert states.count("destroyed") == 2
 
 
 ANCHORED = "audit verify --anchor safe/anchor"

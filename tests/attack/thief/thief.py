@@ -12,12 +12,12 @@ import sqlite3
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Table, delete, insert, select, update
 
+from tests.web_keys import changed
 from vault import Vault, WebKey, crypto
 from vault.card.envelope import envelope_aad
 from vault.clock import system_clock
@@ -126,9 +126,9 @@ class Thief:
     def own_web_key(self, **changes: Any) -> WebKey:
         """A web key file's content of their own making, with every MAC they can make
         under every name that could be asked for."""
-        changed = replace(self.web, replaces=self.web.name, **changes)
+        file = changed(self.web, replaces=self.web.name, **changes)
         mine = OpsKeys(self.seed, self.web.root.id)
-        return changed.signed(mine, self.root.ops)
+        return file.signed(mine, self.root.ops)
 
     def earlier(self, name: str, table: Table) -> list[Any]:
         """A table's rows as they were when the copy ``name`` was made."""

@@ -335,7 +335,7 @@ def test_verifying_the_trail_says_how_old_the_newest_anchor_is(
     assert ran.err.splitlines() == [
         "cardvault: warning: no anchor was ever given away",
         f"cardvault: hint: {KEEP_THEM}",
-        "cardvault: warning: an older database put back is found with an anchor alone",
+        "cardvault: warning: only an anchor can show that an older database was put back",
         "cardvault: hint: cardvault audit verify --anchor FILE",
     ]
     site(*PURGE, **KEEP)

@@ -46,7 +46,7 @@ def test_a_reader_in_the_way_is_a_warning(shell: Shell) -> None:
     with reading(shell.vault().engine) as db:
         db.execute(select(VAULT)).all()
         ran = shell("rotate")
-    assert (ran.code, "a reader of the database or a full disk" in ran.err) == (0, True)
+    assert (ran.code, "a reader or a full disk was in the way" in ran.err) == (0, True)
 
 
 def _files_with(shell: Shell, secret: bytes) -> list[str]:

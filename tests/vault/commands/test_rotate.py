@@ -112,7 +112,7 @@ def test_an_unfinished_rotation_is_in_status(shell: Shell) -> None:
     ran = shell("rotate")
     assert (ran.code, "is being run by" in ran.err) == (6, True)
     rotation.release()
-    assert "nobody is at it" in shell("status").out
+    assert "not running" in shell("status").out
     assert "next        cardvault rotate" in shell("status").out
     assert "go on with rotation 1" in shell("rotate", "--dry-run").out
     assert shell("rotate").code == 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from tests.web_keys import changed
 from vault import Actor, Vault, WebKey, crypto
 from vault.card.envelope import envelope_aad
 from vault.crypto import OPS_SUITE, SUITE, Cipher, RootSecret
@@ -154,7 +155,7 @@ def lay_a_root_ready(thief: Thief) -> None:
     """A new web key file of a root of theirs, for ``root rotate``."""
     evil = RootSecret(crypto.new_key())
     thief.roots.append(evil)
-    file = replace(thief.web, root=evil.public, replaces=thief.web.name)
+    file = changed(thief.web, root=evil.public, replaces=thief.web.name)
     _lay_ready(thief, file.signed(evil.ops))
 
 
@@ -162,7 +163,7 @@ def lay_a_sealing_key_ready(thief: Thief) -> None:
     """A new web key file with a sealing key of theirs, for ``web-key rotate``."""
     key = crypto.new_key()
     thief.sealing_keys.append(key)
-    file = replace(thief.web, sealing_key=key, replaces=thief.web.name)
+    file = changed(thief.web, sealing_key=key, replaces=thief.web.name)
     _lay_ready(thief, file)
 
 

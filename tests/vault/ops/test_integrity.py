@@ -12,9 +12,10 @@ from tests.places.vault import VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey, crypto, errors
 from vault.ops import RootKey
 from vault.ops.open_vault import OpenVault
+from vault.ops.rotation.rotation import take_up
 from vault.ops.verify import verify
 from vault.store.row_macs import canonical
-from vault.store.schema import CARD, DATA_KEY, VAULT
+from vault.store.schema import CARD, DATA_KEY, QUARANTINE, VAULT, CardRow
 
 Register = Callable[..., Token]
 
@@ -265,3 +266,23 @@ def test_no_two_rows_encode_alike() -> None:
         (1,),
     ]
     assert len({canonical(row) for row in rows}) == len(rows)
+
+
+def test_a_row_is_taken_apart_in_the_order_of_its_columns() -> None:
+    """The loops over many cards do it by place."""
+    assert CardRow._fields == tuple(column.name for column in CARD.columns)
+
+
+def test_a_rev_that_can_go_no_further_is_set_aside(
+    place: VaultPlace, vault: Vault, register: Register
+) -> None:
+    """The web key alone can sign it; a rotation names the card and goes on."""
+    token = register()
+    with place.engine.begin() as db:
+        row = dict(db.execute(select(CARD)).one()._mapping, rev=2**63 - 1)
+        db.execute(update(CARD).values(**vault.signer.signed(CARD, row)))
+    rotation = take_up(place.open_vault(), Actor("ops", "command"), "")
+    for _ in rotation.reencrypt(10):
+        pass
+    with place.engine.connect() as db:
+        assert db.execute(select(QUARANTINE.c.token)).scalars().all() == [token]

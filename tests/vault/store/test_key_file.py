@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import stat
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +142,14 @@ def test_keys_show_nothing(keys: tuple[WebKey, RootKey]) -> None:
     """A key's repr is the vault it belongs to."""
     assert repr(keys[0]) == f"<WebKey of vault {keys[0].vault_id}>"
     assert repr(keys[1]) == f"<RootKey of vault {keys[0].vault_id}>"
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["web key", "root key"])
+def test_a_key_is_never_copied_out(keys: tuple[WebKey, RootKey], which: int) -> None:
+    """Not by a repr, a pickle, a copy, JSON, or as a dataclass's fields (PCI 3.6)."""
+    key = keys[which]
+    assert "of vault" in repr(key)
+    ways: list[Any] = [pickle.dumps, copy.copy, copy.deepcopy, json.dumps, asdict, vars]
+    for copied in ways:
+        with pytest.raises(TypeError):
+            copied(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 
@@ -78,6 +77,7 @@ def test_an_expiry_changes_alone(
         assert vault.describe(db, token).expiry == Expiry(2040, 12)
         assert vault.describe(db, token).rev == 2
         assert db.execute(select(CARD.c.envelope)).scalar_one() == before
+        vault.enter(db)
         latest = vault.history(db, token)[0]
     assert (latest.detail["before"], latest.detail["after"]) == ("01/2030", "12/2040")
     assert place.findings() == {}
@@ -235,6 +235,7 @@ def test_a_damaged_row_can_still_be_given_up(
             vault.set_expiry(db, token, Expiry(2031, 1), operator_actor)
         new = vault.replace(db, token, Pan.parse(VISA), Expiry(2031, 1), operator_actor)
         vault.delete(db, token, operator_actor)
+        vault.enter(db)
         deleted = vault.history(db, new)[0]
     assert (deleted.event, deleted.detail["before"]) == ("card.deleted", "damaged row")
     assert place.findings() == {}
@@ -242,7 +243,7 @@ def test_a_damaged_row_can_still_be_given_up(
 
 def test_a_database_of_another_vault_is_refused(place: VaultPlace) -> None:
     """The web key and the database must belong together; nothing is sealed."""
-    foreign = dataclasses.replace(place.web_key, vault_id="another")
+    foreign = WebKey("another", place.web_key.root, place.web_key.sealing_key)
     vault = Vault(foreign, place.engine, place.clock)
     with pytest.raises(errors.KeyFileError, match="another"):
         vault.require_ready()

@@ -1,1 +1,1 @@
-"""Backups: made, restored to an empty place, and tried."""
+"""Backups: makes them, restores them to an empty place, and tries a restore."""

@@ -1,4 +1,4 @@
-"""A backup tried: restored to a scratch folder, every card opened there."""
+"""Tries a backup: restores it to a scratch folder and opens every card there."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .restore import Backup, restore
 
 @dataclass(frozen=True)
 class Drill:
-    """What a drill came to; ``seconds`` is the whole of it, as restoring for good
-    and verifying would take."""
+    """The result of a drill; ``seconds`` is its whole time, as much as restoring for
+    good and verifying would take."""
 
     findings: tuple[Finding, ...]
     seconds: float
@@ -72,7 +72,7 @@ def _verify(
 ) -> list[Finding]:
     engine = connect(f"sqlite:///{place}")
     try:
-        # An older backup has older tables; those of a newer code it can't read.
+        # An older backup has older tables.  Tables of newer code raise SchemaError.
         HISTORY.upgrade(engine)
         vault = OpenVault(web_key, root_key, engine, clock)
         with reading(engine) as db:

@@ -1,4 +1,4 @@
-"""One file that holds both databases as they were at one moment."""
+"""Makes a backup: one file that holds both databases as they were at one moment."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ from .manifest import SITE, VAULT, Manifest, Member
 
 MANIFEST = "manifest.json"
 PAGES = 1024
-# Most of a backup is ciphertext and MACs, which no level makes smaller.
+# Most of a backup is ciphertext and MACs, which don't compress at any level.
 COMPRESSION = 1
-# A page has to answer soon, a backup has time: busy web processes hand the site's
-# lock to each other, and the latecomer is not always next.
+# A page has to answer soon, a backup has time, should nothing move for long.
 SITE_WAIT_SECONDS = 30.0
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
 
@@ -50,8 +49,8 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
                 manifest = _describe(vault, vault_db, site_db, tuple(members))
             sealed = manifest.sealed(vault.web_key)
             _pack(part.file, sealed, places, manifest.made_at)
-        # The copies are gone before the name is there: cut off in between, nobody
-        # would run it again and remove them.
+        # The copies are deleted before the backup gets its name: if it were killed
+        # after naming, no later run would delete them.
         part.sync()
         instant("backup-written")
         part.put_in_place()
@@ -63,28 +62,30 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
 def one_moment(
     vault: Vault, site: Engine, by: Actor, name: str
 ) -> Iterator[tuple[Connection, Connection]]:
-    """Reading transactions on the site's database and on the vault's that see
-    both at one moment, after the entry about the backup ``name``.
+    """Read both databases as they were at one moment, after recording the backup
+    ``name`` in the trail.
 
-    Neither order of two copies would do.  Registering commits the vault first:
-    with the vault copied before the site, a customer registered in between
-    would lack his card.  Deleting commits the site first, and replacing deletes
-    the old card last: with the site copied before the vault, their customers
-    would.  So both writers' locks are held while the snapshots are taken, for
-    one commit's time.  A request takes the site's lock and then the vault's, and
-    has let go of both only when both are written (app/db.py); so whoever holds
-    both, taken in that order too, finds none half-way.  What may be left is a
-    card no customer refers to, and that does no harm.
+    Two copies one after the other would not do:
+
+    - registering commits the vault, then the site: with the vault copied first, a new
+      customer could lack a card;
+    - deleting commits the site, then the vault: with the site copied first, a customer
+      could refer to a deleted card.
+
+    So this takes both write locks, the site's first as every request does, and keeps
+    them until both snapshots exist.  A request between its two commits holds a lock
+    (app/db.py), so none is caught half-way.  The worst that is left is a card no
+    customer refers to; ``cards reconcile`` removes it.
     """
     patient = site.execution_options(lock_wait=SITE_WAIT_SECONDS)
     with reading(site) as site_db, reading(vault.engine) as vault_db:
         with patient.begin():
             with vault.engine.begin() as db:
-                # Before the copy: better an entry for a backup that was cut off
-                # than a copy of every card that the trail says nothing of.
+                # The entry comes before the copy, so that no copy of the cards exists
+                # without an entry; a backup that is cut off has one too.
                 vault.record(db, "backup.made", by, subject=name)
-            # The vault's own lock had to go with the entry's commit.  What needs
-            # it alone (a rotation, a purge) is whole with each commit.
+            # Committing the entry released the vault's lock.  A rotation or a purge may
+            # write in between; each of its commits leaves the vault consistent.
             for snapshot in (site_db, vault_db):
                 snapshot.execute(text("SELECT count(*) FROM sqlite_master"))
         instant("backup-begun")
@@ -93,8 +94,9 @@ def one_moment(
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[dict[str, Path]]:
-    """Where the copies lie until they are packed; removed, and what a killed
-    run left there too.  The caller holds the lock on ``path``'s part."""
+    """The paths of the two copies until they are packed.  They are deleted at the end,
+    and at the beginning those that a killed run left.  The caller holds the lock on
+    the ``.part`` file of ``path``."""
     places = {n: path.with_name(f"{path.name}{SUFFIX}.{n}") for n in (VAULT, SITE)}
     with ExitStack() as stack:
         for place in places.values():
@@ -110,15 +112,15 @@ def _remove(place: Path) -> None:
 
 
 def _copy(db: Connection, place: Path) -> None:
-    """Copy what ``db``'s transaction sees.  It is a reader under WAL, which keeps
-    no writer waiting and which no writer makes start again."""
+    """Copy what ``db``'s transaction sees.  Under WAL a reader keeps no writer waiting,
+    and no writer makes it start again."""
     source = cast(sqlite3.Connection, db.connection.driver_connection)
     with closing(sqlite3.connect(place, isolation_level=None)) as copy:
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=PAGES)
-        # One file, without a log beside it; and no database in use, which is in
-        # WAL mode, is ever byte for byte the one in a backup.
+        # Out of WAL mode the copy is one file without a log beside it.  It also differs
+        # from any database in use, which is in WAL mode.
         copy.execute("PRAGMA journal_mode = DELETE")
 
 

@@ -1,4 +1,4 @@
-"""What a backup says it holds, under the web key's own seal."""
+"""The manifest of a backup: what it holds, under a MAC of the web key's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A backup's contents, true of the very copies in it.
+    """What the copies in a backup hold.
 
     ``made_at`` is seconds since 1970 UTC; ``roots`` names the root that opens it
     and the one being prepared, if any; ``site`` is rows by table of the site's
@@ -63,17 +63,17 @@ class Manifest:
         }
 
     def sealed(self, web_key: WebKey) -> bytes:
-        """The manifest as a file, with a MAC over the rest of it: together with
-        the digests no byte of a backup can be made without the web key file."""
+        """The manifest as a file, with a MAC over the rest of it.  Because it holds the
+        digests too, no byte of a backup can be changed without the web key file."""
         fields = {**self.as_object(), "web_key": _key_name(web_key)}
         fields["mac"] = _mac(fields, web_key)
         return json.dumps(fields, indent=2, ensure_ascii=False).encode()
 
     @classmethod
     def parse(cls, text: bytes, web_key: WebKey, source: Path) -> Manifest:
-        """Read and check a manifest.  Raises IntegrityFault naming ``source`` when
-        it is not as it was written, KeyFileError when it is of another vault or
-        was made under another web key."""
+        """Read and check a manifest.  Raises IntegrityFault naming ``source`` when it
+        was changed, KeyFileError when it is another vault's or was made under another
+        web key."""
         try:
             fields = json.loads(text)
             if fields["format"] != FORMAT:
@@ -116,8 +116,8 @@ class Manifest:
         )
 
     def require_root(self, web_key: WebKey, source: Path) -> None:
-        """Raise KeyFileError when a site with this web key could not start on
-        what is restored: its root came after the backup."""
+        """Raise KeyFileError when this web key's root came after the backup, so that
+        the site could not start on the restored database."""
         if web_key.root.id not in self.roots:
             raise KeyFileError(
                 f"{source} is for root {self.roots[0]}, "

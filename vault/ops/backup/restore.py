@@ -1,4 +1,4 @@
-"""A backup, checked and put into an empty place."""
+"""Restores a backup: checks it and puts its databases into an empty place."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .manifest import DAMAGED_HINT, SITE, VAULT, Manifest, Member
 MAX_MANIFEST_BYTES = 1024 * 1024
 PIECE = 1024 * 1024
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-# What reading a file that was cut, or is something else, may end in.
+# What reading a file that was cut short, or is no backup, may raise.
 _UNREADABLE = (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile)
 
 
 class Backup:
-    """A backup opened for reading, front to back, once; its ``manifest`` is
+    """A backup opened for reading once, from front to back; its ``manifest`` is
     checked."""
 
     def __init__(
@@ -44,10 +44,11 @@ class Backup:
         self._packed = packed
 
     def extract(self, files: Mapping[str, BinaryIO]) -> None:
-        """Write the databases to ``files`` by name, those not named to nowhere.
+        """Write the databases to ``files`` by name; one that is not in ``files`` is
+        checked and not written.
 
-        Raises IntegrityFault naming the first that is not as the manifest says,
-        or when the file is cut short; what was written is good for nothing then.
+        Raises IntegrityFault naming the first that is not as the manifest says, or when
+        the file is cut short; what was written must not be used then.
         """
         with _told(self.path):
             for member in self.manifest.members:
@@ -76,7 +77,7 @@ class Backup:
 
 @contextmanager
 def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
-    """A backup, its manifest checked with the web key.
+    """Open a backup and check its manifest with the web key.
 
     Raises IntegrityFault when it is damaged, KeyFileError when it belongs to
     other keys, OSError when the file can't be read.
@@ -94,7 +95,8 @@ def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
         try:
             manifest = Manifest.parse(text, web_key, path)
         except KeyFileError:
-            # Damage may make it look like another vault's: then say so.
+            # A damaged backup can look like another vault's; read it whole first, to
+            # report the real reason.
             with _told(path):
                 _read_out(packed)
             raise
@@ -102,7 +104,7 @@ def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
 
 
 def _read_out(packed: gzip.GzipFile) -> None:
-    """Read to the very end, where gzip's checksum is."""
+    """Read to the end of the file, where gzip checks its checksum."""
     while packed.read(PIECE):
         pass
 
@@ -110,14 +112,14 @@ def _read_out(packed: gzip.GzipFile) -> None:
 def restore(
     backup: Backup, vault_place: Path, site_place: Path, anchor: Anchor | None = None
 ) -> None:
-    """Put both databases where nothing is; what a killed run did is gone on with.
+    """Put both databases where nothing is, or finish what a killed run began.
 
     Everything is written and checked before anything gets its name, so a damaged
-    backup leaves nothing.  Raises IntegrityFault then, and when the trail
-    doesn't hold ``anchor``; KeyFileError when something is in the way.
+    backup leaves nothing.  Raises IntegrityFault then, and when the trail doesn't have
+    the ``anchor``; KeyFileError when something is in the way.
     """
-    # The vault is named first, as in registering: a place cut off in between has
-    # cards no customer refers to, never a customer whose card is missing.
+    # The vault is named first, as it is committed first in registering: if this is
+    # killed in between, no customer exists whose card is missing.
     places = {VAULT: vault_place, SITE: site_place}
     members = {member.name: member for member in backup.manifest.members}
     missing = [n for n, place in places.items() if not _is_there(place, members[n])]
@@ -136,13 +138,13 @@ def restore(
 
 
 def _is_there(place: Path, member: Member) -> bool:
-    """Say whether an earlier run put ``member`` there and nothing has used it
+    """Say whether an earlier run put ``member`` at ``place`` and nothing has used it
     since; raises KeyFileError when anything else is there."""
     there = place.is_file() and _is_copy(place, member)
     if not there:
         require_free(place)
     for suffix in _SIDE_FILES:
-        # SQLite would play an old log into the new database.
+        # SQLite would apply an old log to the new database.
         require_free(place.with_name(place.name + suffix))
     return there
 
@@ -155,7 +157,8 @@ def _is_copy(place: Path, member: Member) -> bool:
 
 
 def _entry_mac(database: Path, seq: int) -> bytes | None:
-    # Immutable: SQLite leaves no file beside one that is not in place yet.
+    # With ``immutable`` SQLite makes no files beside the database, which still has its
+    # temporary name.
     address = f"{database.absolute().as_uri()}?immutable=1"
     with closing(sqlite3.connect(address, uri=True)) as db:
         query = "SELECT mac FROM audit_entry WHERE seq = ?"

@@ -1,1 +1,1 @@
-"""A rotation: every card re-encrypted under a new data key, in three phases."""
+"""A rotation: re-encrypts every card under a new data key, in three phases."""

@@ -1,4 +1,5 @@
-"""A rotation's batches: the cards first, then what everybody waits for."""
+"""Re-encrypts one batch: the card rows first, then the trail's head and the data key,
+which other writers lock too."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from ...store.schema import DATA_KEY
 from ...trail import Actor
 from ..open_vault import OpenVault
 from . import quarantine
-from .reencrypt import END, Batch, Resealer
+from .reencrypt import END, Batch, Reencryptor
 
 
 class Batches:
-    """Re-encrypts cards for one rotation (its row) and enters every batch in the
-    trail as ``by``'s.  Raises NotMadeByRoot unless the ops side minted its key."""
+    """Re-encrypts cards for one rotation (its row) and records every batch in the trail
+    as ``by``'s.  Raises NotMadeByRoot unless the ops side minted the rotation's key."""
 
     def __init__(
         self, vault: OpenVault, rotation: Mapping[str, Any], by: Actor
@@ -32,34 +33,33 @@ class Batches:
         generation = rotation["generation"]
         with reading(vault.engine) as db:
             cipher = vault.rotation_cipher(db, self._key_id, generation)
-        self._resealer = Resealer(vault, generation, self._key_id, cipher)
+        self._reencryptor = Reencryptor(vault, generation, self._key_id, cipher)
 
     def run(self, db: Connection, after: int, size: int, last: int = END) -> Batch:
         """Re-encrypt up to ``size`` cards numbered above ``after``, up to ``last``,
         in ``db``."""
-        batch = self._resealer.run(db, after, size, last)
+        batch = self._reencryptor.run(db, after, size, last)
         instant("batch-written")
         if batch.last is not None:
-            self._record(db, batch)
             quarantine.put_in(self._vault, db, self._rotation_id, batch.bad)
+            self._record(db, batch)
         return batch
 
     def _record(self, db: Connection, batch: Batch) -> None:
         """Count the seals and enter every token and rev in the trail.
 
-        The cards come before the trail and the trail before the key, as in a web
-        process, so that nobody waits for one who waits for him; and several workers
-        seal side by side before they queue here.
+        The cards come before the key and the trail is last, as in a web process, so
+        that nobody waits for one who waits for him; and several workers seal side by
+        side before they queue here.
         """
         if not batch.revs:
             return
-        self._vault.trail.lock(db)
         # Not FOR UPDATE: every card under the key shares a lock on its number.
         query = select(DATA_KEY).where(DATA_KEY.c.id == self._key_id)
         key = db.execute(query.with_for_update(key_share=True)).one()
         self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")
         if key.suite != OPS_SUITE:
-            # Another key was put in its place: ours would be lost with this process.
+            # Somebody replaced the key: ours would be lost when this process ends.
             raise NotMadeByRoot(f"data key {key.id}")
         self._vault.set_key(db, key, seals=key.seals + len(batch.revs))
         self._vault.record(

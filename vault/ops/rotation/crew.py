@@ -1,4 +1,4 @@
-"""Several processes of one command, each a worker, on a machine's cores."""
+"""Runs several worker processes of one command, for a machine's cores."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from .worker import Tally, Worker
 
 LOOK_SECONDS = 0.1
 
-# What a process does: a worker counting into the tally, which stops when told to.
+# Makes a process's worker, which counts into the tally and stops when the function
+# says.
 Hire = Callable[[Tally, Callable[[], bool]], Worker]
 
 
 class Crew:
-    """``count`` processes, from entering the block to its end.
+    """``count`` worker processes, which run from entering the block to its end.
 
-    They are forked, so that the root key reaches them through memory alone, and
-    before this process has a thread or a connection they could share.  Each ends
-    when no range is free, or at a batch's end when ``stop`` says so, when this
-    process leaves the block, or when it is gone.
+    They are forked, so that the root key reaches them through memory alone, and before
+    this process has a thread or a connection they could share.  Each ends when no range
+    is free; or after its batch when ``stop`` says so, when this process leaves the
+    block, or when this process has ended.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Crew:
             worker.join()
 
     def is_at_work(self) -> bool:
-        """Say whether any of them is."""
+        """Say whether any of the processes is running."""
         return any(worker.is_alive() for worker in self._workers)
 
     def _work(self, tally: Tally) -> None:
@@ -75,14 +76,13 @@ class Crew:
                     break
             steps.close()
         except (VaultError, SQLAlchemyError):
-            # This process's parent goes on with what is left, meets the same and
-            # says so.
+            # Exit silently: the parent will try the remaining ranges, meet the same
+            # error and report it.
             sys.exit(1)
 
 
 def at_work(worker: Worker, size: int, crew: Crew | None) -> Generator[None]:
-    """Look on while the crew works; then, or without one, work until no range is
-    free."""
+    """Wait while the crew works; then, or without one, work until no range is free."""
     while crew is not None and crew.is_at_work():
         time.sleep(LOOK_SECONDS)
         yield

@@ -1,4 +1,4 @@
-"""A rotation's ending: the older data keys are destroyed, its own is retired."""
+"""Finishes a rotation: destroys the older data keys and retires its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ def older_cards(db: Connection, generation: int) -> int:
 
 
 def destroy_keys(vault: OpenVault, db: Connection, generation: int, by: Actor) -> int:
-    """Destroy every data key of a generation before ``generation`` but those whose
+    """Destroy every data key of a generation before ``generation``, except those whose
     row was edited; returns how many."""
     query = select(DATA_KEY).where(
         DATA_KEY.c.generation < generation, DATA_KEY.c.state != "destroyed"
     )
+    query = query.order_by(DATA_KEY.c.id).with_for_update()
     whole = [key for key in db.execute(query).all() if vault.is_whole(key)]
     for key in whole:
         vault.destroy_key(db, key, by)
@@ -31,6 +32,7 @@ def destroy_keys(vault: OpenVault, db: Connection, generation: int, by: Actor) -
 
 def retire_key(vault: OpenVault, db: Connection, key_id: int, by: Actor) -> None:
     """The rotation's own key seals no more once the rotation is over."""
-    key = db.execute(select(DATA_KEY).where(DATA_KEY.c.id == key_id)).one()
+    query = select(DATA_KEY).where(DATA_KEY.c.id == key_id)
+    key = db.execute(query.with_for_update(key_share=True)).one()
     if key.state == "live" and vault.is_whole(key):
         vault.retire_key(db, key, by)

@@ -1,4 +1,5 @@
-"""A signed row that one process at a time may write: it holds the row's lease."""
+"""A database row under a lease: only the process named in its ``lease`` column may
+update it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from . import lease
 
 
 class Held:
-    """A row of ``table`` with its lease.  ``row`` is the row as last written."""
+    """A row of ``table`` under a lease.  ``row`` is the row as last written."""
 
     def __init__(self, vault: Vault, table: Table, row: Row[Any]) -> None:
         self._vault = vault
@@ -26,17 +27,17 @@ class Held:
         return number
 
     def hold(self, db: Connection) -> None:
-        """Take the lease over for this process."""
+        """Take over the lease for this process."""
         self._write(db, lease=lease.own_name())
 
     def release(self) -> None:
-        """Give the lease back, so that the same command goes on at once."""
+        """Give the lease back, so that the next command doesn't wait for it to end."""
         with self._vault.engine.begin() as db:
             self._write(db, lease="")
 
     def _write(self, db: Connection, **changes: Any) -> None:
-        """Write the row anew, if it still is as this process knows it: the MAC is
-        over its lease too.  Raises LeaseHeld otherwise."""
+        """Update the row, if it is still as this process last wrote it (its MAC covers
+        the lease too).  Raises LeaseHeld otherwise."""
         after = {**self.row, "lease_at": self._vault.clock(), **changes}
         known = after.pop("mac")
         signed = self._vault.signer.signed(self._table, after)
@@ -53,5 +54,5 @@ class Held:
 
 
 def name_of(table: Table, number: int) -> str:
-    """A row as it is named to a person."""
+    """How a row is named in messages."""
     return f"{table.name.replace('_', ' ')} {number}"

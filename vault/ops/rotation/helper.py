@@ -1,4 +1,4 @@
-"""Helping a rotation that another process runs, from this host or another."""
+"""Helps a rotation that another process runs, from this host or another."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .worker import COUNTS, Tally, Worker
 
 
 class Joined:
-    """A part in a running rotation: it takes ranges and nothing else; what comes
-    after is the holder's."""
+    """A helper of another process's rotation: it re-encrypts ranges; reading back and
+    finishing stay with the lease's holder."""
 
     def __init__(self, vault: OpenVault, row: Row[Any], by: Actor) -> None:
         self._vault = vault
@@ -32,12 +32,12 @@ class Joined:
         self._crew: Crew | None = None
 
     def worker(self, pace: Pace, tally: Tally) -> Worker:
-        """A worker of this part's."""
+        """A worker of this helper."""
         return Worker(self._vault, self.row, self._by, pace, tally)
 
     def reencrypt(self, size: int, pace: Pace, crew: Crew | None) -> Generator[Step]:
-        """Re-encrypt ``size`` cards a batch until no range is free; stop between two
-        steps and nothing is lost.  The steps are the whole rotation's."""
+        """Re-encrypt ``size`` cards a batch until no range is free.  Stopping between
+        two steps loses nothing.  The steps count the whole rotation's cards."""
         self._crew = crew
         with reading(self._vault.engine) as db:
             total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
@@ -56,7 +56,7 @@ class Joined:
 
     @property
     def is_held(self) -> bool:
-        """Say whether the rotation is finished, or somebody is there to finish it."""
+        """Say whether the rotation is finished, or a running process holds it."""
         query = select(ROTATION).where(ROTATION.c.id == self.row["id"])
         with reading(self._vault.engine) as db:
             row = db.execute(query).one()
@@ -70,7 +70,6 @@ def join(vault: OpenVault, by: Actor, reason: str) -> Joined | None:
     """Take part in the running rotation, and say so in the trail; None when none
     runs."""
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
         row = unfinished(vault, db)
         if row is None:
             return None

@@ -1,4 +1,4 @@
-"""Who runs a rotation: a name that tells whether its process still lives."""
+"""Names processes in leases, so that others can tell whether a process still runs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ SILENT_SECONDS = 60
 
 
 def own_name() -> str:
-    """This process: host, boot, process number and when it started.
+    """This process's name: host, boot, process id and when it started.
 
-    A process number comes back; with its start time and the boot it does not.
+    Process ids are reused; with start time and boot id the name is unique.
     """
     pid = os.getpid()
     return f"{_host()} {pid} {_started(pid)}"
 
 
 def is_over(lease: str, lease_at: int, now: int) -> bool:
-    """Say whether a lease's holder is dead (seen on this host) or has been
-    silent for 60 seconds; ``lease_at`` and ``now`` are seconds UTC."""
+    """Say whether a lease's holder has ended (seen on this host) or has not written for
+    60 seconds; ``lease_at`` and ``now`` are seconds UTC."""
     if not lease or now - lease_at > SILENT_SECONDS:
         return True
     host, _, process = lease.partition(" ")
@@ -31,7 +31,7 @@ def is_over(lease: str, lease_at: int, now: int) -> bool:
 
 
 def describe(lease: str) -> str:
-    """A lease as a person reads it: which host, which process."""
+    """A lease as text for a person: which host, which process."""
     host, _, process = lease.partition(" ")
     return f"{host.partition('/')[0]} process {process.partition(' ')[0]}"
 
@@ -43,7 +43,7 @@ def _host() -> str:
 def _started(pid: int) -> str:
     """The process's start time in clock ticks, or "" when there is none."""
     stat = _read(Path(f"/proc/{pid}/stat"))
-    # The command's name, in brackets, may hold blanks: count from its end.
+    # The command's name, in brackets, may hold blanks, so count from its end.
     fields = stat.rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 

@@ -1,4 +1,4 @@
-"""No faster than somebody asked for."""
+"""Limits a rotation's speed to ``--max-rate``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ NAP_SECONDS = 0.1
 
 
 class Pace:
-    """Holds a run back to ``rate`` cards a second; None lets it run.  ``stop`` says
-    that it was asked to end, so that nobody waits for a sleeping one."""
+    """Limits a run to ``rate`` cards a second; None sets no limit.  ``stop`` says
+    whether the run was asked to end, so that it doesn't go on sleeping then."""
 
     def __init__(
         self, rate: float | None = None, stop: Callable[[], bool] = lambda: False
@@ -21,7 +21,7 @@ class Pace:
         self._done: int | None = None
 
     def keep(self, cards: int) -> None:
-        """Wait until ``cards`` more are due; the first batch is for nothing."""
+        """Wait until ``cards`` more are due; the first batch only starts the clock."""
         if self._rate is None:
             return
         if self._done is None:

@@ -1,4 +1,5 @@
-"""Cards that can't be opened: found, noted, and forgotten once they are mended."""
+"""The quarantine: records cards that cannot be opened, and removes the record when a
+later run opens them."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from ...errors import IntegrityFault
-from ...store.schema import CARD, QUARANTINE
+from ...store.schema import CARD, QUARANTINE, REV, TOKEN
 from ..expected_rows import Ledger
 from ..open_vault import OpenVault
 
@@ -17,7 +18,7 @@ Bad = Mapping[tuple[int, str], str]
 
 
 def put_in(vault: OpenVault, db: Connection, rotation_id: int, bad: Bad) -> None:
-    """Note each card of ``bad`` as found by this rotation."""
+    """Record each card of ``bad`` as found by this rotation."""
     for (card_id, token), problem in bad.items():
         db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
         row = {
@@ -34,26 +35,26 @@ def unreadable(
     vault: OpenVault, db: Connection, rows: Sequence[Row[Any]], ledger: Ledger
 ) -> Bad:
     """The rows that don't open, or that ``ledger`` knows otherwise, with the reason."""
-    bad, opened = {}, vault.opener(db)
+    bad, opened, known = {}, vault.opener(db), ledger.check_card
     for row in rows:
         try:
             opened(row)
-            ledger.check_card(row.token, row.rev)
+            known(row[TOKEN], row[REV])
         except IntegrityFault as fault:
             bad[row.id, str(row.token)] = fault.problem
     return bad
 
 
 def still_bad(vault: OpenVault, db: Connection, ledger: Ledger) -> set[int]:
-    """The numbers of the quarantined cards that are there and still don't open, or
-    are not as ``ledger`` has them."""
+    """The numbers of the quarantined cards that still exist and don't open, or differ
+    from the trail in ``ledger``."""
     quarantined = select(CARD).where(CARD.c.id.in_(select(QUARANTINE.c.card_id)))
     rows = db.execute(quarantined).all()
     return {card_id for card_id, _ in unreadable(vault, db, rows, ledger)}
 
 
 def forget_mended(db: Connection, still: Collection[int]) -> None:
-    """Take out every card but those whose numbers are ``still`` bad."""
+    """Remove the records of all cards but those whose numbers are in ``still``."""
     for card_id in db.execute(select(QUARANTINE.c.card_id)).scalars().all():
         if card_id not in still:
             db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))

@@ -1,8 +1,9 @@
-"""Ranges of card numbers: how several processes work on one rotation.
+"""Divides a rotation's cards into ranges, so that several processes can work on it.
 
-Whoever owns a range goes through it from its lowest number to its highest, so that
-two never wait for one another's cards; the rows carry cursor and lease, and a dead
-owner's range is free again.  On SQLite, where one writes at a time, there are none.
+The process that holds a range goes through it from its lowest card number to its
+highest, so that no two processes wait for each other's cards.  A range's row has a
+cursor and a lease; when its process ends, the range is free again.  On SQLite, where
+one process writes at a time, there are no ranges.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from . import lease
 from .held import Held, name_of
 from .reencrypt import Batch
 
-# Enough that several workers end at nearly the same time, few enough to be looked
-# through between two batches.
+# Enough for several workers to end at nearly the same time, and few enough to read them
+# all between two batches.
 MOST_RANGES = 64
 CARDS_A_RANGE = 2000
 
@@ -33,7 +34,7 @@ _LEFT = ROTATION_RANGE.c.card_cursor < ROTATION_RANGE.c.last_card
 
 def highest_divided(db: Connection) -> int:
     """The highest card number that ranges are made of; 0 where there are none.  The
-    caller holds the trail's lock, so no card is added meanwhile."""
+    caller has called ``lock_numbers``, so no card is added meanwhile."""
     if not takes_several(db.engine):
         return 0
     highest = select(func.coalesce(func.max(CARD.c.id), 0))
@@ -41,7 +42,7 @@ def highest_divided(db: Connection) -> int:
 
 
 def divide(vault: Vault, db: Connection, rotation_id: int, highest: int) -> None:
-    """Divide the cards up to number ``highest`` into ranges of about one size."""
+    """Divide the cards up to number ``highest`` into ranges of about the same size."""
     count = min(MOST_RANGES, -(-highest // CARDS_A_RANGE))
     first = next_id(db, ROTATION_RANGE)
     for number in range(count):
@@ -61,8 +62,7 @@ def divide(vault: Vault, db: Connection, rotation_id: int, highest: int) -> None
 def ranges_of(
     vault: Vault, db: Connection, rotation_id: int, *, left: bool = False
 ) -> Sequence[Row[Any]]:
-    """A rotation's ranges in their order, checked; with ``left`` those alone that
-    are not done."""
+    """A rotation's ranges in order, checked; with ``left`` only those not done."""
     query = select(ROTATION_RANGE).where(ROTATION_RANGE.c.rotation_id == rotation_id)
     query = query.order_by(ROTATION_RANGE.c.id)
     rows = db.execute(query.where(_LEFT) if left else query).all()
@@ -96,7 +96,7 @@ def with_counts(
 
 
 def forget(db: Connection, rotation_id: int) -> None:
-    """Take a rotation's ranges out of the database."""
+    """Delete a rotation's ranges from the database."""
     of_it = ROTATION_RANGE.c.rotation_id == rotation_id
     db.execute(delete(ROTATION_RANGE).where(of_it))
 
@@ -119,12 +119,12 @@ class Range(Held):
 
     @property
     def is_done(self) -> bool:
-        """Say whether its last card was reached."""
+        """Say whether the cursor has reached the last card."""
         return bool(self.row["card_cursor"] == self.row["last_card"])
 
 
 def take(vault: Vault, rotation_id: int) -> Range | None:
-    """Take the first range that is not done and that no living process holds."""
+    """Take the first range that is not done and that no running process holds."""
     for row in _free(vault, rotation_id):
         if (taken := _hold(vault, row)) is not None:
             return taken
@@ -138,7 +138,7 @@ def _hold(vault: Vault, row: Row[Any]) -> Range | None:
             taken.hold(db)
             instant("range-held")
     except LeaseHeld:
-        return None  # another was quicker
+        return None  # another process was faster
     instant("range-taken")
     return taken
 
@@ -146,7 +146,8 @@ def _hold(vault: Vault, row: Row[Any]) -> Range | None:
 def _free(vault: Vault, rotation_id: int) -> list[Row[Any]]:
     with reading(vault.engine) as db:
         rows, now = ranges_of(vault, db, rotation_id, left=True), vault.clock()
-    # One under our own name is what we left when a batch of ours failed.
+    # A range leased to this very process was left by its own failed batch: take it
+    # again.
     own = lease.own_name()
     return [
         row
@@ -156,8 +157,8 @@ def _free(vault: Vault, rotation_id: int) -> list[Row[Any]]:
 
 
 def standing(db: Connection, rotation: Row[Any], now: int) -> dict[str, Any]:
-    """Where a rotation stands: cards re-encrypted, ranges done of how many, and the
-    living processes that hold one, as a person reads them."""
+    """How far a rotation is: cards re-encrypted, ranges done of how many, and the
+    running processes that hold one, as text for a person."""
     query = select(ROTATION_RANGE, _LEFT.label("left"))
     query = query.where(ROTATION_RANGE.c.rotation_id == rotation.id)
     rows = db.execute(query.order_by(ROTATION_RANGE.c.id)).all()

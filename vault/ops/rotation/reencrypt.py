@@ -1,9 +1,9 @@
-"""Re-encrypting a batch of cards: the hot loop of a rotation.
+"""Re-encrypts a batch of cards; this is the hot loop of a rotation.
 
-On SQLite one UPDATE does it all, calling a Python function on each row; there is
-no moment between reading a row and writing it for an operator's edit to fall
-into, and it runs faster than reading and writing in turn.  On PostgreSQL the rows
-are locked, read and written back by id, rev and data key in one statement.
+On SQLite one UPDATE does it all, calling a Python function on each row: an operator's
+edit can't come between reading a row and writing it, and it is faster than reading and
+writing in turn.  On PostgreSQL the rows are locked, read and written back by id, rev
+and data key in one statement.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any, cast
 from sqlalchemy import Connection, Row, select, text
 
 from ...card.envelope import aad_ending, aad_start, agrees
-from ...crypto import Cipher, same
+from ...crypto import Cipher
 from ...errors import IntegrityFault
 from ...store.row_macs import (
     NOT_AS_TYPED,
     NOT_AS_WRITTEN,
-    card_facts,
+    card_checker,
     card_start,
     moved_numbers,
 )
-from ...store.schema import CARD, DATA_KEY
+from ...store.schema import CARD, DATA_KEY, CardRow
 from ..open_vault import OpenVault
 
 # The order of the arguments SQLite passes; all of CARD's columns.
-_COLUMNS = tuple(column.name for column in CARD.columns)
+_COLUMNS = CardRow._fields
 
 _KEYS = select(DATA_KEY.c.id, DATA_KEY.c.generation)
 _RANGE = text("""
@@ -37,15 +37,16 @@ _RANGE = text("""
         SELECT id FROM card WHERE id > :after AND id <= :last ORDER BY id LIMIT :size
     ) AS page
 """)
-# The names put in are the schema's own.
+# The names that are put in are the schema's own.
 _UPDATE = f"""
     UPDATE card SET envelope = new_envelope(id), mac = new_mac(id),
         data_key_id = :key, rev = rev + 1
-    WHERE id > :after AND id <= :last AND reseal({", ".join(_COLUMNS)})
+    WHERE id > :after AND id <= :last AND reencrypt({", ".join(_COLUMNS)})
 """  # noqa: S608
 _PAGE = select(CARD).order_by(CARD.c.id).with_for_update(key_share=True)
-# %b is psycopg's binary form: bytes go as they are and not in hexadecimal. With the
-# bounds the planner reads the page's rows alone, whatever it thinks of the arrays.
+# %b is psycopg's binary form, which sends bytes unchanged and not in hexadecimal.  With
+# the bounds the planner reads only the page's rows, whatever it estimates for the
+# arrays.
 _UPDATE_PAGE = """
     UPDATE card SET envelope = new.envelope, mac = new.mac, data_key_id = %b,
         rev = card.rev + 1
@@ -58,14 +59,14 @@ END = 2**63 - 1
 """A card number no card reaches."""
 
 
-Reseal = Callable[..., bool]
+Reencrypt = Callable[..., bool]
 
 
 @dataclass
 class Batch:
-    """What one batch came to: ``last`` is the highest id seen (None at the end),
-    ``new`` the new envelope and MAC by card id, ``revs`` the new rev of each card
-    re-encrypted, ``newer`` how many cards were of this generation already, ``bad``
+    """The result of one batch: ``last`` is the highest id seen (None at the end),
+    ``new`` the new envelope and MAC by card id, ``revs`` the new rev of each
+    re-encrypted card, ``newer`` how many cards were of this generation already, ``bad``
     what is wrong with the others, by (card id, token)."""
 
     last: int | None
@@ -80,7 +81,7 @@ class Batch:
         return len(self.revs) + self.newer + len(self.bad)
 
 
-class Resealer:
+class Reencryptor:
     """Re-encrypts the cards of generations before ``generation`` under one data
     key of it."""
 
@@ -104,7 +105,7 @@ class Resealer:
         return self._by_page(db, after, size, last)
 
     def _load_keys(self, db: Connection) -> None:
-        """Know every data key; web processes mint while we run."""
+        """Load the data keys that web processes minted since the last batch."""
         for key_id, generation in db.execute(_KEYS):
             if key_id in self._ciphers or key_id in self._lost:
                 continue
@@ -126,7 +127,7 @@ class Resealer:
         self._load_keys(db)
         raw = cast(sqlite3.Connection, db.connection.dbapi_connection)
         new = batch.new
-        raw.create_function("reseal", len(_COLUMNS), self._reseal(batch, count))
+        raw.create_function("reencrypt", len(_COLUMNS), self._function(batch, count))
         raw.create_function("new_envelope", 1, lambda card_id: new[card_id][0])
         raw.create_function("new_mac", 1, lambda card_id: new[card_id][1])
         raw.execute(_UPDATE, {"key": self._key_id, "after": after, "last": highest})
@@ -137,10 +138,10 @@ class Resealer:
         query = _PAGE.where(CARD.c.id > after, CARD.c.id <= last).limit(size)
         rows = db.execute(query).all()
         batch = Batch(rows[-1].id if rows else None)
-        # After the cards: one may have come meanwhile, under a key of its own.
+        # Load keys after reading the cards: a new card may be under a new key.
         self._load_keys(db)
-        reseal = self._reseal(batch, len(rows))
-        changed = [row for row in rows if reseal(*row)]
+        reencrypt = self._function(batch, len(rows))
+        changed = [row for row in rows if reencrypt(*row)]
         batch.newer = len(rows) - len(changed) - len(batch.bad)
         if changed:
             self._write_page(db, after, batch, changed)
@@ -166,7 +167,7 @@ class Resealer:
                 f"{done.rowcount} of {len(changed)} were written, and so none is",
             )
 
-    def _reseal(self, batch: Batch, count: int) -> Reseal:
+    def _function(self, batch: Batch, count: int) -> Reencrypt:
         """The function that makes one card's new envelope and MAC; it says False
         to leave the row alone.
 
@@ -177,40 +178,18 @@ class Resealer:
         new, revs, bad = batch.new, batch.revs, batch.bad
         ciphers, lost = self._ciphers, self._lost
         key_id, move = self._key_id, self._cipher.mover(count)
-        vault_id, sign = self._vault.web_key.vault_id, self._vault.signer.mac.sign
+        signer, vault_id = self._vault.signer, self._vault.web_key.vault_id
+        check, sign = card_checker(signer), signer.mac.sign
         start, aad_head = card_start(vault_id), aad_start(vault_id)
         ending = aad_ending(key_id)
 
-        def reseal(
-            card_id: int,
-            token: str,
-            data_key_id: int,
-            rev: int,
-            envelope: bytes,
-            brand: str,
-            prefix: str,
-            last4: str,
-            length: int,
-            expiry: int,
-            created_at: int,
-            updated_at: int,
-            mac: bytes,
-        ) -> bool:
+        def reencrypt(*row: Any) -> bool:
+            # fmt: off
+            (card_id, token, data_key_id, rev, envelope, _, prefix, last4, length,
+             _, _, _, _) = row
+            # fmt: on
             try:
-                facts = card_facts(
-                    card_id,
-                    token,
-                    brand,
-                    prefix,
-                    last4,
-                    length,
-                    expiry,
-                    created_at,
-                    updated_at,
-                )
-                moved = moved_numbers(data_key_id, rev)
-                if not same(mac, sign(start + moved + facts + envelope)):
-                    raise IntegrityFault(token, NOT_AS_WRITTEN)
+                facts = check(row)
                 old = ciphers[data_key_id]
                 if old is None:
                     return False
@@ -231,4 +210,4 @@ class Resealer:
                 return True
             return False
 
-        return reseal
+        return reencrypt

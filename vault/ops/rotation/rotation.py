@@ -1,12 +1,11 @@
-"""Rotation: a new generation, every older card re-encrypted, proof, old keys gone.
+"""Runs a rotation: re-encrypts every older card and destroys the older data keys.
 
-A rotation is a row that carries its cursor and its lease.  Killed at any instant
-it goes on where it stood when started again.  Each step below is one short
-transaction:
+A rotation is a row with a cursor and a lease.  If it is killed, the next command goes
+on from the cursor.  Each step below is one short transaction:
 
 1. begin: raise the generation, mint its data key, retire the older ones.
 2. batches: re-encrypt, move the cursor.  An operator's edit always wins.
-3. read back: open every card on a fresh connection, and hold it against the trail.
+3. read back: open every card on a fresh connection, and compare it with the trail.
 4. finish: destroy the older data keys, unless a card could not be opened.
 """
 
@@ -26,6 +25,7 @@ from ...store.row_macs import canonical
 from ...store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE
 from ...store.triggers import require_no_triggers
 from ...trail import Actor, read_entries
+from ...web.vault import lock_numbers
 from ..census import take_census
 from ..open_vault import OpenVault, card_page
 from ..progress import Step
@@ -41,22 +41,17 @@ from .worker import Tally, Worker
 
 READ_BACK_PAGE = 1000
 FINISHED = "rotation.finished"
-# Between two batches: a writer that waits looks for the lock every half
-# millisecond, and where several do, each needs its turn.
-PAUSE_SECONDS = 0.001
-CROWDED_PAUSE_SECONDS = 0.02
-# A holder is given up after 60 seconds of silence.
+# A holder that writes nothing for 60 seconds loses its lease.
 BEAT_SECONDS = 5
 
 
 class Rotation(Held):
-    """One rotation, new or taken up again, held by this process."""
+    """One rotation, new or continued, held by this process."""
 
     _vault: OpenVault
 
     def __init__(self, vault: OpenVault, row: Row[Any]) -> None:
         super().__init__(vault, ROTATION, row)
-        self._pause = PAUSE_SECONDS
         self.resumed = False
         self._trail = TrailReading(vault)
         self._by = Actor(row.actor, "command")
@@ -69,24 +64,23 @@ class Rotation(Held):
 
     @property
     def trail_fault(self) -> IntegrityFault | None:
-        """The first place at which the trail is broken, when it was read back."""
+        """The first bad entry of the trail, if reading back found one."""
         return self._trail.ledger.fault
 
     @property
     def left(self) -> int:
-        """Cards of an older generation that are left, quarantined ones too."""
+        """How many cards of an older generation are left, with quarantined ones."""
         with reading(self._vault.engine) as db:
             return finish.older_cards(db, self.row["generation"])
 
     def reencrypt(
         self, size: int, pace: Pace | None = None, crew: Crew | None = None
     ) -> Generator[Step]:
-        """Re-encrypt ``size`` cards a batch; stop between two steps and nothing is
-        lost.
+        """Re-encrypt ``size`` cards a batch.  Stopping between two steps loses nothing.
 
-        First the ranges, by the ``crew`` or, without one, by this process, waiting
-        for those of others; then what is in no range.  Raises LeaseHeld when another
-        process has taken the rotation over.
+        First come the ranges: the ``crew`` works on them or, without one, this process,
+        and it waits for those that others hold.  Then come the cards in no range.
+        Raises LeaseHeld when another process has taken over the rotation.
         """
         pace = pace or Pace()
         worker = self.worker(pace, Tally())
@@ -102,7 +96,6 @@ class Rotation(Held):
             if batch.last is None:
                 return
             done += batch.seen
-            time.sleep(self._pause)
             pace.keep(batch.seen)
             yield Step("re-encrypt", done, max(total, done))
 
@@ -113,15 +106,15 @@ class Rotation(Held):
     def _through_ranges(
         self, worker: Worker, size: int, crew: Crew | None
     ) -> Generator[int]:
-        """Wait until every range is done, working too when no crew does; how many
-        cards are done."""
+        """Wait until every range is done, and work on them when no crew does; yields
+        how many cards are done."""
         while self._has_ranges():
             with closing(at_work(worker, size, crew)) as working:
                 for _ in working:
                     self._beat()
                     yield self._done()
             if self._has_ranges():
-                # They are in the hands of others, or of one who just died.
+                # Other processes hold the ranges, or one that has just ended.
                 time.sleep(LOOK_SECONDS)
                 self._beat()
                 yield self._done()
@@ -140,17 +133,17 @@ class Rotation(Held):
             return ranges.done_so_far(db, self.id)
 
     def _beat(self) -> None:
-        """Show that this process lives, while others do the writing."""
+        """Renew the lease while other processes do the writing."""
         if self._vault.clock() - self.row["lease_at"] >= BEAT_SECONDS:
             with self._vault.engine.begin() as db:
                 self._write(db)
 
     def read_back(self) -> Iterator[Step]:
-        """Open every card on a fresh connection and hold it against the trail; what
-        fails is quarantined.
+        """Open every card on a fresh connection and compare it with the trail; a card
+        that fails is quarantined.
 
-        A trail that is broken says nothing of any card: ``trail_fault`` names the
-        place then, and no key will be destroyed.
+        When the trail is broken, cards can't be compared with it; then ``trail_fault``
+        names the bad entry, and no key is destroyed.
         """
         after = read = 0
         while True:
@@ -174,9 +167,9 @@ class Rotation(Held):
             self._trail.read_on(db)
             still = quarantine.still_bad(self._vault, db, self._trail.ledger)
         with self._vault.engine.begin() as db:
+            # Nobody seals meanwhile, and so holds one of the keys.
+            lock_numbers(db)
             quarantine.forget_mended(db, still)
-            # The trail comes before the keys, as in a web process.
-            self._vault.trail.lock(db)
             generation = self.row["generation"]
             left = finish.older_cards(db, generation)
             bad = db.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
@@ -186,6 +179,9 @@ class Rotation(Held):
             )
             instant("destroy")
             finish.retire_key(self._vault, db, self.row["data_key_id"], by)
+            # Our own row, and then the trail, whose next entry is this one's.
+            self._write(db)
+            self._vault.enter(db)
             census = take_census(self._vault, db)
             changes = {
                 "state": "finished",
@@ -214,10 +210,7 @@ class Rotation(Held):
         checkpoint(self._vault.engine)
 
     def _batch(self, batches: Batches, size: int) -> Batch:
-        asked = time.monotonic()
         with self._vault.engine.begin() as db:
-            crowded = time.monotonic() - asked > PAUSE_SECONDS
-            self._pause = CROWDED_PAUSE_SECONDS if crowded else PAUSE_SECONDS
             batch = batches.run(db, self.row["card_cursor"], size)
             self._write(
                 db,
@@ -234,7 +227,7 @@ def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
     """The rotation that was begun and not finished, checked; or None.
 
     Raises NotMadeByRoot when the root didn't begin it, didn't mint its key or didn't
-    make anything else that a rotation goes by, IntegrityFault when it is the row of a
+    make another row that a rotation relies on, IntegrityFault when it is the row of a
     rotation that was finished.
     """
     require_made_by_root(vault, db)
@@ -247,8 +240,9 @@ def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
 
 
 def _require_unfinished(vault: OpenVault, db: Connection, row: Row[Any]) -> None:
-    """The row as it was before a rotation's end, put back, bears the root's mark; so
-    does the entry of that end, and no entry that somebody else wrote."""
+    """Raise IntegrityFault when the trail has the end of this rotation.  Its row from
+    before that has a right MAC, so somebody could put it back; the entry of the end has
+    a mark that only the root can make."""
     subject = f"rotation {row.id}"
     mark = _end_mark(vault, row.id, row.generation)
     ends = read_entries(db, subject=subject)
@@ -257,17 +251,17 @@ def _require_unfinished(vault: OpenVault, db: Connection, row: Row[Any]) -> None
 
 
 def _end_mark(vault: OpenVault, number: int, generation: int) -> str:
-    """What the trail's entry of a rotation's end bears, so that the root made it."""
+    """The mark in the trail's entry of a rotation's end; only the root can make it."""
     facts = ("rotation finished", vault.web_key.vault_id, number, generation)
     return vault.ops.mac.sign(canonical(facts)).hex()
 
 
 def require_made_by_root(vault: OpenVault, db: Connection, *more: Table) -> None:
-    """Raise NotMadeByRoot naming the first row that a rotation would act upon, or
-    that is of the tables ``more``, and that only the root can have made, but did not;
-    or a trigger in the database.
+    """Raise NotMadeByRoot naming the first row that only the root may make and did not
+    make, among those a rotation acts upon and in the tables ``more``; or naming a
+    trigger in the database.
 
-    A key whose row was merely edited is for the rotation to step over.
+    A key whose row was merely edited is accepted here; the rotation steps over it.
     """
     require_no_triggers(db)
     vault.state(db)
@@ -280,13 +274,13 @@ def require_made_by_root(vault: OpenVault, db: Connection, *more: Table) -> None
 
 
 def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
-    """Begin a rotation, or take up the unfinished one, which it says then.
+    """Begin a rotation, or continue the unfinished one; ``Rotation`` says which.
 
-    Raises LeaseHeld when another process is at it, NotMadeByRoot when anything it
-    would go on from was not made by the root.
+    Raises LeaseHeld when another process runs it, NotMadeByRoot when a row it relies on
+    was not made by the root.
     """
     with vault.engine.begin() as db:
-        vault.trail.lock(db)
+        lock_numbers(db)
         row = unfinished(vault, db)
         rotation = Rotation(vault, row or begin(vault, db, by, reason))
         if row is not None:

@@ -1,4 +1,4 @@
-"""A rotation's beginning: the generation is raised, its data key minted."""
+"""Begins a rotation: raises the generation and mints its data key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_GENERATION = 2**31 - 1
 
 
 def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
-    """Write a new rotation's row, held by this process; the caller holds the
-    trail's lock."""
+    """Write a new rotation's row, held by this process; the caller has called
+    ``lock_numbers``."""
     before = census_text(take_census(vault, db).generations)
     generation = _raise_generation(vault, db, by)
     number, divided = next_id(db, ROTATION), ranges.highest_divided(db)
@@ -60,24 +60,26 @@ def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
 
 
 def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
-    """The new generation; every live key of the older ones seals no more.
+    """Raise the generation and retire every live key of the older ones; returns it.
 
-    It is above every data key's too: an older row of the vault, put back, or a key of
-    a generation to come, made ready, would else keep cards out of the rotation.
+    The new generation is above every data key's.  Otherwise somebody could keep cards
+    out of the rotation, with an older row of the vault or with a key of a future
+    generation.
     """
     state = vault.state(db)
     generation: int = max(state.generation, _highest_of_keys(db)) + 1
     raised = vault.signer.signed(VAULT, {**state._mapping, "generation": generation})
     db.execute(update(VAULT), raised)
-    for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.state == "live")).all():
+    live = select(DATA_KEY).where(DATA_KEY.c.state == "live").order_by(DATA_KEY.c.id)
+    for key in db.execute(live.with_for_update(key_share=True)).all():
         if vault.is_whole(key):
             vault.retire_key(db, key, by)
     return generation
 
 
 def _highest_of_keys(db: Connection) -> int:
-    """The highest generation of a data key; raises IntegrityFault naming one above
-    which there is none: whoever has the web key can make it."""
+    """The highest generation of a data key; raises IntegrityFault naming a key of the
+    highest possible one, which whoever has the web key can make."""
     key = db.execute(
         select(DATA_KEY.c.id, DATA_KEY.c.generation)
         .order_by(DATA_KEY.c.generation.desc())
@@ -92,5 +94,5 @@ def _highest_of_keys(db: Connection) -> int:
 
 
 def census_text(census: dict[int, int]) -> str:
-    """A census as its column holds it."""
+    """A census as the JSON text its column holds."""
     return json.dumps({str(number): cards for number, cards in census.items()})

@@ -1,4 +1,4 @@
-"""One process's work on a rotation's ranges."""
+"""Works on a rotation's ranges, in one process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ COUNTS = ("reencrypted", "newer", "quarantined", "ranges")
 
 
 class Tally(ctypes.Structure):
-    """What a worker did: cards re-encrypted, newer and unreadable, ranges taken.
-    In C's form, so that a process can look on while another counts."""
+    """What a worker did: cards re-encrypted, newer and unreadable, ranges taken.  It is
+    a ctypes structure, so that it can lie in shared memory: the parent reads it while
+    the worker writes."""
 
     _fields_ = tuple((name, ctypes.c_longlong) for name in COUNTS)
     reencrypted: int
@@ -38,7 +39,7 @@ class Tally(ctypes.Structure):
 
 
 class Worker:
-    """Takes one free range after the other and re-encrypts its cards as ``by``;
+    """Takes one free range after another and re-encrypts its cards as ``by``;
     ``rotation`` is the rotation's row."""
 
     def __init__(
@@ -56,8 +57,8 @@ class Worker:
         self._tally = tally
 
     def run(self, size: int) -> Generator[None]:
-        """Go on batch by batch until no range is free; stop between two and nothing
-        is lost."""
+        """Work batch by batch until no range is free.  Stopping between two loses
+        nothing."""
         while (held := take(self._vault, self._rotation["id"])) is not None:
             self._tally.ranges += 1
             yield from self._through(held, size)
@@ -71,7 +72,7 @@ class Worker:
             try:
                 batch = self._batch(held, size)
             except LeaseHeld:
-                return  # silent too long: the range is another's now
+                return  # another process took over the range after 60 seconds
             self._tally.count(batch)
             self._pace.keep(batch.seen)
             try:

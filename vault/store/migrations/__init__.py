@@ -1,8 +1,8 @@
-"""The vault database's history, and how any history of ours is run.
+"""Runs the migrations of the vault's database, and of any other database of ours.
 
-Alembic is driven from code, with no ini file.  On SQLite the whole step,
-tables included, is one transaction: ``database.connect`` begins it itself, so
-a step that fails leaves nothing behind.
+Alembic is driven from code, with no ini file.  On SQLite a whole step, tables
+included, is one transaction, which ``database.connect`` begins itself; a step that
+fails leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from ...errors import SchemaError
-from ..database import reading
+from ..database import reading, unlimited
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class History:
         self._require_known(self.current(engine))
         config = self._config()
         with engine.begin() as connection:
+            unlimited(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
 
@@ -51,12 +52,13 @@ class History:
         """Take the database back to ``revision`` (``base`` for empty)."""
         config = self._config()
         with engine.begin() as connection:
+            unlimited(connection)
             config.attributes["connection"] = connection
             command.downgrade(config, revision)
 
     def current(self, engine: Engine) -> str | None:
         """The revision the database stands at, or None when it has no tables."""
-        # Only looking: whoever writes just now is not waited for.
+        # A reading transaction does not wait for a writer.
         with reading(engine) as connection:
             context = MigrationContext.configure(
                 connection, opts={"version_table": self.version_table}
@@ -74,7 +76,7 @@ class History:
         if current is None or current in known:
             return
         if current < (self.head() or ""):
-            # Nothing that could be converted was ever released.
+            # No release ever made tables that could be converted.
             raise SchemaError(
                 f"this database was made by an earlier version (revision {current}), "
                 "whose vaults are not taken over",

@@ -1,4 +1,4 @@
-"""Alembic's entry for the vault's history; run by ``History``, never by hand."""
+"""The script that Alembic runs for the vault's migrations; ``History`` calls it."""
 
 from __future__ import annotations
 

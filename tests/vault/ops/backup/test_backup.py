@@ -146,7 +146,7 @@ def test_no_request_is_half_way_in_a_backup(
     with busy.begin(), pytest.raises(OperationalError):
         make(place.vault(), site, place.folder / "a.backup", OPS)
     left = names(place.folder) - before
-    assert {name for name in left if not name.endswith(("-wal", "-shm"))} == set()
+    assert {n for n in left if not n.endswith(("-wal", "-shm", "-queue"))} == set()
     with place.engine.connect() as db:
         events = db.execute(select(AUDIT_ENTRY.c.event)).scalars().all()
     assert "backup.made" not in events
@@ -320,8 +320,8 @@ def test_wrong_keys_are_refused(place: VaultPlace, backed_up: Path) -> None:
     """Another vault's, another sealing key's, another root's: nothing written."""
     restored = place.folder / "restored"
     foreign_web, foreign_root = new_keys()
-    resigned = dataclasses.replace(place.web_key, sealing_key=crypto.new_key())
-    later = dataclasses.replace(place.web_key, root=foreign_web.root)
+    resigned = WebKey(place.web_key.vault_id, place.web_key.root, crypto.new_key())
+    later = WebKey(place.web_key.vault_id, foreign_web.root, place.web_key.sealing_key)
     with pytest.raises(errors.KeyFileError, match="is of vault"):
         put(backed_up, restored, foreign_web)
     with pytest.raises(errors.KeyFileError, match="another sealing key"):
@@ -363,6 +363,17 @@ def test_only_an_empty_place_is_restored_into(
         put(backed_up, folder, place.web_key)
     assert names(folder) == {there}
     assert (folder / there).read_bytes() == b"here first"
+
+
+def test_a_queue_of_writers_is_in_nobodys_way(
+    place: VaultPlace, backed_up: Path
+) -> None:
+    """One of an older database's may stand there, and none is restored."""
+    folder = place.folder / "restored"
+    folder.mkdir()
+    (folder / f"{SITE}-queue").write_bytes(b"an older one's")
+    put(backed_up, folder, place.web_key)
+    assert names(folder) == {VAULT, SITE, f"{SITE}-queue"}
 
 
 def test_a_database_in_use_is_in_the_way(place: VaultPlace, backed_up: Path) -> None:

@@ -1,0 +1,106 @@
+"""SIGKILL at each point between the two databases: the trail and ``cards reconcile``
+say what is so, and who did it (LCK-05)."""
+
+from __future__ import annotations
+
+import http.client
+import sqlite3
+import urllib.error
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails
+from tests.actors.operator_http import Desk
+from tests.faults.test_site_killed import reconcile
+from tests.places.site import Place, kill_group
+
+pytestmark = pytest.mark.faults
+
+
+class Left(NamedTuple):
+    """What is there afterwards: how many customers and cards, what the trail has of
+    the act, and what reconcile says two hours later of each thing it names."""
+
+    customers: int
+    cards: int
+    trail: list[str]
+    found: list[str]
+
+
+VAULT, SITE, DONE = "site-vault-committed", "site-committed", "site-followed"
+ALONE = "no customer refers to it"
+REGISTERED = ["card.registered", "customer.registered"]
+DELETED = ["customer.deleting", "card.deleted", "customer.deleted"]
+
+TABLE = {
+    ("register", VAULT): Left(0, 1, REGISTERED, [ALONE]),
+    ("register", SITE): Left(1, 1, REGISTERED, []),
+    ("number", VAULT): Left(1, 2, ["card.replaced"], [ALONE]),
+    ("number", SITE): Left(1, 2, ["card.replaced"], [ALONE]),
+    ("number", DONE): Left(1, 1, ["card.replaced", "card.deleted"], []),
+    ("delete", VAULT): Left(1, 1, DELETED[:1], []),
+    ("delete", SITE): Left(
+        0, 1, DELETED[:1], [f"{ALONE}, taro was deleting its customer"]
+    ),
+    ("delete", DONE): Left(0, 0, DELETED, []),
+}
+FIELDS = {
+    "number": {"card_number_1": "5555555555554444", "confirmed": "y"},
+    "delete": {"act": "delete", "confirmed": "y"},
+}
+
+
+def rows(place: Place, name: str, query: str) -> list[tuple[str, ...]]:
+    """What one of the place's databases answers."""
+    with closing(sqlite3.connect(place.folder / name)) as db:
+        return db.execute(query).fetchall()
+
+
+@pytest.mark.parametrize(("act", "point"), TABLE)
+def test_killed_between_the_databases_all_say_what_is_so(
+    tmp_path: Path,
+    mails: tuple[Mails, int],
+    open_at: Callable[[Path], Place],
+    act: str,
+    point: str,
+) -> None:
+    """One row of the table; what is left over is tidied up, and nothing else."""
+    place = open_at(tmp_path)
+    desk, path = Desk(place), "/cards"
+    with place.serving("--workers", "1"):
+        desk.login("taro", mails[0])
+        if act != "register":
+            done = desk.post("/cards", "/cards", customer_name="A", **CARD)
+            path = f"/cards/{done.split('/')[4]}/edit"
+        form = desk.filled(path, **FIELDS.get(act, {"customer_name": "A", **CARD}))
+    (last,) = rows(place, "vault.db", "SELECT max(seq) FROM audit_entry")[0]
+    with place.serving("--workers", "1", kill_at=point) as site:
+        with pytest.raises((http.client.HTTPException, urllib.error.URLError, OSError)):
+            desk.send(path, form)
+        kill_group(site)
+    entries = rows(
+        place,
+        "vault.db",
+        "SELECT event, actor FROM audit_entry WHERE event NOT IN"
+        f" ('key.minted', 'audit.viewed') AND seq > {last} ORDER BY seq",
+    )
+    code, lines = reconcile(place)
+    assert (
+        Left(
+            len(rows(place, "site.db", "SELECT id FROM customer")),
+            len(rows(place, "vault.db", "SELECT id FROM card")),
+            [entry[0] for entry in entries],
+            [line.split("\t")[1] for line in lines if "\t" in line],
+        )
+        == TABLE[act, point]
+    )
+    assert {entry[1] for entry in entries} == {"taro"}
+    assert code == bool(TABLE[act, point].found)
+    reconcile(place, "--apply")
+    assert reconcile(place)[0] == 0
+    assert place.ops("verify").returncode == 0
