@@ -35,8 +35,8 @@ attack: export ATTACK_TRIES = 200
 attack: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest tests/attack
 
-# Changes the code line by line and counts the changes that no test notices. setup.cfg
-# names the files and the tests. It takes the better part of an hour.
+# Is what the tests hold held? setup.cfg says which files are changed, and by which
+# tests that must be noticed. It takes the better part of an hour.
 mutation: $(VENV)/test.stamp
 	@rm -rf mutants
 	@$(BIN)/mutmut run
