@@ -43,7 +43,6 @@ from .errors import IntegrityFault
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-TAG_BYTES = 16
 
 SUITE = "HPKE MLKEM1024-P384 HKDF-SHA512 AES-256-GCM"
 OPS_SUITE = "AES-256-GCM under HKDF-SHA512 of the root's seed"

@@ -40,7 +40,6 @@ PASSWORD_KINDS = "パスワードには英字と数字の両方を入れてく�
 PASSWORD_COMMON = "推測されやすいパスワードは使用できません。"  # noqa: S105
 PASSWORD_USED = "最近使用したパスワードは使用できません。"  # noqa: S105
 PASSWORD_CHANGED = "パスワードを変更しました。"  # noqa: S105
-MUST_CHANGE = "はじめに新しいパスワードを設定してください。"
 
 TOTP_WRONG = (
     "認証コードが正しくありません。認証アプリに表示されている6桁の数字を"

@@ -5,7 +5,6 @@ from __future__ import annotations
 NAME = "お客様名"
 PHONE = "電話番号"
 NUMBER = "カード番号"
-NUMBER_CHANGE = "カード番号変更"
 MONTH = "Month"
 YEAR = "Year"
 
