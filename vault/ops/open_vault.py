@@ -19,7 +19,8 @@ from ..errors import IntegrityFault, NotMadeByRoot, WrongRootKey
 from ..store.row_macs import OpsSigner, canonical
 from ..store.schema import CARD, DATA_KEY, VAULT
 from ..trail import Actor, AuditEntry, Chain
-from ..web.vault import Vault, wrap_info
+from ..web.data_keys import wrap_info
+from ..web.vault import Vault
 from ..web.web_key import WebKey
 from .open_cards import Opener, opener
 from .root_key import RootKey

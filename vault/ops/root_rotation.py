@@ -19,7 +19,7 @@ from ..kill_points import instant
 from ..store.row_macs import SIGNED_TABLES, OpsSigner
 from ..store.schema import AUDIT_ENTRY, DATA_KEY, VAULT
 from ..trail import Actor
-from ..web.vault import wrap_info
+from ..web.data_keys import wrap_info
 from .open_vault import OpenVault, genesis_info, unwrap
 from .verify import name_of
 from .web_key_rotation import pages

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     Connection,
-    Engine,
     Row,
-    Table,
-    Transaction,
     delete,
-    func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
 from .. import crypto, trail
 from ..card.brands import mask
@@ -29,33 +22,18 @@ from ..card.expiry import Expiry
 from ..card.pan import Pan
 from ..card.token import Token
 from ..clock import Clock
-from ..crypto import Cipher
-from ..errors import IntegrityFault, KeyFileError, KeyWornOut, UnknownToken
+from ..errors import IntegrityFault, UnknownToken
 from ..settings import VaultSettings
 from ..store.database import (
-    before_commit,
     connect,
-    is_reading,
-    reading,
-    takes_several,
-    transaction_of,
 )
-from ..store.migrations import HISTORY
-from ..store.row_macs import RowSigner, canonical
-from ..store.schema import CARD, DATA_KEY, PURGED, VAULT
-from ..trail import Actor, AuditEntry, Told, Trail
+from ..store.schema import CARD, PURGED
+from ..trail import Actor, AuditEntry
 from . import card_history
-from .live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
+from .data_keys import DataKeys
+from .live_key import LiveKey
+from .vault_database import lock_numbers, next_id
 from .web_key import WebKey
-
-DATA_KEY_SEALS = 2**20
-MAX_SEALS = 2**31
-_VAULT_ID = re.compile("[0-9a-f]{32}")
-# Of PostgreSQL's advisory locks in the vault's database the one whose holder draws
-# numbers for new rows.
-_NUMBERS_LOCK = 0x63617264
-# In the order in which every transaction comes to them.
-_ALL_TABLES = "vault, card, data_key, quarantine, purged, rotation, rotation_range"
 
 
 @dataclass(frozen=True)
@@ -78,7 +56,7 @@ class Card:
         return mask(self.prefix, self.last4, self.length)
 
 
-class Vault:
+class Vault(DataKeys):
     """Seals, replaces, deletes and describes cards, and writes the trail.
 
     Every method takes an open transaction on ``engine`` and leaves the commit to the
@@ -88,15 +66,6 @@ class Vault:
     Every method that reads or writes rows may raise IntegrityFault, naming a row that
     is not as it was written, and one that seals also KeyWornOut.
     """
-
-    def __init__(self, web_key: WebKey, engine: Engine, clock: Clock) -> None:
-        self.web_key = web_key
-        self.engine = engine
-        self.clock = clock
-        self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
-        self.trail = Trail(web_key.vault_id, web_key.sealing_key)
-        self._memory = KeyMemory()
-        self._told: WeakKeyDictionary[Transaction, list[Told]] = WeakKeyDictionary()
 
     @classmethod
     def open(
@@ -110,22 +79,6 @@ class Vault:
         crypto.self_test()
         web_key = WebKey.read(settings.web_key)
         return cls(web_key, connect(settings.database_url, pool=pool), clock)
-
-    def require_ready(self) -> None:
-        """Raise SchemaError or KeyFileError unless the database is at this
-        code's revision and belongs to this web key."""
-        HISTORY.require_head(self.engine, "vault")
-        with reading(self.engine) as db:
-            self.state(db)
-
-    def is_well(self) -> bool:
-        """Say whether the database answers and belongs to this web key."""
-        try:
-            with reading(self.engine) as db:
-                self.state(db)
-        except (SQLAlchemyError, IntegrityFault, KeyFileError):
-            return False
-        return True
 
     def tokenize(
         self,
@@ -251,48 +204,6 @@ class Vault:
         events = [entry.event for entry in card_history.readable(db, token)]
         return "given up" if "card.given_up" in events else "missing"
 
-    def record(
-        self,
-        db: Connection,
-        event: str,
-        by: Actor,
-        *,
-        outcome: str = "success",
-        subject: str = "",
-        detail: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Append to the audit trail in ``db``'s transaction, when it commits: only
-        then is the trail's head held, after every row it tells of, so that nobody
-        waits for one who waits for them."""
-        if is_reading(db):
-            raise ValueError(f"{event} can't be recorded by who only reads")
-        told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
-        if not self._untold(db):
-            before_commit(db, lambda: self._append(db))
-        self._untold(db).append(told)
-
-    def _untold(self, db: Connection) -> list[Told]:
-        return self._told.setdefault(transaction_of(db), [])
-
-    def enter(self, db: Connection) -> None:
-        """Append at once what was recorded in ``db``, and hold the trail's head."""
-        self._append(db)
-        self.trail.lock(db)
-
-    def _append(self, db: Connection) -> None:
-        told = self._untold(db)
-        if told:
-            self.trail.append(db, told)
-            told.clear()
-
-    def shut(self, db: Connection) -> None:
-        """Keep every other writer of the vault out until ``db`` ends, once those at
-        work are done: for what looks at all there is and writes it anew."""
-        lock_numbers(db)
-        if takes_several(db.engine):
-            db.exec_driver_sql(f"LOCK TABLE {_ALL_TABLES} IN EXCLUSIVE MODE")
-        self.trail.lock(db)
-
     def history(self, db: Connection, token: Token) -> list[AuditEntry]:
         """The trail's entries about a card and those it replaced, newest first, without
         those about viewing.
@@ -331,37 +242,6 @@ class Vault:
                 cards = entry.detail.get("cards")
                 if isinstance(cards, dict) and token in cards:
                     yield entry
-
-    def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
-        """The vault's own row, checked; with ``keep`` it is locked until ``db`` ends,
-        so that the generation can't be raised.  Raises KeyFileError when the database
-        belongs to another vault, IntegrityFault when the row was edited."""
-        query = select(VAULT)
-        row = db.execute(query.with_for_update(read=True) if keep else query).first()
-        if row is None:
-            raise IntegrityFault("vault row", "is missing")
-        if row.vault_id != self.web_key.vault_id and _VAULT_ID.fullmatch(
-            str(row.vault_id)
-        ):
-            raise KeyFileError(
-                f"the web key is of vault {self.web_key.vault_id}, "
-                f"the database of vault {row.vault_id}",
-                hint="check VAULT_WEB_KEY and VAULT_DATABASE_URL",
-            )
-        self._check_state(row)
-        if self.web_key.root.id not in (row.root_id, row.next_root_id):
-            # A card sealed to another root than the vault's could never be opened.
-            raise KeyFileError(
-                f"the web key is for root {self.web_key.root.id}, "
-                f"this vault's root is {row.root_id}",
-                hint=f"put the web key file of root {row.root_id} in place and "
-                "restart the site",
-            )
-        return row
-
-    def _check_state(self, row: Row[Any]) -> None:
-        """Check the vault's own row."""
-        self.signer.check(VAULT, row, "vault row")
 
     def _register(
         self,
@@ -402,133 +282,6 @@ class Vault:
         }
         return self.signer.signed(CARD, row)
 
-    def _sealing_key(self, db: Connection, by: Actor, count: int) -> LiveKey:
-        """This process's live key, after counting ``count`` more seals in ``db``."""
-        generation = self.state(db, keep=True).generation
-        live, row = self._live, self._live_row(db)
-        if live is not None and row is not None:
-            age = self.clock() - live.created_at
-            if (
-                row.state == "live"
-                and row.generation == generation
-                and row.seals < DATA_KEY_SEALS
-                and 0 <= age < DATA_KEY_SECONDS
-            ):
-                self.set_key(db, row, seals=row.seals + count)
-                return live
-        # Drop the old key first, so that it is gone even if minting fails.
-        self._memory.drop()
-        self._retire_stale(db, row, by)
-        live = self.mint_key(db, generation, by, seals=count)
-        self._memory.keep(live)
-        return live
-
-    @property
-    def _live(self) -> LiveKey | None:
-        return self._memory.key
-
-    def _live_row(self, db: Connection) -> Row[Any] | None:
-        """The live key's row, or None when it is not as this process wrote it."""
-        live = self._live
-        if live is None:
-            return None
-        query = select(DATA_KEY).where(DATA_KEY.c.id == live.id).with_for_update()
-        row = db.execute(query).first()
-        # A key whose minting was rolled back may have left its number to
-        # another process's key: the wrapped bytes tell them apart.
-        if row is None or row.wrapped != live.wrapped or not self.is_whole(row):
-            return None
-        return row
-
-    def _retire_stale(self, db: Connection, own: Row[Any] | None, by: Actor) -> None:
-        """Retire this process's old key and those that ended processes left."""
-        oldest = self.clock() - DATA_KEY_SECONDS
-        query = select(DATA_KEY).where(
-            DATA_KEY.c.state == "live",
-            # A key that the ops side minted is retired by its rotation.
-            DATA_KEY.c.suite == crypto.SUITE,
-            (DATA_KEY.c.created_at < oldest)
-            | (DATA_KEY.c.id == (own.id if own else 0)),
-        )
-        # Not FOR UPDATE: every card under a key shares a lock on its number.
-        query = query.order_by(DATA_KEY.c.id).with_for_update(key_share=True)
-        for row in db.execute(query).all():
-            # An edited row is for verify to name; signing it again would hide it.
-            if self.is_whole(row):
-                self.retire_key(db, row, by)
-
-    def is_whole(self, key: Row[Any]) -> bool:
-        """Say whether a data key's row has a right MAC."""
-        return self._is_signed(DATA_KEY, key)
-
-    def _is_signed(self, table: Table, row: Row[Any]) -> bool:
-        try:
-            self.signer.check(table, row, table.name)
-        except IntegrityFault:
-            return False
-        return True
-
-    def mint_key(
-        self, db: Connection, generation: int, by: Actor, *, seals: int
-    ) -> LiveKey:
-        """Make a data key, wrap it to the root and write its row in ``db``, so that it
-        is committed together with the first card under it, or not at all."""
-        key_id, now, secret = next_id(db, DATA_KEY), self.clock(), crypto.new_key()
-        info = wrap_info(self.web_key.vault_id, key_id, generation)
-        wrapping = self._wrap(secret, info)
-        row = {
-            "id": key_id,
-            "opens": key_id,
-            "generation": generation,
-            "state": "live",
-            **wrapping,
-            "next_root_id": None,
-            "next_wrapped": None,
-            "seals": seals,
-            "created_at": now,
-            "retired_at": None,
-            "destroyed_at": None,
-        }
-        db.execute(insert(DATA_KEY), self.signer.signed(DATA_KEY, row))
-        self.record(
-            db,
-            "key.minted",
-            by,
-            subject=f"data key {key_id}",
-            detail={"generation": generation},
-        )
-        return LiveKey(key_id, Cipher(secret), wrapping["wrapped"], now)
-
-    def _wrap(self, secret: bytes, info: bytes) -> dict[str, Any]:
-        """The columns that hold a data key: suite, root and wrapped bytes."""
-        root = self.web_key.root
-        wrapped = root.wrap(secret, info)
-        return {"suite": crypto.SUITE, "root_id": root.id, "wrapped": wrapped}
-
-    def retire_key(self, db: Connection, row: Row[Any], by: Actor) -> None:
-        """Mark a data key as retired: it opens cards and seals none."""
-        self.set_key(db, row, state="retired", retired_at=self.clock())
-        detail = self._maker
-        self.record(db, "key.retired", by, subject=f"data key {row.id}", detail=detail)
-
-    def set_key(self, db: Connection, row: Row[Any], **changes: Any) -> None:
-        """Write ``changes`` and a new MAC to a data key's row.
-
-        Raises KeyWornOut when its seals would pass 2^31."""
-        after = {**row._mapping, **changes}
-        if after["seals"] > MAX_SEALS:
-            raise KeyWornOut(f"data key {row.id} has sealed {row.seals} times")
-        changes |= self.signer.macs(DATA_KEY, after)
-        # Update the changed columns only: writing ``opens`` makes SQLite check the
-        # foreign key against every card.
-        db.execute(update(DATA_KEY).where(DATA_KEY.c.id == row.id), changes)
-
-    @property
-    def _maker(self) -> dict[str, str]:
-        """What the trail's entry says about who retired a key: nothing for a web
-        process."""
-        return {}
-
     def _find(self, db: Connection, token: Token, *, lock: bool = True) -> Row[Any]:
         query = select(CARD).where(CARD.c.token == str(token))
         row = db.execute(query.with_for_update() if lock else query).first()
@@ -546,22 +299,6 @@ class Vault:
         return f"{card.masked} {card.expiry}"
 
 
-def lock_numbers(db: Connection) -> None:
-    """Draw the numbers of new rows alone until ``db`` ends, which on SQLite a writer
-    does anyway.  It comes before every row, so that its holder waits for nobody who
-    waits for it; nothing is sealed meanwhile by anybody else."""
-    if takes_several(db.engine):
-        db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_NUMBERS_LOCK})")
-
-
-def next_id(db: Connection, table: Table) -> int:
-    """The number after the highest; the caller has called ``lock_numbers``."""
-    highest: int = db.execute(
-        select(func.coalesce(func.max(table.c.id), 0))
-    ).scalar_one()
-    return highest + 1
-
-
 def purge_subject(at: int) -> str:
     """The subject of the trail's entries about cards purged ``at`` (seconds since
     1970 UTC): a card's own entry is found by it without reading the others."""
@@ -573,8 +310,3 @@ def card_of(row: Row[Any]) -> Card:
     values = {name: row._mapping[name] for name in Card.__dataclass_fields__}
     values |= {"token": Token(row.token), "expiry": Expiry.from_key(row.expiry)}
     return Card(**values)
-
-
-def wrap_info(vault_id: str, key_id: int, generation: int) -> bytes:
-    """What a wrapped data key is bound to (RFC 9180's info, or AES-GCM's AAD)."""
-    return canonical(("cardvault data key", vault_id, key_id, generation))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from vault.clock import system_clock
 from vault.crypto import SUITE
 from vault.store.schema import DATA_KEY, ROTATION, VAULT
-from vault.web.vault import wrap_info
+from vault.web.data_keys import wrap_info
 from vault.web.web_key import WebKey
 
 from .thief import Thief

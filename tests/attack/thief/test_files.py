@@ -15,7 +15,7 @@ from vault.ops.open_vault import genesis_info
 from vault.ops.root_key import RootKey
 from vault.store.row_macs import SIGNED_TABLES, OpsSigner, RowSigner
 from vault.store.schema import DATA_KEY, VAULT
-from vault.web.vault import wrap_info
+from vault.web.data_keys import wrap_info
 from vault.web.web_key import WebKey
 
 from .case import PREPARED, Case, all_of, refused, robbed

@@ -21,7 +21,7 @@ from vault.store.schema import (
     ROTATION_RANGE,
     VAULT,
 )
-from vault.web.vault import wrap_info
+from vault.web.data_keys import wrap_info
 
 from .case import MIDWAY, Case, all_of, found, refused, robbed
 from .house import NEXT_KEY, OPS, ROTATIONS_KEY, House

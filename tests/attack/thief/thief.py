@@ -26,7 +26,8 @@ from vault.errors import IntegrityFault
 from vault.store.database import connect
 from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY
 from vault.trail import entry_mac, next_chain_key
-from vault.web.vault import next_id, wrap_info
+from vault.web.data_keys import wrap_info
+from vault.web.vault_database import next_id
 
 from .house import NUMBERS, OPS, House
 

@@ -20,7 +20,8 @@ from vault.ops.open_vault import genesis_info
 from vault.ops.root_key import RootKey
 from vault.store.schema import AUDIT_ENTRY, CARD, DATA_KEY, QUARANTINE, ROTATION, VAULT
 from vault.trail import entry_mac, next_chain_key
-from vault.web.vault import next_id, wrap_info
+from vault.web.data_keys import wrap_info
+from vault.web.vault_database import next_id
 
 from .shell import Shell
 

@@ -14,7 +14,7 @@ from vault.ops import OpenVault, root_rotation
 from vault.ops.verify import _Verification
 from vault.store.row_macs import SIGNED_TABLES
 from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY, METADATA
-from vault.web.vault import wrap_info
+from vault.web.data_keys import wrap_info
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")

@@ -18,8 +18,8 @@ from vault import Actor, Expiry, Pan, Token, Vault
 from vault.crypto import Cipher
 from vault.ops.rotation.rotation import take_up
 from vault.store.schema import DATA_KEY
+from vault.web.data_keys import DATA_KEY_SEALS
 from vault.web.live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey
-from vault.web.vault import DATA_KEY_SEALS
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")

@@ -11,8 +11,8 @@ from sqlalchemy import select, text, update
 from tests.places.vault import VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings, WebKey, errors, trail
 from vault.store.schema import CARD, DATA_KEY
+from vault.web.data_keys import DATA_KEY_SEALS
 from vault.web.live_key import DATA_KEY_SECONDS
-from vault.web.vault import DATA_KEY_SEALS
 
 Register = Callable[..., Token]
 

@@ -17,7 +17,8 @@ from ...errors import LeaseHeld
 from ...kill_points import instant
 from ...store.database import reading, takes_several
 from ...store.schema import CARD, ROTATION, ROTATION_RANGE
-from ...web.vault import Vault, next_id
+from ...web.vault import Vault
+from ...web.vault_database import next_id
 from . import lease
 from .held import Held, name_of
 from .reencrypt import Batch

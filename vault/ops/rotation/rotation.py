@@ -25,7 +25,7 @@ from ...store.row_macs import canonical
 from ...store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE
 from ...store.triggers import require_no_triggers
 from ...trail import Actor, read_entries
-from ...web.vault import lock_numbers
+from ...web.vault_database import lock_numbers
 from ..census import take_census
 from ..open_vault import OpenVault, card_page
 from ..progress import Step

@@ -11,7 +11,7 @@ from ...card.scrub import one_line, scrub
 from ...errors import IntegrityFault
 from ...store.schema import DATA_KEY, ROTATION, VAULT
 from ...trail import Actor
-from ...web.vault import next_id
+from ...web.vault_database import next_id
 from ..census import take_census
 from ..open_vault import OpenVault
 from . import lease, ranges

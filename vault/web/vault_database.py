@@ -1,0 +1,158 @@
+"""The vault's database as both roles use it: its own row, and the trail's entries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine, Row, Table, Transaction, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..clock import Clock
+from ..errors import IntegrityFault, KeyFileError
+from ..store.database import (
+    before_commit,
+    is_reading,
+    reading,
+    takes_several,
+    transaction_of,
+)
+from ..store.migrations import HISTORY
+from ..store.row_macs import RowSigner
+from ..store.schema import VAULT
+from ..trail import Actor, Told, Trail
+from .web_key import WebKey
+
+_VAULT_ID = re.compile("[0-9a-f]{32}")
+# In the order in which every transaction comes to them.
+_ALL_TABLES = "vault, card, data_key, quarantine, purged, rotation, rotation_range"
+
+# Of PostgreSQL's advisory locks in the vault's database the one whose holder draws
+# numbers for new rows.
+_NUMBERS_LOCK = 0x63617264
+
+
+class VaultDatabase:
+    """One vault's database under its web key: which vault it is, and its trail."""
+
+    def __init__(self, web_key: WebKey, engine: Engine, clock: Clock) -> None:
+        self.web_key = web_key
+        self.engine = engine
+        self.clock = clock
+        self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
+        self.trail = Trail(web_key.vault_id, web_key.sealing_key)
+        self._told: WeakKeyDictionary[Transaction, list[Told]] = WeakKeyDictionary()
+
+    def require_ready(self) -> None:
+        """Raise SchemaError or KeyFileError unless the database is at this
+        code's revision and belongs to this web key."""
+        HISTORY.require_head(self.engine, "vault")
+        with reading(self.engine) as db:
+            self.state(db)
+
+    def is_well(self) -> bool:
+        """Say whether the database answers and belongs to this web key."""
+        try:
+            with reading(self.engine) as db:
+                self.state(db)
+        except (SQLAlchemyError, IntegrityFault, KeyFileError):
+            return False
+        return True
+
+    def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
+        """The vault's own row, checked; with ``keep`` it is locked until ``db`` ends,
+        so that the generation can't be raised.  Raises KeyFileError when the database
+        belongs to another vault, IntegrityFault when the row was edited."""
+        query = select(VAULT)
+        row = db.execute(query.with_for_update(read=True) if keep else query).first()
+        if row is None:
+            raise IntegrityFault("vault row", "is missing")
+        if row.vault_id != self.web_key.vault_id and _VAULT_ID.fullmatch(
+            str(row.vault_id)
+        ):
+            raise KeyFileError(
+                f"the web key is of vault {self.web_key.vault_id}, "
+                f"the database of vault {row.vault_id}",
+                hint="check VAULT_WEB_KEY and VAULT_DATABASE_URL",
+            )
+        self._check_state(row)
+        if self.web_key.root.id not in (row.root_id, row.next_root_id):
+            # A card sealed to another root than the vault's could never be opened.
+            raise KeyFileError(
+                f"the web key is for root {self.web_key.root.id}, "
+                f"this vault's root is {row.root_id}",
+                hint=f"put the web key file of root {row.root_id} in place and "
+                "restart the site",
+            )
+        return row
+
+    def _check_state(self, row: Row[Any]) -> None:
+        """Check the vault's own row."""
+        self.signer.check(VAULT, row, "vault row")
+
+    def _is_signed(self, table: Table, row: Row[Any]) -> bool:
+        try:
+            self.signer.check(table, row, table.name)
+        except IntegrityFault:
+            return False
+        return True
+
+    def record(
+        self,
+        db: Connection,
+        event: str,
+        by: Actor,
+        *,
+        outcome: str = "success",
+        subject: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append to the audit trail in ``db``'s transaction, when it commits: only
+        then is the trail's head held, after every row it tells of, so that nobody
+        waits for one who waits for them."""
+        if is_reading(db):
+            raise ValueError(f"{event} can't be recorded by who only reads")
+        told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
+        if not self._untold(db):
+            before_commit(db, lambda: self._append(db))
+        self._untold(db).append(told)
+
+    def _untold(self, db: Connection) -> list[Told]:
+        return self._told.setdefault(transaction_of(db), [])
+
+    def enter(self, db: Connection) -> None:
+        """Append at once what was recorded in ``db``, and hold the trail's head."""
+        self._append(db)
+        self.trail.lock(db)
+
+    def _append(self, db: Connection) -> None:
+        told = self._untold(db)
+        if told:
+            self.trail.append(db, told)
+            told.clear()
+
+    def shut(self, db: Connection) -> None:
+        """Keep every other writer of the vault out until ``db`` ends, once those at
+        work are done: for what looks at all there is and writes it anew."""
+        lock_numbers(db)
+        if takes_several(db.engine):
+            db.exec_driver_sql(f"LOCK TABLE {_ALL_TABLES} IN EXCLUSIVE MODE")
+        self.trail.lock(db)
+
+
+def lock_numbers(db: Connection) -> None:
+    """Draw the numbers of new rows alone until ``db`` ends, which on SQLite a writer
+    does anyway.  It comes before every row, so that its holder waits for nobody who
+    waits for it; nothing is sealed meanwhile by anybody else."""
+    if takes_several(db.engine):
+        db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_NUMBERS_LOCK})")
+
+
+def next_id(db: Connection, table: Table) -> int:
+    """The number after the highest; the caller has called ``lock_numbers``."""
+    highest: int = db.execute(
+        select(func.coalesce(func.max(table.c.id), 0))
+    ).scalar_one()
+    return highest + 1
