@@ -51,10 +51,9 @@ from .web_key import WebKey
 DATA_KEY_SEALS = 2**20
 MAX_SEALS = 2**31
 _VAULT_ID = re.compile("[0-9a-f]{32}")
-# Of PostgreSQL's advisory locks in the vault's database the one whose holder draws
-# numbers for new rows.
+# The number of the PostgreSQL advisory lock under which numbers for new rows are drawn.
 _NUMBERS_LOCK = 0x63617264
-# In the order in which every transaction comes to them.
+# Lock order: every transaction locks rows of the tables in this order.
 _ALL_TABLES = "vault, card, data_key, quarantine, purged, rotation, rotation_range"
 
 
@@ -102,10 +101,11 @@ class Vault:
     def open(
         cls, settings: VaultSettings, clock: Clock, pool: int | None = None
     ) -> Vault:
-        """A vault as ``settings`` name it, its ciphers tested (VLT-01); ``pool`` as
-        ``database.connect`` has it.
+        """The vault that ``settings`` name, after testing the ciphers (VLT-01);
+        ``pool`` is that of ``database.connect``.
 
-        Raises KeyFileError on a missing, loose or damaged web key file.
+        Raises KeyFileError when the web key file is missing, damaged or readable by
+        others.
         """
         crypto.self_test()
         web_key = WebKey.read(settings.web_key)
@@ -171,10 +171,11 @@ class Vault:
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
     ) -> Token:
-        """Seal the card that is to stand in ``token``'s place and return its new
-        token.  The old card stays until ``delete``, so that a crash between
-        leaves the customer with one of the two.  Raises UnknownToken."""
-        # Before the old card's row: who draws a number waits for nobody's card.
+        """Seal the card that replaces ``token``'s and return its new token.  The old
+        card stays until ``delete``, so that after a crash in between the customer
+        still has one of the two.  Raises UnknownToken, and as ``tokenize`` does."""
+        # Lock order: the numbers, then the old card's row, so that a writer that draws
+        # a number never waits for a card.
         lock_numbers(db)
         before = self._show(self._find(db, token))
         detail = {"instead_of": token, "before": before}
@@ -218,7 +219,7 @@ class Vault:
         self, db: Connection, after: int, size: int
     ) -> list[tuple[int, str, int]]:
         """Number, token and time of registration of up to ``size`` cards above the
-        number ``after``.  Nothing is checked: to hold against the customers."""
+        number ``after``.  MACs are not checked: only reconciling uses this."""
         query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
         query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
         return [(row[0], row[1], row[2]) for row in db.execute(query)]
@@ -261,9 +262,9 @@ class Vault:
         subject: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append to the audit trail in ``db``'s transaction, when it commits: only
-        then is the trail's head held, after every row it tells of, so that nobody
-        waits for one who waits for them."""
+        """Append to the audit trail in ``db``'s transaction, when it commits.  Lock
+        order: the rows, then the trail's head, so that two writers can't deadlock.  The
+        commit raises IntegrityFault when the head is not as it was written."""
         if is_reading(db):
             raise ValueError(f"{event} can't be recorded by who only reads")
         told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
@@ -275,7 +276,7 @@ class Vault:
         return self._told.setdefault(transaction_of(db), [])
 
     def enter(self, db: Connection) -> None:
-        """Append at once what was recorded in ``db``, and hold the trail's head."""
+        """Append now what was recorded in ``db``, and lock the trail's head."""
         self._append(db)
         self.trail.lock(db)
 
@@ -286,8 +287,8 @@ class Vault:
             told.clear()
 
     def shut(self, db: Connection) -> None:
-        """Keep every other writer of the vault out until ``db`` ends, once those at
-        work are done: for what looks at all there is and writes it anew."""
+        """Wait for every other writer of the vault and keep them out until ``db`` ends,
+        for a change of every row."""
         lock_numbers(db)
         if takes_several(db.engine):
             db.exec_driver_sql(f"LOCK TABLE {_ALL_TABLES} IN EXCLUSIVE MODE")
@@ -450,10 +451,10 @@ class Vault:
             (DATA_KEY.c.created_at < oldest)
             | (DATA_KEY.c.id == (own.id if own else 0)),
         )
-        # Not FOR UPDATE: every card under a key shares a lock on its number.
+        # FOR NO KEY UPDATE, because every card under a key shares a lock on its number.
         query = query.order_by(DATA_KEY.c.id).with_for_update(key_share=True)
         for row in db.execute(query).all():
-            # An edited row is for verify to name; signing it again would hide it.
+            # Signing an edited row again would hide the edit; verify names it.
             if self.is_whole(row):
                 self.retire_key(db, row, by)
 
@@ -547,9 +548,9 @@ class Vault:
 
 
 def lock_numbers(db: Connection) -> None:
-    """Draw the numbers of new rows alone until ``db`` ends, which on SQLite a writer
-    does anyway.  It comes before every row, so that its holder waits for nobody who
-    waits for it; nothing is sealed meanwhile by anybody else."""
+    """Lock the drawing of numbers for new rows until ``db`` ends, so that no other
+    process seals meanwhile.  On SQLite a writer is alone anyway.  Lock order: this
+    comes before every row of the vault."""
     if takes_several(db.engine):
         db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_NUMBERS_LOCK})")
 
