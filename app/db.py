@@ -88,7 +88,7 @@ class Work:
     wrote.
 
     Lock order: rows of the site, rows of the vault, the trail last, so that two
-    requests can't deadlock.  ``record`` collects entries, and the commit appends them. 
+    requests can't deadlock.  ``record`` collects entries, and the commit appends them.
     The vault commits first, because a sealed card that no customer refers to does no
     harm, and then the site.  ``afterwards`` functions run in a second vault transaction
     after both commits; ``once_committed`` functions run last and write nothing.
