@@ -60,7 +60,7 @@ def _upgrade(history: History, engine: Engine) -> None:
 
 
 def _make_folder(engine: Engine) -> None:
-    """SQLite makes its file, but not the folder it lies in."""
+    """Make the folder of a SQLite file; SQLite makes only the file."""
     path = engine.url.database
     if engine.dialect.name == "sqlite" and path and path != ":memory:":
         Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -49,8 +49,8 @@ class Base(DeclarativeBase):
 
 
 class SiteSession(Session):
-    """A session that reads, and refuses to write until ``writes`` is set: what only
-    reads has let nobody else wait."""
+    """A session that refuses to write until ``writes`` is set, so that a request that
+    only reads never holds a lock."""
 
     writes = False
 
@@ -73,7 +73,7 @@ def _refuse_statement(state: ORMExecuteState) -> None:
 
 @dataclass(frozen=True)
 class _Told:
-    """What an entry of the trail is to tell."""
+    """The content of an entry to be added to the trail."""
 
     event: str
     by: Actor
@@ -83,15 +83,15 @@ class _Told:
 
 
 class Work:
-    """What one request or command does: it reads, holding no lock, until ``write``
-    is called; what it writes then is committed once, at the edge, by ``commit``.
+    """What one request or command does in both databases.  It reads without a lock
+    until ``write`` is called; ``commit``, after the view has returned, commits what it
+    wrote.
 
-    The order is DESIGN's, for everybody: rows of the site, rows of the vault, the
-    trail last, so that nobody waits for one who waits for them.  Entries are
-    collected by ``record`` and appended by the commit.  The vault commits first (a
-    sealed card nobody refers to does no harm) and then the site; ``afterwards`` acts
-    run in a second vault transaction after both, ``once_committed`` acts run last
-    and write nothing.
+    Lock order: rows of the site, rows of the vault, the trail last, so that two
+    requests can't deadlock.  ``record`` collects entries, and the commit appends them.
+    The vault commits first, because a sealed card that no customer refers to does no
+    harm, and then the site.  ``afterwards`` functions run in a second vault transaction
+    after both commits; ``once_committed`` functions run last and write nothing.
     """
 
     def __init__(self, site_engine: Engine, vault: Vault) -> None:
@@ -105,14 +105,14 @@ class Work:
 
     @property
     def writes(self) -> bool:
-        """Say whether ``write`` was called and nothing has ended that since."""
+        """Say whether ``write`` was called, and no commit or release since."""
         return self.site.writes
 
     @property
     def vault_db(self) -> Connection:
-        """The transaction on the vault's database, begun when first asked for: a
-        reading one before ``write``, after it one that writes and that begins after
-        the site's, so that two requests can't cross."""
+        """The transaction on the vault's database, begun when first used.  Before
+        ``write`` it only reads.  After it, lock order: the site's transaction begins
+        first, then this one, so that two requests can't deadlock."""
         if self._vault_db is None:
             if self.writes:
                 self.site.connection()
@@ -126,8 +126,8 @@ class Work:
         return begun
 
     def write(self) -> None:
-        """Begin to write.  What was read so far is let go of and read again when it
-        is looked at: only from here on does it stay as it is."""
+        """Begin to write.  What was read so far is expired and read again when used,
+        because only now is it kept from changing."""
         if not self.writes:
             told = self._told
             self.release()
@@ -143,13 +143,13 @@ class Work:
         subject: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Have the commit append an entry to the trail; without it nothing is
+        """Make the commit append an entry to the trail.  If that fails, nothing is
         committed."""
         self._told.append(_Told(event, by, outcome, subject, detail))
 
     def afterwards(self, act: Callable[[Connection], object]) -> None:
-        """Run ``act`` in a vault transaction of its own after both commits.  Should it
-        fail, what was done stays done, and ``cards reconcile`` finds what is left."""
+        """Run ``act`` in a vault transaction of its own after both commits.  If it
+        fails, the commits stay, and ``cards reconcile`` finds what is left."""
         self._afterwards.append(act)
 
     def once_committed(self, act: Act) -> None:
@@ -157,8 +157,8 @@ class Work:
         self._once_committed.append(act)
 
     def release(self) -> None:
-        """Let go of every lock with nothing written and nothing recorded, before slow
-        work such as a password hash; from here on it reads again."""
+        """Roll back and drop what was recorded, to release every lock before slow work
+        such as a password hash.  After this the Work only reads again."""
         self._told, self._afterwards, self._once_committed = [], [], []
         self.site.rollback()
         self._let_go_of_vault()
@@ -170,15 +170,15 @@ class Work:
     def _let_go_of_vault(self) -> None:
         if self._vault_db is not None:
             begun, self._vault_db = self._vault_db, None
-            # A connection whose commit failed takes its transaction for ended, and
+            # After a failed commit the connection counts its transaction as ended, and
             # would go back to the pool with its locks.
             begun.rollback()
             begun.close()
 
     def commit(self) -> None:
-        """Commit both databases in DESIGN's order, then do what follows; from here on
-        it reads again."""
-        # Every row of the site is written before the trail is held.
+        """Commit the vault, then the site, then run what was to follow.  After this the
+        Work only reads again."""
+        # Lock order: write every row of the site before the trail is locked.
         self.site.flush()
         self._tell()
         if self.writes:
@@ -192,8 +192,8 @@ class Work:
         self._follow()
 
     def _tell(self) -> None:
-        """Have the vault's commit append what was recorded; one who only read lets go
-        of it all and writes nothing else."""
+        """Make the vault's commit append what was recorded.  A Work that only read ends
+        its reading first, and writes nothing else."""
         told, self._told = self._told, []
         if told and not self.writes:
             self.site.rollback()
@@ -223,7 +223,7 @@ class Work:
                     for act in afterwards:
                         act(db)
             except (SQLAlchemyError, VaultError) as error:
-                # The act is done, and its page has to say so.
+                # The request's own change is committed, so its page must say so.
                 log.error("left for flask cards reconcile: %s", _cause(error))
             instant("site-followed")
         for done in once_committed:
@@ -242,7 +242,7 @@ def _cause(error: Exception) -> object:
 
 
 def work() -> Work:
-    """This request's Work; begun when first asked for."""
+    """This request's Work, begun when first used."""
     if "work" not in g:
         g.work = _new_work()
     made: Work = g.work
@@ -254,8 +254,8 @@ def _new_work() -> Work:
 
 
 def at_once(act: Callable[[Work], Answer]) -> Answer:
-    """Do ``act`` as a write of its own, committed before this request goes on; what
-    the request has read is read again when it is looked at."""
+    """Call ``act`` with a Work of its own and commit that before this request goes on;
+    what the request has read is read again when used."""
     work().release()
     own = _new_work()
     try:
@@ -268,8 +268,8 @@ def at_once(act: Callable[[Work], Answer]) -> Answer:
 
 
 def forget(site: Session, model: type[Base], *old: ColumnElement[bool]) -> None:
-    """Delete the ``old`` rows of ``model``, but those that another request is
-    deleting just now: nobody waits for them."""
+    """Delete the ``old`` rows of ``model``, except those another request is deleting
+    just now, so as not to wait for them."""
     (key,) = inspect(model).primary_key
     free = select(key).where(*old).order_by(key).with_for_update(skip_locked=True)
     gone = delete(model).where(key.in_(free))
@@ -278,8 +278,8 @@ def forget(site: Session, model: type[Base], *old: ColumnElement[bool]) -> None:
 
 @contextmanager
 def looking(site_engine: Engine) -> Iterator[Session]:
-    """A session that reads one moment's state of the site's database and holds
-    nothing once it is over; what it has loaded stays as it is."""
+    """A session that reads the site's database as of one moment; what it has loaded can
+    still be used after it ends."""
     with reading(site_engine) as db, Session(db, expire_on_commit=False) as site:
         yield site
         site.expunge_all()

@@ -57,8 +57,8 @@ class Actor:
 
 @dataclass(frozen=True)
 class Told:
-    """What an entry is to tell; ``at`` is seconds since 1970 UTC, ``detail`` what
-    JSON can hold."""
+    """The content of an entry to be added; ``at`` is seconds since 1970 UTC, ``detail``
+    holds what JSON can."""
 
     at: int
     event: str
@@ -96,16 +96,16 @@ class Trail:
         db.execute(insert(AUDIT_HEAD).values(id=1, **self._head(0, genesis)))
 
     def lock(self, db: Connection) -> None:
-        """Lock the trail's head until this transaction ends.  Lock order: the site's
-        database, cards, this lock, data keys."""
+        """Lock the trail's head until this transaction ends.  Lock order: rows of the
+        site, rows of the vault, this lock."""
         db.execute(_HEAD)
 
     def append(self, db: Connection, entries: Sequence[Told]) -> None:
-        """Add entries in ``db``'s transaction, from here on alone with the trail; if
-        they can't be written the transaction's acts must not be either.
+        """Lock the trail and add entries in ``db``'s transaction.  If they can't be
+        written, what they are about must not be committed either.
 
-        One with an ``at`` before the latest entry's is of a clock that was set back:
-        an entry of its own says so first (PCI DSS 10.6.3).
+        If an ``at`` is before the latest entry's, the clock was set back, and an entry
+        that says so is added first (PCI DSS 10.6.3).
         """
         seq, key, latest, before = self._open_head(db)
         rows = []
@@ -147,7 +147,8 @@ class Trail:
 
 
 def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
-    """The entries, and before each that is older than the latest one what says so."""
+    """The entries; before one that is older than the latest entry comes one that says
+    that the clock was set back."""
     for told in entries:
         if told.at < latest - SKEW_SECONDS:
             clock = Actor("system clock", told.by.origin)
@@ -157,7 +158,7 @@ def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
 
 
 def _row_of(seq: int, told: Told) -> dict[str, Any]:
-    """An entry's columns in the table's order, but its MAC."""
+    """An entry's columns in the table's order, without its MAC."""
     return {
         "seq": seq,
         "at": told.at,

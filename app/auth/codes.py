@@ -74,8 +74,8 @@ def claim_send(site: Session, login: Login, now: int) -> bool:
 
 
 def keep(site: Session, login: Login, digest: str, now: int) -> None:
-    """Keep a new code of ``login``; from now on only the newest counts, and those
-    that no limit looks at any more are gone."""
+    """Store a new code of ``login``, so that older ones no longer count, and delete the
+    rows that no limit needs any more."""
     forget(site, Code, Code.sent_at <= now - DAY)
     site.add(
         Code(

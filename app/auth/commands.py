@@ -117,7 +117,7 @@ def add(
 
 @operators.command("list", epilog=example("operators list"))
 def list_operators() -> None:
-    """Show every operator: login ID, name, state with the factors he has, addresses."""
+    """Show every operator: login ID, name, state with enrolled factors, addresses."""
     query = select(Operator).order_by(Operator.login_id)
     _print([_line(operator) for operator in work().site.scalars(query)])
 
@@ -155,7 +155,7 @@ def unlock(login_id: str) -> None:
 @operators.command("reset-password", epilog=example("operators reset-password taro"))
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
-    """Print a new first password once; the old one and every login are dead."""
+    """Print a new first password once; the old one and every login end."""
     password = _random_password()
     new_hash = current_app.extensions["hasher"].hash(password)
     operator = _operator(login_id)
@@ -260,14 +260,14 @@ def _line(operator: Operator) -> str:
 
 
 def _print(lines: list[str]) -> None:
-    """Show lines, holding nothing while they are read."""
+    """Print lines after releasing every lock, as a pager may take long."""
     work().release()
     for line in lines:
         click.echo(harmless(line))
 
 
 def _operator(login_id: str) -> Operator:
-    """An operator to be changed: the command writes from here on."""
+    """Begin to write, and return the operator to be changed, locked."""
     work().write()
     operator = service.held_by_login_id(work().site, login_id)
     if operator is None:
@@ -346,7 +346,7 @@ def _state(operator: Operator) -> str:
 
 
 def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> None:
-    """Enter the act in the trail and commit both."""
+    """Record the act in the trail and commit both databases."""
     work().record(event, account(), subject=subject, detail=detail)
     work().commit()
 

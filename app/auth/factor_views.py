@@ -100,7 +100,7 @@ def totp_picture() -> ResponseReturnValue:
 
 @blueprint.post("/passkey")
 def enrol_passkey() -> ResponseReturnValue:
-    """The passkey a browser made, which the script put into the form."""
+    """Enrol the passkey a browser made, which the script put into the form."""
     site, at, now = work().site, guard.begin_to_write_own(), guard.now()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""

@@ -23,9 +23,9 @@ from .models import Login, Operator
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 COOKIE = "login"
-# Pressed to keep the login: it counts to the second.
+# The request of 続ける, which keeps the login: its time is always written.
 STILL_HERE = "cards.still_here"
-# Where a login at each step belongs.
+# The page a login at each step is led to.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
 
 
@@ -53,8 +53,8 @@ def login_or_none() -> Login | None:
 
 
 def _alive(login: Login) -> Login | None:
-    """The login, or None when it is over.  That it was seen, or that it ended, is
-    written by itself: a page that only reads makes nobody wait."""
+    """The login, or None when it is over.  Its last-seen time or its end is committed
+    in a transaction of its own, so that a page that only reads holds no lock."""
     login_id, at = login.id, now()
     over = logins.is_over(login, at)
     if work().writes:
@@ -75,7 +75,7 @@ def trace() -> service.Trace:
 
 
 def trace_of(own: Work) -> service.Trace:
-    """Where the entries of what ``own`` does for this request go."""
+    """The same for the entries of ``own``, another Work of this request."""
     return service.Trace(own.record, origin(), now())
 
 
@@ -95,15 +95,15 @@ def look_again() -> Login:
 
 
 def begin_to_write() -> Login:
-    """This request writes from here on; its login, read again, and Over when it has
-    ended meanwhile."""
+    """Begin to write in this request; returns its login, read again.  Raises Over when
+    it has ended meanwhile."""
     work().write()
     return look_again()
 
 
 def begin_to_write_own() -> Login:
-    """The same for what changes the operator's own rows: others who do wait from
-    here on, so that none of them meets another half-way."""
+    """Do the same for a change of the operator's own rows, after locking the operator's
+    row, which every such change locks first."""
     operator_id = look_again().operator_id
     work().write()
     service.hold(work().site, operator_id)
@@ -111,7 +111,7 @@ def begin_to_write_own() -> Login:
 
 
 def idle_seconds() -> int:
-    """How long this request's login lasts if nothing more is asked for."""
+    """How many seconds this request's login lasts if no other page is requested."""
     return logins.idle_seconds(current_login(), now())
 
 

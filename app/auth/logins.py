@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from .models import Login, Operator
 
 IDLE_SECONDS = 15 * 60
-# Being seen is written no more often than this, so that a login ends up to so much
-# earlier than it might, and never later.
+# The last-seen time is written at most this often (seconds), so a login may end up to
+# that much earlier, and never later.
 SEEN_SECONDS = 60
 LONGEST_SECONDS = 8 * 3600
 BEFORE_SECONDS = 35 * 60
@@ -101,13 +101,13 @@ def named(site: Session, cookie: str) -> Login | None:
 
 
 def is_to_be_seen(login: Login, now: int) -> bool:
-    """Say whether it is time to write again that a login was seen."""
+    """Say whether it is time to write a login's last-seen time again."""
     return abs(now - login.seen_at) >= SEEN_SECONDS
 
 
 def see(site: Session, login_id: str, now: int) -> bool:
-    """Write that a login was seen now; False when another request has just ended it:
-    one conditional UPDATE decides, so that nothing is revived."""
+    """Set a login's last-seen time to ``now``; False when another request has just
+    ended it.  One conditional UPDATE decides, so no ended login comes back."""
     seen = (
         update(Login)
         .where(Login.id == login_id)
@@ -118,7 +118,7 @@ def see(site: Session, login_id: str, now: int) -> bool:
 
 
 def idle_seconds(login: Login, now: int) -> int:
-    """How long a login lasts from now on if nothing is asked for."""
+    """How many seconds a login lasts from ``now`` if no page is requested."""
     return IDLE_SECONDS - max(now - login.seen_at, 0)
 
 
@@ -143,7 +143,7 @@ def is_over(login: Login, now: int) -> bool:
 
 
 def end(site: Session, login: Login) -> bool:
-    """End a login; its cookie names nothing from now on.  False when it was ended."""
+    """End a login, so that its cookie no longer works; False when it had ended."""
     gone = site.execute(delete(Login).where(Login.id == login.id))
     site.expire_all()
     return bool(gone.rowcount)  # type: ignore[attr-defined]

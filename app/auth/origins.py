@@ -36,6 +36,6 @@ def is_blocked(site: Session, origin: str, limit: int, now: int) -> bool:
 
 
 def count_failure(site: Session, origin: str, now: int) -> None:
-    """Count a failure; those nobody looks at any more are gone."""
+    """Count a failure, and delete those that are too old to count."""
     forget(site, OriginFailure, OriginFailure.at <= now - ORIGIN_SECONDS)
     site.add(OriginFailure(origin=counted(origin), at=now))

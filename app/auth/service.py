@@ -25,8 +25,8 @@ NOBODY = "unknown"
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a request's audit entries go (``Work.record``), from where it came and
-    when (seconds UTC)."""
+    """What a request's entries in the trail need: the function that records them
+    (``Work.record``), where the request came from and when (seconds since 1970 UTC)."""
 
     enter: Callable[..., None]
     origin: str
@@ -41,8 +41,8 @@ class Trace:
         person: str = "",
         detail: Mapping[str, str] | None = None,
     ) -> None:
-        """Enter a login event; ``name`` is a login ID that exists, or NOBODY,
-        ``person`` who it was when that is not the same."""
+        """Record a login event; ``name`` is a login ID that exists, or NOBODY, and
+        ``person`` who acted, if that is somebody else."""
         by = Actor(person or name, self.origin)
         self.enter(event, by, outcome=outcome, subject=name, detail=detail)
 
@@ -60,17 +60,17 @@ def by_login_id(site: Session, login_id: str) -> Operator | None:
 
 
 def held_by_login_id(site: Session, login_id: str) -> Operator | None:
-    """The same, held until the transaction ends, with all that is the operator's.
+    """The same operator, with the row locked until the transaction ends.
 
-    Whoever changes an operator or anything of theirs (logins, codes, factors) comes
-    to this row first: of two, one waits here and for nothing else.
+    Lock order: a transaction that changes an operator or their logins, codes or factors
+    locks this row first, so that of two one waits here and nowhere else.
     """
     query = select(Operator).where(Operator.login_id == login_id)
     return site.scalar(_held(query))
 
 
 def hold(site: Session, operator_id: int | None = None) -> None:
-    """Hold an operator, or all of them in the order of their numbers, as
+    """Lock the row of an operator, or all in the order of their numbers, as
     ``held_by_login_id`` does."""
     query = select(Operator).order_by(Operator.id)
     if operator_id is not None:
@@ -79,7 +79,8 @@ def hold(site: Session, operator_id: int | None = None) -> None:
 
 
 def _held(query: Select[Operator]) -> Select[Operator]:
-    # Not FOR UPDATE: a new login's row shares a lock on its operator's number.
+    # FOR NO KEY UPDATE, because a new login's row shares a lock on its operator's
+    # number.
     locked = query.with_for_update(key_share=True)
     return locked.execution_options(populate_existing=True)
 
@@ -205,14 +206,14 @@ def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
 
 
 def replace(site: Session, earlier: Login, trace: Trace) -> None:
-    """Another login takes the place of the one this browser had, of whatever ID."""
+    """End the login this browser had before, of whatever ID, for the new one."""
     name, person = earlier.operator.login_id, earlier.person
     if logins.end(site, earlier):
         trace.record("login.replaced", name, person=person)
 
 
 def expire(site: Session, login_id: str, trace: Trace) -> None:
-    """End a login that is over, which the trail tells once."""
+    """End a login that is over, and record that once."""
     login = site.get(Login, login_id)
     if login is None:
         return
@@ -223,7 +224,7 @@ def expire(site: Session, login_id: str, trace: Trace) -> None:
 
 
 def end_others(site: Session, login: Login, trace: Trace) -> None:
-    """One login a person: the trail tells of each that was in (SES-02)."""
+    """End the same person's other logins, and record each that was complete (SES-02)."""
     for origin in logins.end_others(site, login):
         trace.record_of("login.replaced", login, {"origin_of_older": origin})
 

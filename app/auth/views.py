@@ -95,11 +95,11 @@ def _check_password(form: LoginForm) -> bool:
     weak = right and stored is not None and hasher.is_weak(stored)
     better = hasher.hash(typed) if weak else None
     work().write()
-    # Of many guesses at once none is answered past the limit.
+    # Check again, so that of many guesses at once none is answered past the limit.
     pages.require_unblocked_origin()
     operator = service.held_by_login_id(site, login_id)
     trace = guard.trace()
-    # What was compared must still be the password.
+    # The hash that was compared must still be the stored one.
     right = right and operator is not None and operator.password_hash == stored
     if operator is None or not right or not service.may_log_in(operator, trace.now):
         service.password_failed(site, operator, trace)
@@ -140,7 +140,7 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
 def _hash_of_new(
     form: PasswordForm, hashes: list[str], forbidden: tuple[str, ...]
 ) -> str | None:
-    """The new password's hash, or None once the form says what is wrong."""
+    """The new password's hash, or None when the form now says what is wrong."""
     new = form.new_password.data or ""
     fault = passwords.fault(new, forbidden)
     if fault is None and any(pages.hasher().agrees(past, new) for past in hashes):

@@ -97,14 +97,13 @@ def import_file(
 )
 @click.pass_context
 def reconcile(context: click.Context, applied: bool, number: int | None) -> None:
-    """Hold customers and cards against each other.
+    """Compare customers with cards and repair what a crash left.
 
-    Cards that no customer refers to, left by a crash, are named, and removed with
-    --apply once they are an hour old: up to 20, more only with --remove N, the
-    exact number there are. Where they look like those of an older database of the
-    site's, put back, nothing is removed. Customers with another expiry than their
-    card's, left by a crash too, are given the card's. Customers whose card is
-    missing are named.
+    Cards that no customer refers to are named. With --apply they are removed once they
+    are an hour old: up to 20, and more only with --remove N, their exact number. If it
+    looks as if an older database of the site was put back, nothing is removed.
+    Customers with another expiry than their card's are named, and with --apply given
+    the card's. Customers whose card is missing are named.
 
     Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
@@ -139,7 +138,7 @@ def list_cards(as_csv: bool) -> None:
     """Show every customer with the masked card and its token."""
     lines = export.token_csv if as_csv else export.token_lines
     found = search.everyone(work().site)
-    # Before the first line: a listing that is cut off has shown what it has shown.
+    # Record it before the first line, because a listing that is cut off has shown some.
     count = len(found) + as_csv
     work().record("customers.listed", account(), detail={"lines": str(count)})
     work().commit()
@@ -148,7 +147,7 @@ def list_cards(as_csv: bool) -> None:
 
 
 def _show(lines: Iterable[str]) -> bool:
-    """Show lines; says whether there were any."""
+    """Print lines; returns whether there were any."""
     any_line = False
     for line in lines:
         any_line = True
@@ -159,8 +158,8 @@ def _show(lines: Iterable[str]) -> bool:
 def _require_few(
     alone: Sequence[Orphan], due: Sequence[Orphan], older: bool, number: int | None
 ) -> None:
-    """End, with every card named and nothing changed, unless those ``due`` are as
-    few as a crash leaves, or as many as was said."""
+    """End the command, with every card named and nothing changed, unless the cards
+    ``due`` are as few as a crash may leave, or as many as --remove says."""
     if number is not None and number != len(due):
         what = f"{len(due):,} cards could be removed, not {number:,}"
         hint = "look at them first: flask --app wsgi cards reconcile"

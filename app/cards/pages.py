@@ -101,7 +101,7 @@ def edit_page(
 ) -> str:
     """The edit page with its two forms and the history."""
     entries = vault().history(work().vault_db, Token(customer.token))
-    # The history is a piece of the trail, and who sees it is told (PCI DSS 10.2.1.3).
+    # The history is a part of the trail, so viewing it is recorded (PCI DSS 10.2.1.3).
     work().record("audit.viewed", acting(), subject=customer.token)
     return render_template(
         "cards/edit.html",

@@ -1,13 +1,11 @@
 """Compares customers with cards and repairs what a crash between two commits can leave.
 
-A crash between the two databases leaves at worst a card that no customer refers
-to.  Such a card is removed when it is an hour old: by then nobody is still about
-to refer to it, since tokens come fresh from a seal and are never taken up later.
-Or a customer with the old expiry of a card whose new one was written first; the
-card's is right.
+- A card that no customer refers to is deleted when it is an hour old, because the
+  request that made it has ended by then.
+- A customer whose stored expiry is older than the card's gets the card's expiry.
 
-Looking takes no lock and goes a page at a time; what looks wrong is looked at again,
-as a request may have been half-way just then.
+It reads a page at a time without a lock, and checks again what looks wrong, because a
+request may have been between its two commits.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from .service import DELETING
 
 GRACE_SECONDS = 3600
 PAGE = 500
-# So many cards a few crashes may leave; more are removed by their exact number alone.
+# A few crashes may leave so many cards.  More are removed only with their exact number.
 FEW = 20
 
 
@@ -43,7 +41,7 @@ class Orphan:
     deleting: str
 
     def line(self, done: str = "no customer refers to it") -> str:
-        """The card as it is named, with what was ``done``."""
+        """The line that names the card, with what was ``done``."""
         begun = f", {self.deleting} was deleting its customer" if self.deleting else ""
         left = "; under an hour old, left alone" if self.young else ""
         return f"{self.token}\t{done}{begun}{left}"
@@ -56,7 +54,7 @@ def orphans(work: Work, vault: Vault, now: int) -> list[Orphan]:
     after = 0
     while page := vault.page_of_cards(work.vault_db, after, PAGE):
         after = page[-1][0]
-        # After the vault: a card is sealed first and referred to second.
+        # Read the customers after the cards: a card is committed before its customer.
         alone = _unreferred(work.site, [token for _, token, _ in page])
         work.release()
         made = {token: made_at for _, token, made_at in page if token in alone}
@@ -70,9 +68,9 @@ def orphans(work: Work, vault: Vault, now: int) -> list[Orphan]:
 
 
 def looks_older(work: Work, found: Sequence[Orphan]) -> bool:
-    """Say whether the site's database looks like an older one put back: several of
-    the cards without a customer were sealed after all that the site knows of.  One
-    may be what a crash left of the latest act."""
+    """Say whether the site's database looks like a restored older one: several cards
+    without a customer are newer than everything in it.  One such card alone may have
+    been left by a crash."""
     newest = work.site.scalar(select(func.coalesce(func.max(Customer.updated_at), 0)))
     work.release()
     return sum(one.made_at > (newest or 0) for one in found) > 1
@@ -101,7 +99,8 @@ def without_card(work: Work, vault: Vault) -> Iterator[str]:
         after = page[-1].id
         missing = vault.missing(work.vault_db, [row.token for row in page])
         work.release()
-        # A card goes after its customer: who still has it has lost it.
+        # A deletion removes the customer first, so a customer who still has a token
+        # here has lost the card.
         kept = select(Customer.token).where(Customer.token.in_(list(missing)))
         still = set(work.site.scalars(kept)) if missing else set()
         work.release()
@@ -114,8 +113,8 @@ def without_card(work: Work, vault: Vault) -> Iterator[str]:
 def unlike(
     work: Work, vault: Vault, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
-    """Name the customers who are shown another expiry than their card has; with
-    ``applied`` each is given the card's."""
+    """Name the customers whose stored expiry is not their card's; with ``applied`` each
+    is given the card's."""
     after = 0
     query = select(Customer.id, Customer.token, Customer.expiry)
     query = query.order_by(Customer.id).limit(PAGE)
@@ -132,7 +131,7 @@ def unlike(
 def _unlike(
     work: Work, vault: Vault, number: int, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
-    """Look at a customer again, held, so that no change of it is half done."""
+    """Check a customer again under a lock, so that no change of it is half done."""
     work.write()
     query = select(Customer).where(Customer.id == number).with_for_update()
     customer = work.site.scalar(query)
@@ -157,12 +156,12 @@ def _expiry(work: Work, vault: Vault, customer: Customer) -> Expiry | None:
     try:
         return vault.describe(work.vault_db, Token(customer.token)).expiry
     except (IntegrityFault, UnknownToken):
-        return None  # for verify to name, or deleted just now
+        return None  # the card is damaged, which verify reports, or was just deleted
 
 
 def _still_alone(work: Work, vault: Vault, tokens: Sequence[str]) -> list[str]:
-    """Those of ``tokens`` that name a card without a customer while no request of
-    this site's is half-way, as far as its database keeps them out."""
+    """Those of ``tokens`` that name a card without a customer, checked while the site's
+    database keeps other requests out."""
     if not tokens:
         return []
     work.write()
@@ -179,8 +178,8 @@ def _who_was_deleting(work: Work, vault: Vault, token: str) -> str:
 
 
 def _remove(work: Work, vault: Vault, orphan: Orphan, by: Actor) -> bool:
-    """Delete a card, and say in the trail that the deletion of its customer, if it
-    was cut off, is done."""
+    """Delete a card and, if the deletion of its customer was cut off, record that it is
+    done now."""
     token = Token(orphan.token)
     try:
         vault.delete(work.vault_db, token, by)

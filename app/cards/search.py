@@ -109,8 +109,8 @@ def find_all(site: Session, query: Query, now: int) -> array[int]:
 
 
 def in_turn(engine: Engine, numbers: array[int]) -> Iterator[Customer]:
-    """The customers of ``numbers`` in that order, those left out that are gone; a page
-    is read at a time and nothing is held while it is looked at."""
+    """The customers of ``numbers`` in that order, without deleted ones.  A page is read
+    at a time, and no lock is held while it is used."""
     for begins in range(0, len(numbers), EVERYONE_PAGE):
         page = numbers[begins : begins + EVERYONE_PAGE]
         with looking(engine) as site:

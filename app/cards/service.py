@@ -1,9 +1,8 @@
-"""Registering, changing and deleting, across the vault and the site.
+"""Registers, changes and deletes customers with their cards, in the vault and the site.
 
-Nothing here commits: the caller does, the vault first and then the site, and after
-both what ``change`` or ``remove`` leave to be done in the vault, so that a crash leaves
-at worst a card no customer refers to.  Who changes a customer holds the row, as it was
-shown, before the vault is touched.
+No function here commits.  The caller commits the vault, then the site, and then runs
+what ``change`` or ``remove`` returned for the vault, so that a crash leaves at worst a
+card that no customer refers to.  Lock order: the customer's row, then the vault.
 """
 
 from __future__ import annotations
@@ -104,10 +103,10 @@ def change(
     by: Actor,
     now: int,
 ) -> Rest | None:
-    """Write an operator's changes over the ``customer`` they were shown.
+    """Write an operator's changes to the ``customer`` they were shown.
 
-    Returns what deletes the card that was replaced, if one was.  Raises Conflict when
-    the customer, or the card, is no longer as loaded.
+    Returns the function that deletes the replaced card, if one was replaced.  Raises
+    Conflict when the customer, or the card, is no longer as loaded.
     """
     _hold(site, customer)
     token, replaced = Token(customer.token), None
@@ -136,9 +135,9 @@ def remove(
 ) -> Rest:
     """Record that a customer is being deleted, and delete it.
 
-    Returns what deletes the card and records that it is done: cut off before, the
-    trail says who was about to, and no more.  Raises Conflict when the customer is no
-    longer as loaded.
+    Returns the function that deletes the card and records that it is done; after a
+    crash before that the trail says who was deleting the customer.  Raises Conflict
+    when the customer is no longer as loaded.
     """
     _hold(site, customer)
     token = Token(customer.token)
@@ -213,7 +212,7 @@ def _replace(
 
 
 def _hold(site: Session, customer: Customer) -> None:
-    """Keep a customer as it was loaded until the transaction ends."""
+    """Lock a customer's row as it was loaded until the transaction ends."""
     same = select(Customer.id).where(
         Customer.id == customer.id, Customer.rev == customer.rev
     )

@@ -57,8 +57,8 @@ class Tickets:
     ) -> Ticket | None:
         """Mark the form as answered, or return None when another request has done so.
 
-        The insert decides: of any number at once only one goes in, and the
-        others wait for its commit.
+        The insert decides: of any number of requests at once only one can insert the
+        row, and the others wait for its commit.
         """
         forget(site, Ticket, Ticket.created_at < now - KEEP_SECONDS)
         row = Ticket(

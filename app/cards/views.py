@@ -137,8 +137,8 @@ def likeness() -> Response:
 
 @blueprint.get("/cards.csv")
 def masked_csv() -> Response:
-    """The list that is shown, all its pages, as masked CSV; the trail says so before
-    the first line leaves, and nothing is held while it does."""
+    """Send the list that is shown, with all its pages, as masked CSV.  The trail
+    records it before the first line is sent, and no lock is held while sending."""
     query = search.Query.read(request.args)
     found = search.find_all(work().site, query, pages.now())
     detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
@@ -220,13 +220,13 @@ def _delete(public_id: str) -> ResponseReturnValue:
 
 
 def _leave(rest: service.Rest) -> None:
-    """Have the vault do the rest, and empty its log of the card, after the commit."""
+    """After the commit, run the ``rest`` in the vault and empty SQLite's log."""
     work().afterwards(rest)
     work().once_committed(lambda: checkpoint(pages.vault().engine))
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:
-    """The newest state, after undoing whatever this request had begun."""
+    """Roll back this request's work and show the customer's newest state."""
     work().release()
     look_again()
     customer = _customer(public_id)

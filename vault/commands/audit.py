@@ -97,7 +97,7 @@ def _about(vault: Vault, token: str) -> Iterator[list[AuditEntry]]:
 
 
 def _pages(vault: Vault) -> Iterator[list[AuditEntry]]:
-    """The trail as it is now, a page at a time; nothing is held while one is read."""
+    """The trail as it is now, a page at a time; no lock is held between pages."""
     with reading(vault.engine) as db:
         last = db.execute(select(func.max(AUDIT_ENTRY.c.seq))).scalar() or 0
     after = 0
@@ -109,8 +109,8 @@ def _pages(vault: Vault) -> Iterator[list[AuditEntry]]:
 
 
 def _line(entry: AuditEntry) -> str:
-    """An entry as one line; nothing of it was checked, so each part may be of any
-    type and hold anything."""
+    """An entry as one line.  The entry is unchecked, so each part may be of any type
+    and hold anything."""
     detail = json.dumps(entry.detail, ensure_ascii=False) if entry.detail else ""
     parts = (
         entry.seq,

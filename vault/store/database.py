@@ -23,15 +23,15 @@ LOCK_WAIT_SECONDS = 2.0
 # How often to look whether a writer outside the queue (a sqlite3 shell) has ended.
 LOCK_LOOK_SECONDS = 0.0005
 
-# A PostgreSQL host that is gone, and not just its server, answers nothing: without
-# a limit a page would wait for it for minutes, and so would the next host's turn.
+# Seconds to connect.  A host that is down drops packets, and without a limit a page
+# would wait minutes before the next host is tried.
 CONNECT_SECONDS = "2"
-# How long PostgreSQL lets a transaction of ours do nothing, and a statement last, a
-# page's or a command's; what it ends in a page is answered 503.
+# How many seconds PostgreSQL lets a transaction of ours do nothing, and a statement of
+# a page or of a command run.  When it ends one in a page, the answer is 503.
 IDLE_SECONDS = 60
 PAGE_STATEMENT_SECONDS = 10
 COMMAND_STATEMENT_SECONDS = 15 * 60
-# How long a request waits for a connection that others of its process have.
+# How many seconds a request waits for a connection of its process's pool.
 POOL_SECONDS = 2
 
 _PRAGMAS = (
@@ -45,7 +45,7 @@ _PRAGMAS = (
 
 Act = Callable[[], object]
 
-# What a transaction has yet to do before it commits.
+# What each transaction has to do before it commits.
 _last_acts: WeakKeyDictionary[Transaction, list[Act]] = WeakKeyDictionary()
 
 
@@ -56,14 +56,14 @@ def connect(
     alone: bool = False,
     pool: int | None = None,
 ) -> Engine:
-    """An engine for a SQLAlchemy ``url``, set up as this project needs it; with
-    ``read_only`` a SQLite file is left as it is, byte for byte, and ``alone`` says
-    that nobody else has it, so that no queue is made beside it.
+    """An engine for a SQLAlchemy ``url``, set up as this project needs it.  With
+    ``read_only`` no byte of a SQLite file changes; ``alone`` says that no other process
+    uses the file, so that no queue is made beside it.
 
-    SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every
-    transaction begins IMMEDIATE unless its connection says ``writes=False``.  It
-    stands in the writers' queue then, and is "locked" (OperationalError) only when
-    nothing moved for ``lock_wait`` seconds (the connection's option, or two).
+    SQLite: WAL, synchronous FULL, foreign keys, secure_delete, and every transaction
+    begins IMMEDIATE unless its connection says ``writes=False``.  It waits in the
+    writers' queue and raises OperationalError ("locked") only when no writer got its
+    turn for ``lock_wait`` seconds (the connection's option, or two).
     PostgreSQL: two seconds to connect to each host, unless the URL says otherwise,
     and the limits of ``_limits`` on every transaction; ``pool`` is how many
     connections a process that answers pages may have.
@@ -94,8 +94,8 @@ def _connect_postgresql(url: URL, pool: int | None) -> Engine:
         url,
         hide_parameters=True,
         pool_pre_ping=True,
-        # pgbouncer gives each transaction another session, which knows no statement
-        # that was prepared in the one before.
+        # pgbouncer gives each transaction another session, which doesn't have
+        # statements that were prepared in the one before.
         connect_args={"prepare_threshold": None},
         **size,
     )
@@ -112,8 +112,8 @@ def _connect_postgresql(url: URL, pool: int | None) -> Engine:
 
 def _commit_postgresql(connection: Connection) -> None:
     _do_last_acts(connection)
-    # A commit that waits for a standby would be given up as a statement too long, and
-    # be told to be done without the standby.
+    # A commit that waits long for a standby would hit the limit of a statement, and
+    # PostgreSQL would then report it as done without the standby.
     unlimited(connection)
 
 
@@ -121,8 +121,8 @@ def _limits(url: URL, *, pages: bool) -> str:
     """The statement a transaction begins with: how long it waits for a lock, may do
     nothing, and how long a statement lasts.
 
-    Settings of the transaction, since pgbouncer takes no other from a connection.
-    What the URL's ``options`` set is left as they say; "" when they set all.
+    They are set for the transaction, because through pgbouncer a connection can't set
+    others.  Limits that the URL's ``options`` set stay; "" when they set all.
     """
     statement = PAGE_STATEMENT_SECONDS if pages else COMMAND_STATEMENT_SECONDS
     settings = {
@@ -140,21 +140,21 @@ def _limits(url: URL, *, pages: bool) -> str:
 
 
 def unlimited(db: Connection) -> None:
-    """Let statements of ``db``'s transaction last: an index of many rows does.  It
-    waits for a lock no longer than others do."""
+    """Remove the limit on statements in ``db``'s transaction, for example to index many
+    rows.  The limit on waiting for a lock stays."""
     if db.dialect.name == "postgresql":
         db.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
 
 
 def before_commit(db: Connection, act: Act) -> None:
-    """Do ``act`` as the last thing before ``db``'s transaction commits, after what
-    was asked for before; a transaction that is rolled back never does it, one whose
-    act fails is not committed."""
+    """Call ``act`` as the last thing before ``db``'s transaction commits, after those
+    that were given earlier.  It is not called before a rollback; if it fails, the
+    transaction is not committed."""
     _last_acts.setdefault(transaction_of(db), []).append(act)
 
 
 def transaction_of(db: Connection) -> Transaction:
-    """``db``'s transaction, begun when there is none yet."""
+    """``db``'s transaction, which is begun if there is none yet."""
     return db.get_transaction() or db.begin()
 
 

@@ -84,10 +84,10 @@ class DataKeys(VaultDatabase):
             (DATA_KEY.c.created_at < oldest)
             | (DATA_KEY.c.id == (own.id if own else 0)),
         )
-        # Not FOR UPDATE: every card under a key shares a lock on its number.
+        # FOR NO KEY UPDATE, because every card under a key shares a lock on its number.
         query = query.order_by(DATA_KEY.c.id).with_for_update(key_share=True)
         for row in db.execute(query).all():
-            # An edited row is for verify to name; signing it again would hide it.
+            # Signing an edited row again would hide the edit; verify names it.
             if self.is_whole(row):
                 self.retire_key(db, row, by)
 

@@ -71,10 +71,11 @@ class Vault(DataKeys):
     def open(
         cls, settings: VaultSettings, clock: Clock, pool: int | None = None
     ) -> Vault:
-        """A vault as ``settings`` name it, its ciphers tested (VLT-01); ``pool`` as
-        ``database.connect`` has it.
+        """The vault that ``settings`` name, after testing the ciphers (VLT-01);
+        ``pool`` is that of ``database.connect``.
 
-        Raises KeyFileError on a missing, loose or damaged web key file.
+        Raises KeyFileError when the web key file is missing, damaged or readable by
+        others.
         """
         crypto.self_test()
         web_key = WebKey.read(settings.web_key)
@@ -124,10 +125,11 @@ class Vault(DataKeys):
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
     ) -> Token:
-        """Seal the card that is to stand in ``token``'s place and return its new
-        token.  The old card stays until ``delete``, so that a crash between
-        leaves the customer with one of the two.  Raises UnknownToken."""
-        # Before the old card's row: who draws a number waits for nobody's card.
+        """Seal the card that replaces ``token``'s and return its new token.  The old
+        card stays until ``delete``, so that after a crash in between the customer
+        still has one of the two.  Raises UnknownToken, and as ``tokenize`` does."""
+        # Lock order: the numbers, then the old card's row, so that a writer that draws
+        # a number never waits for a card.
         lock_numbers(db)
         before = self._show(self._find(db, token))
         detail = {"instead_of": token, "before": before}
@@ -171,7 +173,7 @@ class Vault(DataKeys):
         self, db: Connection, after: int, size: int
     ) -> list[tuple[int, str, int]]:
         """Number, token and time of registration of up to ``size`` cards above the
-        number ``after``.  Nothing is checked: to hold against the customers."""
+        number ``after``.  MACs are not checked: only reconciling uses this."""
         query = select(CARD.c.id, CARD.c.token, CARD.c.created_at)
         query = query.where(CARD.c.id > after).order_by(CARD.c.id).limit(size)
         return [(row[0], row[1], row[2]) for row in db.execute(query)]

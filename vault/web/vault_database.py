@@ -26,11 +26,13 @@ from ..trail import Actor, Told, Trail
 from .web_key import WebKey
 
 _VAULT_ID = re.compile("[0-9a-f]{32}")
-# In the order in which every transaction comes to them.
-_ALL_TABLES = "vault, card, data_key, quarantine, purged, rotation, rotation_range"
+# Lock order: every transaction locks rows of the tables in this order.
+_LOCK_ALL = text(
+    "LOCK TABLE vault, card, data_key, quarantine, purged, rotation, rotation_range"
+    " IN EXCLUSIVE MODE"
+)
 
-# Of PostgreSQL's advisory locks in the vault's database the one whose holder draws
-# numbers for new rows.
+# The number of the PostgreSQL advisory lock under which numbers for new rows are drawn.
 _NUMBERS_LOCK = 0x63617264
 
 
@@ -109,9 +111,9 @@ class VaultDatabase:
         subject: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append to the audit trail in ``db``'s transaction, when it commits: only
-        then is the trail's head held, after every row it tells of, so that nobody
-        waits for one who waits for them."""
+        """Append to the audit trail in ``db``'s transaction, when it commits.  Lock
+        order: the rows, then the trail's head, so that two writers can't deadlock.  The
+        commit raises IntegrityFault when the head is not as it was written."""
         if is_reading(db):
             raise ValueError(f"{event} can't be recorded by who only reads")
         told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
@@ -123,7 +125,7 @@ class VaultDatabase:
         return self._told.setdefault(transaction_of(db), [])
 
     def enter(self, db: Connection) -> None:
-        """Append at once what was recorded in ``db``, and hold the trail's head."""
+        """Append now what was recorded in ``db``, and lock the trail's head."""
         self._append(db)
         self.trail.lock(db)
 
@@ -134,20 +136,20 @@ class VaultDatabase:
             told.clear()
 
     def shut(self, db: Connection) -> None:
-        """Keep every other writer of the vault out until ``db`` ends, once those at
-        work are done: for what looks at all there is and writes it anew."""
+        """Wait for every other writer of the vault and keep them out until ``db`` ends,
+        for a change of every row."""
         lock_numbers(db)
         if takes_several(db.engine):
-            db.exec_driver_sql(f"LOCK TABLE {_ALL_TABLES} IN EXCLUSIVE MODE")
+            db.execute(_LOCK_ALL)
         self.trail.lock(db)
 
 
 def lock_numbers(db: Connection) -> None:
-    """Draw the numbers of new rows alone until ``db`` ends, which on SQLite a writer
-    does anyway.  It comes before every row, so that its holder waits for nobody who
-    waits for it; nothing is sealed meanwhile by anybody else."""
+    """Lock the drawing of numbers for new rows until ``db`` ends, so that no other
+    process seals meanwhile.  On SQLite a writer is alone anyway.  Lock order: this
+    comes before every row of the vault."""
     if takes_several(db.engine):
-        db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_NUMBERS_LOCK})")
+        db.execute(select(func.pg_advisory_xact_lock(_NUMBERS_LOCK)))
 
 
 def next_id(db: Connection, table: Table) -> int:

@@ -1,4 +1,4 @@
-"""Re-encrypts one batch: the card rows first, then the trail's head and the data key,
+"""Re-encrypts one batch: the card rows first, then the data key and the trail's head,
 which other writers lock too."""
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ class Batches:
         return batch
 
     def _record(self, db: Connection, batch: Batch) -> None:
-        """Count the seals and enter every token and rev in the trail.
+        """Count the seals and record every token and rev in the trail.
 
-        The cards come before the key and the trail is last, as in a web process, so
-        that nobody waits for one who waits for him; and several workers seal side by
-        side before they queue here.
+        Lock order: cards, data key, trail head, as in a web process, so that two
+        writers cannot deadlock.  Workers re-encrypt in parallel and queue only for the
+        last two.
         """
         if not batch.revs:
             return
-        # Not FOR UPDATE: every card under the key shares a lock on its number.
+        # FOR NO KEY UPDATE, because every card under the key shares a lock on its
+        # number.
         query = select(DATA_KEY).where(DATA_KEY.c.id == self._key_id)
         key = db.execute(query.with_for_update(key_share=True)).one()
         self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")

@@ -31,7 +31,7 @@ def destroy_keys(vault: OpenVault, db: Connection, generation: int, by: Actor) -
 
 
 def retire_key(vault: OpenVault, db: Connection, key_id: int, by: Actor) -> None:
-    """The rotation's own key seals no more once the rotation is over."""
+    """Retire the rotation's own key, which seals nothing after the rotation."""
     query = select(DATA_KEY).where(DATA_KEY.c.id == key_id)
     key = db.execute(query.with_for_update(key_share=True)).one()
     if key.state == "live" and vault.is_whole(key):

@@ -67,8 +67,7 @@ class Joined:
 
 
 def join(vault: OpenVault, by: Actor, reason: str) -> Joined | None:
-    """Take part in the running rotation, and say so in the trail; None when none
-    runs."""
+    """Join the running rotation and record that in the trail; None when none runs."""
     with vault.engine.begin() as db:
         row = unfinished(vault, db)
         if row is None:

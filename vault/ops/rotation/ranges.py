@@ -34,7 +34,7 @@ _LEFT = ROTATION_RANGE.c.card_cursor < ROTATION_RANGE.c.last_card
 
 
 def highest_divided(db: Connection) -> int:
-    """The highest card number that ranges are made of; 0 where there are none.  The
+    """The highest card number that the ranges cover; 0 where there are no ranges.  The
     caller has called ``lock_numbers``, so no card is added meanwhile."""
     if not takes_several(db.engine):
         return 0

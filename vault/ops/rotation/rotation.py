@@ -167,7 +167,7 @@ class Rotation(Held):
             self._trail.read_on(db)
             still = quarantine.still_bad(self._vault, db, self._trail.ledger)
         with self._vault.engine.begin() as db:
-            # Nobody seals meanwhile, and so holds one of the keys.
+            # No process seals meanwhile, so none holds one of the keys.
             lock_numbers(db)
             quarantine.forget_mended(db, still)
             generation = self.row["generation"]
@@ -179,7 +179,7 @@ class Rotation(Held):
             )
             instant("destroy")
             finish.retire_key(self._vault, db, self.row["data_key_id"], by)
-            # Our own row, and then the trail, whose next entry is this one's.
+            # Lock order: our own row, then the trail, so that its next entry is ours.
             self._write(db)
             self._vault.enter(db)
             census = take_census(self._vault, db)
