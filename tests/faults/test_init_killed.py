@@ -21,8 +21,8 @@ FILES = {"root.key", "web.key", "vault.db"}
 KEYED = ("init", "--no-passphrase")
 SHARED = ("init", "--shares", "3", "--threshold", "2")
 # Each file's three; a fourth in either has to be told where it belongs.
-OPENED, SYNCED, PART_NAMED = points_in("store/files.py")
-WRITTEN, FOUNDED, NAMED = points_in("ops/new_place.py")
+OPENED, SYNCED, PART_NAMED = points_in("vault/store/files.py")
+WRITTEN, FOUNDED, NAMED = points_in("vault/ops/new_place.py")
 STEPS = [
     *(f"{OPENED}:{time}" for time in (1, 2, 3)),
     *(f"{SYNCED}:{time}" for time in (1, 2, 3)),
