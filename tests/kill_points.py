@@ -7,17 +7,15 @@ import ast
 from tests.places.site import ROOT
 from vault.kill_points import instant
 
-VAULT = ROOT / "vault"
-
 
 def points_in(*patterns: str) -> list[str]:
-    """The names of the kill points in those files of vault/, each once, in their order.
+    """The names of the kill points in those files, each once, in their order.
 
     One that ends in a value of the moment is given up to there: ``restore-named-``.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        for path in sorted(VAULT.glob(pattern)):
+        for path in sorted(ROOT.glob(pattern)):
             found |= dict.fromkeys(_points(path.read_text(encoding="utf-8")))
     return list(found)
 

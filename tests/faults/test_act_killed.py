@@ -16,7 +16,8 @@ import pytest
 from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
-from tests.faults.test_site_killed import reconcile
+from tests.faults.reconciling import reconcile
+from tests.kill_points import points_in
 from tests.places.site import Place, kill_group
 
 pytestmark = pytest.mark.faults
@@ -32,7 +33,7 @@ class Left(NamedTuple):
     found: list[str]
 
 
-VAULT, SITE, DONE = "site-vault-committed", "site-committed", "site-followed"
+VAULT, SITE, DONE = points_in("app/db.py")
 ALONE = "no customer refers to it"
 REGISTERED = ["card.registered", "customer.registered"]
 DELETED = ["customer.deleting", "card.deleted", "customer.deleted"]

@@ -31,9 +31,9 @@ WRITERS = 8
 BACKUPS = 3
 KILLS = 40
 CARDS = 5_000
-BACKUP_STEPS = points_in("ops/backup/make.py")
+BACKUP_STEPS = points_in("vault/ops/backup/make.py")
 # The last one comes once for each database.
-RESTORE_STEPS = points_in("ops/backup/restore.py")
+RESTORE_STEPS = points_in("vault/ops/backup/restore.py")
 RESTORE_STEPS[-1:] = [f"{RESTORE_STEPS[-1]}{name}.db" for name in ("vault", "site")]
 
 

@@ -65,7 +65,7 @@ def test_an_import_killed_at_random_instants_takes_each_row_once(
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.mark.parametrize("step", points_in("store/files.py"))
+@pytest.mark.parametrize("step", points_in("vault/store/files.py"))
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)], ids=["import", "dry-run"])
 def test_an_import_killed_while_it_tells_its_results_is_not_refused(
     tmp_path: Path, flags: tuple[str, ...], step: str

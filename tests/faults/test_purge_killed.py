@@ -25,8 +25,8 @@ pytestmark = pytest.mark.faults
 
 KILLS = 15
 DUE, GOOD = 12_000, 3_000
-PURGE_STEPS = points_in("ops/purge.py")
-EXPORT_STEPS = points_in("ops/export.py")
+PURGE_STEPS = points_in("vault/ops/purge.py")
+EXPORT_STEPS = points_in("vault/ops/export.py")
 PURGE = ("purge", "--expired-for", "90")
 IDENTITY = pyrage.x25519.Identity.generate()
 

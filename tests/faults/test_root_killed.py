@@ -23,7 +23,7 @@ pytestmark = pytest.mark.faults
 KILLS = 100
 ABANDON_STEPS = [
     step
-    for step in points_in("ops/root_rotation.py")
+    for step in points_in("vault/ops/root_rotation.py")
     if step.startswith("root-abandon")
 ]
 CARDS = 5

@@ -30,11 +30,13 @@ RANDOM_KILLS = 200
 KILLS_A_ROTATION = 50
 # No range is taken by one process alone; tests/postgres kills at those.
 ROTATE_STEPS = [
-    step for step in points_in("ops/rotation/*.py") if not step.startswith("range")
+    step
+    for step in points_in("vault/ops/rotation/*.py")
+    if not step.startswith("range")
 ]
 # While a new key file is written; the second that `root rotate` writes is the web key.
-PART_STEPS = points_in("store/files.py")
-ROOT_STEPS = points_in("ops/root_rotation.py")
+PART_STEPS = points_in("vault/store/files.py")
+ROOT_STEPS = points_in("vault/ops/root_rotation.py")
 FINALIZE_STEPS = [step for step in ROOT_STEPS if step.startswith("root-finalize")]
 # Those of --abandon are killed at in test_root_killed.py.
 PREPARE_STEPS = [
@@ -42,7 +44,7 @@ PREPARE_STEPS = [
     *(f"{step}:2" for step in PART_STEPS),
     *(s for s in ROOT_STEPS if not s.startswith(("root-finalize", "root-abandon"))),
 ]
-WEB_KEY_STEPS = [*PART_STEPS, *points_in("ops/web_key_rotation.py")]
+WEB_KEY_STEPS = [*PART_STEPS, *points_in("vault/ops/web_key_rotation.py")]
 
 
 @pytest.fixture(scope="module")

@@ -18,19 +18,16 @@ from typing import NamedTuple
 
 import pytest
 
-from app import create_app
-from config import Config
 from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
+from tests.faults.reconciling import reconcile
 from tests.places.site import PASSWORD, Place, kill_group
-from vault.clock import system_clock
 
 pytestmark = pytest.mark.faults
 
 # SITE_KILLS=200 is how often an owner may want to see it once.
 KILLS = int(os.environ.get("SITE_KILLS", "50"))
-HOURS_LATER = 2 * 3600
 PATIENCE_SECONDS = 30
 NUMBERS = ("4810000000020000", "5555555555554444", "378282246310005")
 
@@ -145,16 +142,6 @@ def unlike(place: Place) -> set[str]:
         for public_id, customer in shown.items()
         if held[tokens[public_id]] != (customer.expiry, customer.last4)
     }
-
-
-def reconcile(place: Place, *flags: str) -> tuple[int, list[str]]:
-    """What ``cards reconcile`` would say two hours later: exit code and lines."""
-    config = Config.from_environ(place.environ())
-    app = create_app(config, lambda: system_clock() + HOURS_LATER)
-    done = app.test_cli_runner().invoke(args=["cards", "reconcile", *flags])
-    app.extensions["site_engine"].dispose()
-    app.extensions["vault"].engine.dispose()
-    return done.exit_code, done.output.splitlines()
 
 
 def test_a_site_killed_at_work_loses_nothing_it_answered(

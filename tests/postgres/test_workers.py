@@ -27,7 +27,7 @@ KILLS = 6
 # Those of ranges and batches; the last one comes when no range is left.
 STEPS = [
     step
-    for step in points_in("ops/rotation/*.py")
+    for step in points_in("vault/ops/rotation/*.py")
     if step.startswith(("range-", "batch-"))
 ]
 STEPS.append("ranges-done")
