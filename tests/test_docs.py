@@ -35,6 +35,7 @@ ROWS = {
     "AUD": 4,
     "REL": 8,
     "ATH": 6,
+    "LCK": 6,
 }
 # In capitals, but an argument and not a setting.
 ARGUMENTS = {"LOGIN_ID", "OWN_HOST"}

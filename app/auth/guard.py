@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from flask import current_app, flash, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import OperationalError
 
 from app.db import Work, at_once, work
 from app.networks import address_of
@@ -63,10 +64,19 @@ def _alive(login: Login) -> Login | None:
         at_once(lambda own: service.expire(own.site, login_id, trace_of(own)))
         return None
     if logins.is_to_be_seen(login, at) or request.endpoint == STILL_HERE:
-        if not at_once(lambda own: logins.see(own.site, login_id, at)):
-            return None
-        return work().site.get(Login, login_id)
+        return work().site.get(Login, login_id) if _see(login_id, at) else None
     return login
+
+
+def _see(login_id: str, at: int) -> bool:
+    """Write that a login was seen; False when it has just ended.  Where nothing can
+    be written a page is shown all the same: the login only ends the earlier."""
+    try:
+        return at_once(lambda own: logins.see(own.site, login_id, at))
+    except OperationalError:
+        if request.endpoint == STILL_HERE:
+            raise
+        return True
 
 
 def trace() -> service.Trace:

@@ -24,9 +24,7 @@ from ..card.token import Token
 from ..clock import Clock
 from ..errors import IntegrityFault, UnknownToken
 from ..settings import VaultSettings
-from ..store.database import (
-    connect,
-)
+from ..store.database import connect
 from ..store.schema import CARD, PURGED
 from ..trail import Actor, AuditEntry
 from . import card_history

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, Row, Table, Transaction, func, select
+from sqlalchemy import Connection, Engine, Row, Table, Transaction, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..clock import Clock

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy.orm import Session
 
 from app.auth.models import Login
 from app.cards.models import Customer
-from app.db import Work
+from app.db import Work, looking
 from tests.actors.forms import csrf
 from tests.actors.operator_client import A_CARD, Desk
 from tests.places.site import PASSWORD, site_path
@@ -147,7 +146,7 @@ def desk_actor() -> Actor:
 
 def seen_at(desk: Desk) -> int:
     """When the one login was seen, as it is written."""
-    with Session(desk.app.extensions["site_engine"]) as site:
+    with looking(desk.app.extensions["site_engine"]) as site:
         return site.query(Login).one().seen_at
 
 
@@ -166,6 +165,20 @@ def test_being_seen_is_written_once_a_minute(desk: Desk, clock: FakeClock) -> No
     form = {"csrf_token": csrf(desk.page)}
     assert desk.send("/cards/still-here", form).status_code == 204
     assert seen_at(desk) == begun + 65
+
+
+def test_a_page_is_shown_though_nothing_can_be_written(
+    desk: Desk, held: ExitStack, environ: dict[str, str], clock: FakeClock
+) -> None:
+    """The login only ends the earlier; 続ける is not said to have worked."""
+    begun = clock()
+    desk.open("/cards")
+    form = {"csrf_token": csrf(desk.page)}
+    held.enter_context(lock(site_path(environ)))
+    clock.advance(60)
+    assert desk.open("/cards").status_code == 200
+    assert desk.send("/cards/still-here", form).status_code == 503
+    assert seen_at(desk) == begun
 
 
 def test_a_login_that_is_over_is_told_once(desk: Desk, clock: FakeClock) -> None:
