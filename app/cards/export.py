@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from vault.card.brands import BRAND_LABELS
 
@@ -12,6 +13,7 @@ from . import texts
 from .calendar import japan_time
 from .models import Customer
 
+LINES_A_PIECE = 500
 BYTE_ORDER_MARK = "\ufeff"
 
 TOKEN_COLUMNS = (
@@ -34,6 +36,13 @@ def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
     yield BYTE_ORDER_MARK + _written(texts.CSV_HEADINGS)
     for customer in customers:
         yield _written(_row(customer))
+
+
+def in_pieces(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, many at a time: each piece is sent by itself."""
+    left = iter(lines)
+    while piece := "".join(islice(left, LINES_A_PIECE)):
+        yield piece
 
 
 def token_csv(customers: Iterable[Customer]) -> Iterator[str]:

@@ -146,7 +146,7 @@ def masked_csv() -> Response:
     customers = search.in_turn(pages.site_engine(), found)
     day = calendar.japan_date(pages.now()).replace("/", "")
     return Response(
-        export.masked_csv(customers),
+        export.in_pieces(export.masked_csv(customers)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="cards-{day}.csv"'},
     )
