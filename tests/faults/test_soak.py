@@ -32,6 +32,8 @@ pytestmark = pytest.mark.faults
 
 # SOAK_SECONDS=600 is the length an owner may want to see once.
 SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+# A slow machine takes longer than that for so many rotations, and then it takes longer.
+ROUNDS = 3
 OPERATORS = 20
 CARDS = 1000
 LAST_FEW = 5
@@ -160,14 +162,14 @@ def test_a_soak_during_rotation_shows_no_error_and_no_growth(
     held: list[tuple[float, int]] = []
     with place.serving() as site, at_work(place, mails[0]) as clerks:
         began = time.monotonic()
-        while (passed := time.monotonic() - began) < SECONDS:
+        while (passed := time.monotonic() - began) < SECONDS or len(held) < ROUNDS:
             done = place.ops("rotate", "--batch", "200")
             assert done.returncode == 0, done.stderr
             assert all(clerk.is_alive() for clerk in clerks)
             held.append((passed, resident(site.pid)))
     acts = sum((clerk.done for clerk in clerks), Counter[str]())
     busy = sum(clerk.desk.busy for clerk in clerks)
-    first = max(size for passed, size in held if passed <= SECONDS / 3)
+    first = max(size for _, size in held[: -(-len(held) // ROUNDS)])
     figures = f"{dict(acts)}, {busy} times busy, {len(held)} rotations"
     sys.stdout.write(f"{figures}; {first:,} bytes, then {held[-1][1]:,}\n")
     assert busy <= acts.total() * BUSY_AT_MOST

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -178,6 +179,8 @@ def real(site: Shell, *words: str, **environ: str) -> subprocess.CompletedProces
         text=True,
         check=False,
         timeout=120,
+        # A shell that was started in the background hands Ctrl-C on as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
