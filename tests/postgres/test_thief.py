@@ -122,6 +122,7 @@ def test_two_writers_of_the_trail_make_one_chain(house: House, server: Cluster) 
     with ThreadPoolExecutor(1) as other:
         with house.web() as vault, vault.engine.begin() as db:
             vault.record(db, "card.viewed", OPERATOR)
+            vault.enter(db)
             second = other.submit(enter)
             until(is_waiting)
         second.result()
