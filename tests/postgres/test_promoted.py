@@ -168,4 +168,6 @@ def test_a_promoted_standby_has_all_that_was_answered(
     verified = place.ops("verify")
     assert verified.returncode == 0, verified.stdout
     reconciled = place.run("flask", "--app", "wsgi", "cards", "reconcile")
-    assert reconciled.returncode == 0, reconciled.stdout
+    # The cards that were sealed at once have no customer; every customer has a card.
+    named = [line for line in reconciled.stdout.splitlines() if "\t" in line]
+    assert all("no customer refers to it" in line for line in named), named
