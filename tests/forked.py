@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -123,6 +124,10 @@ def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001 - whatever it is, the parent is told
+        # Let through, it would end in the server's code, in a process of its own.
+        traceback.print_exc()
+        code = 1
     finally:
         sys.settrace(None)
     told.write_text(str(lines.count))
@@ -148,8 +153,8 @@ def _serve(folder: Path) -> None:
             os.close(file)
         ran = Run(
             os.waitstatus_to_exitcode(status),
-            (folder / "1").read_text(),
-            (folder / "2").read_text(),
+            (folder / "1").read_text(errors="backslashreplace"),
+            (folder / "2").read_text(errors="backslashreplace"),
             int(told.read_text()) if told.exists() else 0,
         )
         sys.stdout.write(json.dumps(vars(ran)) + "\n")
