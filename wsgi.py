@@ -2,7 +2,7 @@ import os
 import sys
 
 from app import create_app
-from app.start import safe_config
+from app.startup import safe_config
 from config import ConfigError
 
 # What gunicorn takes for an application that will never load: it ends then.

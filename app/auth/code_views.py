@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from app.db import work
 
-from . import codes, factors, guard, logins, pages, passkeys, service, texts
+from . import codes, guard, logins, pages, service, texts
+from .factors import passkeys, rules
 from .forms import CodeForm, PasskeyForm
 from .pages import SEE_OTHER, blueprint
 
@@ -49,7 +50,7 @@ def resend() -> ResponseReturnValue:
 @guard.at_step("password", "code")
 def passkey() -> ResponseReturnValue:
     """Check the answer of a passkey, which the script put into the form."""
-    if factors.PASSKEY not in pages.taken():
+    if rules.PASSKEY not in pages.taken():
         return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
     pages.require_unblocked_origin()
     site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
@@ -60,7 +61,7 @@ def passkey() -> ResponseReturnValue:
     if passkeys.use(site, at.operator, pages.party(), asked, given, trace.now):
         return _let_in("login.passkey")
     form = CodeForm(formdata=None)
-    if not factors.failed(site, at, "login.passkey", trace):
+    if not rules.failed(site, at, "login.passkey", trace):
         return pages.locked_out()
     form.form_errors.append(texts.PASSKEY_WRONG)
     return _code_page(form, 422)
@@ -88,15 +89,15 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
 
 def _check_totp(form: CodeForm) -> ResponseReturnValue:
     site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
-    if factors.TOTP not in pages.taken():
+    if rules.TOTP not in pages.taken():
         form.code.errors = [texts.PASSKEY_ONLY]
         return _code_page(form, 422)
     if service.is_locked(at.operator, trace.now):
         return _end_locked()
     typed = form.code.data or ""
-    if factors.use_totp(site, at.operator, pages.seal(), typed, trace.now):
+    if rules.use_totp(site, at.operator, pages.seal(), typed, trace.now):
         return _let_in("login.totp")
-    left = factors.failed(site, at, "login.totp", trace)
+    left = rules.failed(site, at, "login.totp", trace)
     if not left:
         return pages.locked_out()
     form.code.errors = [texts.code_wrong(left)]
@@ -117,7 +118,7 @@ def _end_locked() -> ResponseReturnValue:
 
 def _code_page(form: CodeForm, status: int) -> ResponseReturnValue:
     at, taken = guard.current_login(), pages.taken()
-    asks = factors.PASSKEY in taken and bool(pages.settings().passkey_host)
+    asks = rules.PASSKEY in taken and bool(pages.settings().passkey_host)
     page = render_template(
         "auth/code.html",
         form=form,

@@ -13,10 +13,11 @@ from app.db import work
 from app.terminal import SiteGroup, account, example, fail, harmless
 from vault.card.scrub import holds_card_number
 
-from . import factors, logins, passwords, service, sharing
+from . import logins, passwords, service, shared_ids
+from .factors import rules
 from .forms import MAX_LOGIN_ID, is_address, typed_address
 from .models import Address, Login, Operator
-from .sharing import Sharing
+from .shared_ids import Sharing
 
 FIRST_PASSWORD_BYTES = 12
 MAX_NAME = 100
@@ -176,7 +177,7 @@ def reset_factors(login_id: str) -> None:
     Their logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
     more, they enrol again at once.
     """
-    if not factors.reset(work().site, _operator(login_id)):
+    if not rules.reset(work().site, _operator(login_id)):
         fail(
             f"{login_id} has neither an authenticator app nor a passkey",
             "see flask --app wsgi operators list",
@@ -255,7 +256,7 @@ def end_sessions(login_id: str | None, everyone: bool) -> None:
 
 def _line(operator: Operator) -> str:
     bound = " ".join(address.address for address in operator.addresses)
-    has = ", ".join([_state(operator), *sorted(factors.enrolled(operator))])
+    has = ", ".join([_state(operator), *sorted(rules.enrolled(operator))])
     return f"{operator.login_id}\t{operator.name}\t{has}\t{bound}"
 
 
@@ -307,7 +308,7 @@ def _told(allowed: Sharing | None) -> dict[str, str]:
     return {
         "shared_reason": allowed.reason,
         "shared_approver": allowed.approver,
-        "shared_until": sharing.last_day(allowed.until),
+        "shared_until": shared_ids.last_day(allowed.until),
     }
 
 
@@ -341,7 +342,7 @@ def _state(operator: Operator) -> str:
     if _now() - operator.used_at > service.UNUSED_SECONDS:
         return "unused"
     if operator.shared_until:
-        return f"shared until {sharing.last_day(operator.shared_until)}"
+        return f"shared until {shared_ids.last_day(operator.shared_until)}"
     return "first password" if operator.must_change else "active"
 
 

@@ -10,7 +10,8 @@ from flask.typing import ResponseReturnValue
 
 from app.db import work
 
-from . import factors, guard, logins, pages, passkeys, service, texts, totp
+from . import guard, logins, pages, service, texts
+from .factors import passkeys, rules, totp
 from .forms import FactorForm, PasskeyForm, ProofForm, TotpForm
 from .models import Passkey, Totp
 from .pages import SEE_OTHER
@@ -26,7 +27,7 @@ def require_proof() -> ResponseReturnValue | None:
     at = guard.current_login()
     if at.operator.shared_until:
         return render_template("auth/factors_shared.html"), 403
-    if factors.has_just_proved(at, guard.now()) or guard.is_at("factors.proof"):
+    if rules.has_just_proved(at, guard.now()) or guard.is_at("factors.proof"):
         return None
     return redirect(url_for(".proof"), SEE_OTHER)
 
@@ -62,7 +63,7 @@ def proof() -> ResponseReturnValue:
 @blueprint.post("/totp/new")
 def new_totp() -> ResponseReturnValue:
     """Offer a new seed."""
-    factors.offer_totp(guard.begin_to_write_own(), pages.seal())
+    rules.offer_totp(guard.begin_to_write_own(), pages.seal())
     return redirect(url_for(".enrol_totp"), SEE_OTHER)
 
 
@@ -70,12 +71,12 @@ def new_totp() -> ResponseReturnValue:
 def enrol_totp() -> ResponseReturnValue:
     """Show the offered seed, and enrol it when the code that confirms it is right."""
     form, at = TotpForm(), guard.current_login()
-    seed = factors.offered_seed(at, pages.seal())
+    seed = rules.offered_seed(at, pages.seal())
     if seed is None:
         return redirect(url_for(".index"), SEE_OTHER)
     if form.is_submitted() and form.validate():
         at = guard.begin_to_write_own()
-        if factors.enrol_totp(
+        if rules.enrol_totp(
             work().site, at, pages.seal(), form.code.data or "", guard.trace()
         ):
             flash(texts.TOTP_ENROLLED)
@@ -89,7 +90,7 @@ def enrol_totp() -> ResponseReturnValue:
 @blueprint.get("/totp.svg")
 def totp_picture() -> ResponseReturnValue:
     """Send the offered seed as a QR code, which browsers don't store (no-store)."""
-    seed = factors.offered_seed(guard.current_login(), pages.seal())
+    seed = rules.offered_seed(guard.current_login(), pages.seal())
     if seed is None:
         abort(404)
     picture = io.BytesIO()
@@ -111,7 +112,7 @@ def enrol_passkey() -> ResponseReturnValue:
     elif len(at.operator.passkeys) >= passkeys.MAX_PASSKEYS:
         form.form_errors.append(texts.PASSKEYS_FULL)
     else:
-        factors.enrol_passkey(site, at, made, guard.trace())
+        rules.enrol_passkey(site, at, made, guard.trace())
         flash(texts.PASSKEY_ENROLLED)
         return redirect(url_for(".index"), SEE_OTHER)
     return _factors_page(form, 422)
@@ -124,10 +125,10 @@ def remove() -> ResponseReturnValue:
     factor = _own(form.factor.data or "")
     if factor is None:
         abort(404)
-    if not factors.may_remove(at.operator, factor, pages.settings().login_factor):
+    if not rules.may_remove(at.operator, factor, pages.settings().login_factor):
         form.form_errors.append(texts.LAST_FACTOR)
         return _factors_page(form, 422)
-    factors.remove(work().site, at, factor, guard.trace())
+    rules.remove(work().site, at, factor, guard.trace())
     flash(texts.FACTOR_REMOVED)
     return redirect(url_for(".index"), SEE_OTHER)
 
@@ -135,7 +136,7 @@ def remove() -> ResponseReturnValue:
 def _own(named: str) -> Totp | Passkey | None:
     """The operator's factor a form names: "totp" or a passkey's number."""
     operator = guard.current_login().operator
-    if named == factors.TOTP:
+    if named == rules.TOTP:
         return operator.totp
     return next((p for p in operator.passkeys if str(p.id) == named), None)
 
@@ -147,15 +148,15 @@ def _address(seed: bytes) -> str:
 
 def _factors_page(form: FactorForm, status: int) -> ResponseReturnValue:
     at, setting = guard.current_login(), pages.settings().login_factor
-    shown = factors.counting(setting) | factors.enrolled(at.operator)
-    asks = factors.PASSKEY in shown and bool(pages.settings().passkey_host)
+    shown = rules.counting(setting) | rules.enrolled(at.operator)
+    asks = rules.PASSKEY in shown and bool(pages.settings().passkey_host)
     page = render_template(
         "auth/factors.html",
         form=form,
         operator=at.operator,
         shown=shown,
-        must_enrol=factors.must_enrol(at.operator, setting),
+        must_enrol=rules.must_enrol(at.operator, setting),
         offer=passkeys.offer(pages.party(), at) if asks else "",
-        may_remove=lambda factor: factors.may_remove(at.operator, factor, setting),
+        may_remove=lambda factor: rules.may_remove(at.operator, factor, setting),
     )
     return page, status

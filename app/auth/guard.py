@@ -18,7 +18,8 @@ from app.security import NO_PAGES
 from config import Config
 from vault import Actor
 
-from . import factors, logins, service, texts
+from . import logins, service, texts
+from .factors import rules
 from .models import Login, Operator
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -181,7 +182,7 @@ def place_of(login: Login | None) -> str:
     if login is None:
         return url_for("auth.login")
     # A code is mailed only to operators without a stronger factor.
-    mailed = login.step != "password" or not factors.enrolled(login.operator)
+    mailed = login.step != "password" or not rules.enrolled(login.operator)
     return url_for(PLACES[login.step] if mailed else "auth.code")
 
 
@@ -214,7 +215,7 @@ def _duty(operator: Operator) -> str | None:
     settings: Config = current_app.extensions["settings"]
     if operator.must_change:
         return "auth.password"
-    if factors.must_enrol(operator, settings.login_factor):
+    if rules.must_enrol(operator, settings.login_factor):
         return "factors.index"
     return None
 

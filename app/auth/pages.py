@@ -11,7 +11,8 @@ from app.mail import post_code
 from config import Config
 from vault import SiteSeal
 
-from . import factors, guard, origins, passkeys, service, texts
+from . import guard, lockout, service, texts
+from .factors import passkeys, rules
 from .models import Login
 from .passwords import Hasher
 
@@ -59,16 +60,16 @@ def party() -> passkeys.Party:
     return passkeys.Party(settings().passkey_host, origin, settings().site_name)
 
 
-def taken() -> factors.Factors:
+def taken() -> rules.Factors:
     """The strong factors the code page accepts from this request's operator."""
-    return factors.taken(guard.current_login().operator, settings().login_factor)
+    return rules.taken(guard.current_login().operator, settings().login_factor)
 
 
 def require_unblocked_origin() -> None:
     """Raise TooManyRequests when this request's origin failed too often."""
     limit = settings().login_failures_per_origin
-    if origins.is_blocked(work().site, guard.origin(), limit, guard.now()):
-        raise TooManyRequests(retry_after=origins.ORIGIN_SECONDS)
+    if lockout.is_blocked(work().site, guard.origin(), limit, guard.now()):
+        raise TooManyRequests(retry_after=lockout.ORIGIN_SECONDS)
 
 
 def locked_out() -> ResponseReturnValue:

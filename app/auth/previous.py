@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from . import guard
-from .sharing import JAPAN
+from .shared_ids import JAPAN
 
 
 def line() -> dict[str, str | int] | None:

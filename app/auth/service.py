@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from vault import Actor
 
-from . import codes, logins, origins
+from . import codes, lockout, logins
 from .models import Address, Login, Operator, PastPassword
 from .passwords import KEPT
-from .sharing import Sharing
+from .shared_ids import Sharing
 
 FAILURES = 5
 LOCK_SECONDS = 30 * 60
@@ -128,7 +128,7 @@ def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
     One UPDATE counts, also for the line the operator sees at their next login.  The
     third lock in a day stays until unlocked.  The address of origin is counted too.
     """
-    origins.count_failure(site, trace.origin, trace.now)
+    lockout.count_failure(site, trace.origin, trace.now)
     unlocked = Operator.locked_until <= trace.now
     counted = (
         update(Operator)

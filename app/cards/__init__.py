@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
+from app import japan_time
 from app.auth import idle_seconds
 
-from . import calendar, commands, views
-from .folding import shown
+from . import commands, views
+from .typed import shown
 
 
 def init_app(app: Flask) -> None:
@@ -16,4 +17,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(commands.cards)
     app.jinja_env.filters["shown"] = shown
     app.jinja_env.globals["idle_seconds"] = idle_seconds
-    app.jinja_env.filters["japan_date"] = calendar.japan_date
+    app.jinja_env.filters["japan_date"] = japan_time.japan_date

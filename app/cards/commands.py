@@ -32,11 +32,11 @@ from config import Config
 from vault import Vault
 from vault.store.database import checkpoint
 
-from . import export, importing, reconciling, search
+from . import export, importing, reconcile, search
+from .import_file import Sheet, SheetError
+from .import_results import Results, first_token
 from .importing import Checked, Overtaken
-from .reconciling import Orphan
-from .results import Results, first_token
-from .sheet import Sheet, SheetError
+from .reconcile import Orphan
 
 OLDER = (
     "put the site's newer database back: their customers are in it "
@@ -87,7 +87,7 @@ def import_file(
     context.exit(EXIT_FOUND if refused else 0)
 
 
-@cards.command(epilog=example("cards reconcile --apply"))
+@cards.command("reconcile", epilog=example("cards reconcile --apply"))
 @click.option("--apply", "applied", is_flag=True, help="Remove what can be removed.")
 @click.option(
     "--remove",
@@ -96,7 +96,9 @@ def import_file(
     help="With --apply: how many cards it removes, when that is more than 20.",
 )
 @click.pass_context
-def reconcile(context: click.Context, applied: bool, number: int | None) -> None:
+def reconcile_command(
+    context: click.Context, applied: bool, number: int | None
+) -> None:
     """Compare customers with cards and repair what a crash left.
 
     Cards that no customer refers to are named. With --apply they are removed once they
@@ -108,23 +110,23 @@ def reconcile(context: click.Context, applied: bool, number: int | None) -> None
     Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
     vault, now = _vault(), _now()
-    alone = reconciling.orphans(work(), vault, now)
+    alone = reconcile.orphans(work(), vault, now)
     due = [orphan for orphan in alone if not orphan.young]
-    older = reconciling.looks_older(work(), alone)
+    older = reconcile.looks_older(work(), alone)
     left = [orphan for orphan in alone if orphan.young] if applied else alone
     if applied:
         _require_few(alone, due, older, number)
     _show(orphan.line() for orphan in left)
     if applied:
-        _show(reconciling.remove(work(), vault, due, account()))
-    unlike = _show(reconciling.unlike(work(), vault, now, account(), applied))
-    missing = _show(reconciling.without_card(work(), vault))
+        _show(reconcile.remove(work(), vault, due, account()))
+    unlike = _show(reconcile.unlike(work(), vault, now, account(), applied))
+    missing = _show(reconcile.without_card(work(), vault))
     if applied:
         checkpoint(vault.engine)
     elif older:
         click.echo(f"next       {OLDER}")
     elif due or unlike:
-        more = f" --remove {len(due)}" if len(due) > reconciling.FEW else ""
+        more = f" --remove {len(due)}" if len(due) > reconcile.FEW else ""
         click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
     found = bool(alone) or unlike or missing
     if not found:
@@ -166,7 +168,7 @@ def _require_few(
     elif due and older:
         what = "the site's database looks older than the vault's"
         hint = OLDER
-    elif number is None and len(due) > reconciling.FEW:
+    elif number is None and len(due) > reconcile.FEW:
         what = f"{len(due):,} cards are more than a crash leaves"
         hint = f"if all are to go: cards reconcile --apply --remove {len(due)}"
     else:

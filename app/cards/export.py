@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from app.japan_time import japan_time
 from vault.card.brands import BRAND_LABELS
 
 from . import texts
-from .calendar import japan_time
 from .models import Customer
 
 LINES_A_PIECE = 500

@@ -12,10 +12,10 @@ from vault import Expiry, Pan
 from vault.errors import InputError
 
 from . import rules, texts
-from .folding import phone_of
 from .models import Customer
 from .service import Entry
 from .tickets import Tickets
+from .typed import phone_of
 
 
 class ConfirmedForm(FlaskForm):  # type: ignore[misc]  # untyped library

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.japan_time import japan_time
 from vault import AuditEntry
 
 from . import texts
-from .calendar import japan_time
 from .models import ImportJob, ImportRow
 
 

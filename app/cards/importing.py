@@ -24,9 +24,9 @@ from vault.errors import InputError
 from vault.store.database import takes_several
 
 from . import rules, service, texts
-from .folding import phone_of
+from .import_file import Record, Sheet
 from .models import Customer, ImportJob, ImportRow
-from .sheet import Record, Sheet
+from .typed import phone_of
 
 BATCH = 500
 

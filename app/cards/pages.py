@@ -7,13 +7,14 @@ from typing import Any
 from flask import current_app, render_template, request, url_for
 from sqlalchemy import Engine
 
+from app import japan_time
 from app.auth import acting, current_login
 from app.db import work
 from config import Config
-from vault import Card, Token, Vault
+from vault import Card, Expiry, Token, Vault
 from vault.card.brands import BRAND_LABELS
 
-from . import calendar, history, search, service, texts
+from . import history, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .tickets import Tickets
@@ -35,6 +36,14 @@ def site_engine() -> Engine:
     """The site's database."""
     engine: Engine = current_app.extensions["site_engine"]
     return engine
+
+
+def badge(expiry: Expiry, now: int) -> str:
+    """期限切れ, 期限間近 (this month or the next) or nothing."""
+    if expiry.is_over(now):
+        return texts.EXPIRED
+    soon = expiry.key <= japan_time.month_key(now, later=search.SOON_MONTHS - 1)
+    return texts.EXPIRES_SOON if soon else ""
 
 
 def tickets() -> Tickets:
@@ -87,7 +96,7 @@ def list_page(form: CardForm) -> str:
         query=query,
         found=found,
         gone=service.gone(vault(), found.customers),
-        badge=lambda customer: calendar.badge(customer.expires, at),
+        badge=lambda customer: badge(customer.expires, at),
         brands=BRAND_LABELS,
         texts=texts,
     )
@@ -111,7 +120,7 @@ def edit_page(
         deletion=deletion or delete_form(customer),
         changes=history.changes(entries)
         + history.imported(work().site, customer.token, entries),
-        badge=calendar.badge(customer.expires, now()),
+        badge=badge(customer.expires, now()),
         back=list_args(),
         brands=BRAND_LABELS,
         texts=texts,

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from . import texts
-from .folding import BLANKS, digits_of, has_unseen
+from .typed import BLANKS, digits_of, has_unseen
 
 MAX_NAME = 100
 CARD_DIGITS = 12

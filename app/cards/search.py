@@ -10,17 +10,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Select, or_, select
 from sqlalchemy.orm import Session
 
+from app import japan_time
 from app.db import looking
 
-from . import calendar
-from .folding import has_unseen, phone_of, search_key, shortened
 from .models import Customer
+from .typed import has_unseen, phone_of, search_key, shortened
 
 PAGE_SIZE = 50
 MAX_PAGE = 99_999
 MAX_QUERY = 100
 EVERYONE_PAGE = 500
 NUMBERS_PAGE = 10_000
+SOON_MONTHS = 2
 
 SORTS: dict[str, Any] = {
     "name": Customer.name_folded,
@@ -128,11 +129,11 @@ def _select(query: Query, now: int) -> Select[Customer]:
 
 def _conditions(query: Query, now: int) -> list[ColumnElement[bool]]:
     conditions = []
-    this_month = calendar.month_key(now)
+    this_month = japan_time.month_key(now)
     if query.expiry == "expired":
         conditions.append(Customer.expiry < this_month)
     if query.expiry == "soon":
-        last = calendar.month_key(now, later=calendar.SOON_MONTHS - 1)
+        last = japan_time.month_key(now, later=SOON_MONTHS - 1)
         conditions.append(Customer.expiry.between(this_month, last))
     if query.q:
         conditions.append(_matches(query.q))

@@ -21,8 +21,8 @@ from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import reading
 
 from . import texts
-from .folding import digits_of, search_key
 from .models import Customer
+from .typed import digits_of, search_key
 
 PUBLIC_ID_LETTERS = 24
 MAX_LIKELY = 3

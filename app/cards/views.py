@@ -16,11 +16,12 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
+from app import japan_time
 from app.auth import acting, begin_to_write, look_again
 from app.db import work
 from vault.store.database import checkpoint
 
-from . import calendar, export, pages, search, service, texts
+from . import export, pages, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 
@@ -144,7 +145,7 @@ def masked_csv() -> Response:
     detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
     work().record("cards.exported_masked", acting(), detail=detail)
     customers = search.in_turn(pages.site_engine(), found)
-    day = calendar.japan_date(pages.now()).replace("/", "")
+    day = japan_time.japan_date(pages.now()).replace("/", "")
     return Response(
         export.in_pieces(export.masked_csv(customers)),
         content_type="text/csv; charset=utf-8",

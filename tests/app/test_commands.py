@@ -15,7 +15,7 @@ from sqlalchemy import inspect
 from app import commands
 from app.auth import commands as auth_commands
 from app.migrations import HISTORY
-from app.start import safe_config
+from app.startup import safe_config
 from config import ConfigError
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
 from tests.places.site import PASSWORD

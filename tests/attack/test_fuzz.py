@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.cards.folding import shortened
+from app.cards.typed import shortened
 from tests.actors.answer import Answer
 from tests.actors.forms import CARD, RIGHT, Form, forms_of
 from tests.actors.target import Target

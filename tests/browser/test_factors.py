@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import expect
 
-from app.auth import totp
+from app.auth.factors import totp
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_browser import Desk, Site
 from tests.places.site import PASSWORD, Place

@@ -28,7 +28,7 @@ from app.auth.guard import COOKIE
 from app.auth.models import Operator
 from app.auth.passwords import Hasher
 from app.auth.service import add_operator
-from app.cards import reconciling
+from app.cards import reconcile
 from app.cards.models import Customer
 from app.db import Work
 from app.migrations import HISTORY
@@ -255,10 +255,10 @@ def mend(here: Here) -> int:
     vault = here.app.extensions["vault"]
     work = Work(here.site, vault)
     try:
-        found = reconciling.orphans(work, vault, NOON)
+        found = reconcile.orphans(work, vault, NOON)
         due = [orphan for orphan in found if not orphan.young]
-        list(reconciling.remove(work, vault, due, OPS))
-        list(reconciling.unlike(work, vault, NOON, OPS, applied=True))
+        list(reconcile.remove(work, vault, due, OPS))
+        list(reconcile.unlike(work, vault, NOON, OPS, applied=True))
     finally:
         work.close()
     return 0

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from app.auth import totp
+from app.auth.factors import totp
 from app.auth.models import Operator
 from tests.actors.operator_client import LOGIN_ID, Auth
 

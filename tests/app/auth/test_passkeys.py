@@ -10,7 +10,8 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from app.auth import logins, passkeys
+from app.auth import logins
+from app.auth.factors import passkeys
 from app.auth.models import Login
 from tests.actors.forms import csrf
 from tests.actors.operator_client import LOGIN_ID, Auth

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.auth import codes, logins, service
 from app.auth.models import Code, Login, Operator
 from app.auth.service import Trace
-from app.auth.sharing import Sharing
+from app.auth.shared_ids import Sharing
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
 from tests.places.vault import NOON
 from vault import Actor, Vault

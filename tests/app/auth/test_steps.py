@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.auth import totp
+from app.auth.factors import totp
 from tests.actors.operator_client import Auth
 
 from .authenticator import enrol_app

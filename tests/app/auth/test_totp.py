@@ -14,7 +14,7 @@ import pytest
 import segno
 from flask import Flask
 
-from app.auth import totp
+from app.auth.factors import totp
 from tests.actors.operator_client import LOGIN_ID, Auth
 from tests.places.vault import FakeClock
 

@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from app.auth import totp
+from app.auth.factors import totp
 
-pytestmark = pytest.mark.mutation("app/auth/totp.py", area="code check")
+pytestmark = pytest.mark.mutation("app/auth/factors/totp.py", area="code check")
 
 # RFC 6238 appendix B, SHA-1, cut to six digits.
 RFC_SEED = b"12345678901234567890"

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from app.cards import importing, texts
+from app.cards.import_file import Sheet, SheetError
 from app.cards.models import Customer, ImportJob
-from app.cards.sheet import Sheet, SheetError
 from tests.actors.operator_client import A_CARD, Desk
 from tests.places.vault import VaultPlace
 from vault.store.schema import CARD, DATA_KEY

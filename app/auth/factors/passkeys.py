@@ -20,7 +20,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from .models import Login, Operator, Passkey
+from ..models import Login, Operator, Passkey
 
 MAX_PASSKEYS = 10
 MAX_ANSWER = 8 * 1024

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from app.csp import LINES_A_MINUTE, MAX_REPORT_BYTES, Meter
+from app.csp_reports import LINES_A_MINUTE, MAX_REPORT_BYTES, Meter
 from tests.actors.operator_client import Auth
 from tests.places.vault import NOON, VISA
 

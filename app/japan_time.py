@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from vault import Expiry
-
-from . import texts
-
 JAPAN = timezone(timedelta(hours=9), "JST")
-SOON_MONTHS = 2
 
 
 def japan_time(at: int) -> str:
@@ -27,14 +22,6 @@ def month_key(now: int, *, later: int = 0) -> int:
     today = _in_japan(now)
     year, month = divmod(12 * today.year + today.month - 1 + later, 12)
     return 100 * year + month + 1
-
-
-def badge(expiry: Expiry, now: int) -> str:
-    """期限切れ, 期限間近 (this month or the next) or nothing."""
-    if expiry.is_over(now):
-        return texts.EXPIRED
-    soon = expiry.key <= month_key(now, later=SOON_MONTHS - 1)
-    return texts.EXPIRES_SOON if soon else ""
 
 
 def _in_japan(at: int) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from app.auth import origins
+from app.auth import lockout
 from tests.actors.forms import csrf
 from tests.actors.operator_client import LOGIN_ID, Auth
 from tests.places.site import PASSWORD
@@ -31,7 +31,7 @@ WRONG = "wrong password 123"
 )
 def test_what_an_origin_is_counted_under(origin: str, counted: str) -> None:
     """An IPv4 address by itself, however it is written; IPv6 by its /64."""
-    assert origins.counted(origin) == counted
+    assert lockout.counted(origin) == counted
 
 
 def knock(app: Flask, origin: str, password: str = WRONG, **headers: str) -> int:

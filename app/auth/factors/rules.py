@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from vault import SiteSeal
 
-from . import logins, totp
-from .models import Login, Operator, Passkey, Totp
-from .service import FAILURES, Trace, count_failure
+from .. import logins
+from ..models import Login, Operator, Passkey, Totp
+from ..service import FAILURES, Trace, count_failure
+from . import totp
 
 TOTP, PASSKEY = "totp", "passkey"
 STRONG = frozenset({TOTP, PASSKEY})

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from werkzeug.datastructures import MultiDict
 
-from app.cards.folding import phone_of, search_key, shortened, shown
 from app.cards.forms import CardForm
 from app.cards.tickets import Tickets
+from app.cards.typed import phone_of, search_key, shortened, shown
 from tests.places.vault import NOON
 
 PLAIN = Flask(__name__)
