@@ -23,7 +23,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
         the kind of the first alone, for its text quotes what was sent."""
         # Not above: the master reads this file, and a reload would go on serving
         # whatever code of the site the master holds.
-        from app.wire import answer  # noqa: PLC0415
+        from app.errors import answer_broken  # noqa: PLC0415
 
         if isinstance(exc, ParseException):
             status = HTTPStatus.BAD_REQUEST
@@ -32,7 +32,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             self.log.error("a request was not answered", exc_info=exc)
         try:
-            util.write_nonblock(client, answer(status))
+            util.write_nonblock(client, answer_broken(status))
         except OSError:
             self.log.debug("the sender hung up first")
 

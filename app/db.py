@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g
+from flask import Flask, g
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -27,6 +27,8 @@ from vault import Actor, Vault
 from vault.errors import VaultError
 from vault.kill_points import instant
 from vault.store.database import readers, reading
+
+from . import current
 
 Act = Callable[[], object]
 Answer = TypeVar("Answer")
@@ -250,7 +252,7 @@ def work() -> Work:
 
 
 def _new_work() -> Work:
-    return Work(current_app.extensions["site_engine"], current_app.extensions["vault"])
+    return Work(current.site_engine(), current.vault())
 
 
 def at_once(act: Callable[[Work], Answer]) -> Answer:
@@ -294,7 +296,7 @@ def commit_work() -> None:
 def site_answers() -> bool:
     """Say whether the site's own database answers."""
     try:
-        with reading(current_app.extensions["site_engine"]) as db:
+        with reading(current.site_engine()) as db:
             db.execute(text("SELECT 1"))
     except SQLAlchemyError:
         return False

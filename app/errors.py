@@ -1,8 +1,14 @@
-"""Answers errors with static Japanese pages: an incident number and no trace."""
+"""Answers errors with static Japanese pages: an incident number and no trace.
+
+``answer_broken`` answers what gunicorn can't parse (WEB-01, WEB-05): no view or guard of
+ours sees such a request, and gunicorn's own answer is in English, has none of our
+headers and quotes a piece of what was sent.
+"""
 
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 
 from flask import Flask, current_app, render_template
 from flask_wtf.csrf import CSRFError
@@ -13,7 +19,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from vault.card.token import random_letters
 from vault.errors import VaultError
 
-from .security import ForeignNetwork, UnknownVisitor
+from .security import HEADERS, ForeignNetwork, UnknownVisitor
 
 INCIDENT_LETTERS = 8
 
@@ -59,6 +65,9 @@ PROXY_PAGE = (
     "お手数ですが、管理者に連絡してください。原因と直し方は、サーバーのログに書かれています。",
 )
 RETRY_SECONDS = "5"
+BARE_PAGE = """<!doctype html>
+<html lang="ja"><meta charset="utf-8"><title>{0}</title><p>{0}</p><p>{1}</p></html>
+"""
 
 log = logging.getLogger(__name__)
 
@@ -134,3 +143,18 @@ def _page(
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
     return response
+
+
+def answer_broken(status: HTTPStatus) -> bytes:
+    """A complete HTTP response with the texts of ``status``, made without a request."""
+    body = BARE_PAGE.format(*PAGES[status]).encode()
+    headers = {
+        **HEADERS,
+        "Cache-Control": "no-store",
+        "Connection": "close",
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Length": str(len(body)),
+    }
+    lines = [f"HTTP/1.1 {status} {status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

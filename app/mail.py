@@ -24,6 +24,8 @@ from flask_mail import Connection, Mail, Message
 
 from config import Config
 
+from . import current
+
 SOCKET_SECONDS = 5
 # Seconds to wait before the second, third ... try; then the mail is given up.
 WAITS = (1, 2, 4, 8, 16, 30, 60)
@@ -158,7 +160,7 @@ def init_app(app: Flask) -> None:
 def post_code(address: str, code: str) -> None:
     """Send ``code`` to ``address``, outside the request.  Call it only after the code's
     row is committed."""
-    settings: Config = current_app.extensions["settings"]
+    settings = current.settings()
     outbox: Outbox = current_app.extensions["outbox"]
     body = render_template(
         "mail/code.txt",

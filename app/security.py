@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Config
 
-from . import proxies
+from . import current, proxies
 from .db import site_answers
 from .networks import lies_in
 
@@ -100,7 +100,7 @@ def _refuse_nameless() -> None:
 def _refuse_unknown_visitors() -> None:
     """Refuse requests where PROXY_HOPS is wrong: every visitor would have the proxy's
     address, and one who guesses passwords would block all others (AUT-06)."""
-    settings: Config = current_app.extensions["settings"]
+    settings = current.settings()
     if settings.allow_insecure_loopback or request.endpoint in NO_PAGES:
         return
     fault = proxies.fault(request.headers, settings.proxy_hops)
@@ -110,7 +110,7 @@ def _refuse_unknown_visitors() -> None:
 
 
 def _refuse_foreign_networks() -> None:
-    networks = current_app.extensions["settings"].allowed_networks
+    networks = current.settings().allowed_networks
     if not networks or request.endpoint in NO_PAGES:
         return
     if not lies_in(request.remote_addr or "", networks):
@@ -133,7 +133,7 @@ def _refuse_unknown_files() -> None:
 
 
 def _refuse_plain_http() -> None:
-    settings: Config = current_app.extensions["settings"]
+    settings = current.settings()
     if request.is_secure or request.endpoint in NO_PAGES:
         return
     if not settings.allow_insecure_loopback:
@@ -213,12 +213,12 @@ def asset(name: str) -> str:
 
 
 def _for_templates() -> dict[str, Any]:
-    return {"settings": current_app.extensions["settings"], "asset": asset}
+    return {"settings": current.settings(), "asset": asset}
 
 
 def _health() -> tuple[str, int]:
     """Answer 200 when both databases answer and the web key is this vault's, else 503,
     without details."""
-    if current_app.extensions["vault"].is_well() and site_answers():
+    if current.vault().is_well() and site_answers():
         return "ok\n", 200
     return "unavailable\n", 503

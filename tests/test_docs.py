@@ -12,7 +12,7 @@ import pytest
 
 from app.auth.commands import operators, sessions
 from app.cards.commands import cards
-from app.commands import migrate
+from app.cli import migrate
 from docs.draw_architecture import PICTURE, draw
 from tests.actors.reader import run, settings_in_code
 from vault.commands import cardvault

@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 from config import Config
 from vault import SiteSeal
 
-from . import code_views, commands, factor_views, guard, previous, views
+from . import code_views, commands, factor_views, guard, pages, views
 from .guard import (
     acting,
     begin_to_write,
@@ -68,7 +68,7 @@ def init_app(app: Flask) -> None:
     manager.session_protection = None
     manager.request_loader(guard.load_operator)
     app.register_error_handler(Over, guard.lead_out)
-    app.jinja_env.globals["previous_login"] = previous.line
+    app.jinja_env.globals["previous_login"] = pages.previous_login
     # The first two share one blueprint.
     for blueprint in {v.blueprint for v in (views, code_views, factor_views)}:
         app.register_blueprint(blueprint)

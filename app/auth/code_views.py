@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from app import current
 from app.db import work
 
-from . import codes, guard, logins, pages, service, texts
+from . import codes, guard, lockout, logins, pages, service, texts
 from .factors import passkeys, rules
 from .forms import CodeForm, PasskeyForm
 from .pages import SEE_OTHER, blueprint
@@ -37,7 +38,7 @@ def resend() -> ResponseReturnValue:
     if pages.taken():
         return redirect(url_for(".code"), SEE_OTHER)
     at = guard.begin_to_write_own()
-    if not codes.claim_send(work().site, at, guard.now()):
+    if not codes.claim_send(work().site, at, current.now()):
         form = CodeForm(formdata=None)
         form.code.errors = [texts.TOO_MANY_SENDS]
         return _code_page(form, 429)
@@ -54,7 +55,7 @@ def passkey() -> ResponseReturnValue:
         return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
     pages.require_unblocked_origin()
     site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
-    if service.is_locked(at.operator, trace.now):
+    if lockout.is_locked(at.operator, trace.now):
         return _end_locked()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""
@@ -69,9 +70,9 @@ def passkey() -> ResponseReturnValue:
 
 def _check_code(form: CodeForm) -> ResponseReturnValue:
     site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
-    if service.is_locked(at.operator, trace.now):
+    if lockout.is_locked(at.operator, trace.now):
         return _end_locked()
-    ttl = pages.settings().code_ttl
+    ttl = current.settings().code_ttl
     digest = codes.digest(pages.code_key(), at, form.code.data or "")
     # A code to an address that was unbound since then is not accepted.
     bound = service.bound_address(at) is not None
@@ -92,7 +93,7 @@ def _check_totp(form: CodeForm) -> ResponseReturnValue:
     if rules.TOTP not in pages.taken():
         form.code.errors = [texts.PASSKEY_ONLY]
         return _code_page(form, 422)
-    if service.is_locked(at.operator, trace.now):
+    if lockout.is_locked(at.operator, trace.now):
         return _end_locked()
     typed = form.code.data or ""
     if rules.use_totp(site, at.operator, pages.seal(), typed, trace.now):
@@ -118,7 +119,7 @@ def _end_locked() -> ResponseReturnValue:
 
 def _code_page(form: CodeForm, status: int) -> ResponseReturnValue:
     at, taken = guard.current_login(), pages.taken()
-    asks = rules.PASSKEY in taken and bool(pages.settings().passkey_host)
+    asks = rules.PASSKEY in taken and bool(current.settings().passkey_host)
     page = render_template(
         "auth/code.html",
         form=form,

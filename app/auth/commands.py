@@ -6,18 +6,20 @@ import secrets
 import sys
 
 import click
-from flask import current_app
 from sqlalchemy import select
 
+from app import current
+from app.cli import SiteGroup, account, example, fail, harmless
 from app.db import work
-from app.terminal import SiteGroup, account, example, fail, harmless
 from vault.card.scrub import holds_card_number
 
-from . import logins, passwords, service, shared_ids
+from . import lockout, logins, passwords, service, shared_ids
 from .factors import rules
 from .forms import MAX_LOGIN_ID, is_address, typed_address
 from .models import Address, Login, Operator
+from .pages import hasher
 from .shared_ids import Sharing
+from .trace import NOBODY
 
 FIRST_PASSWORD_BYTES = 12
 MAX_NAME = 100
@@ -89,7 +91,7 @@ def add(
             f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks",
             "choose another",
         )
-    if login_id == service.NOBODY or holds_card_number(login_id):
+    if login_id == NOBODY or holds_card_number(login_id):
         fail(
             "the login ID can't be told from something else in the trail",
             "choose another",
@@ -98,7 +100,7 @@ def add(
         fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
-    new_hash = current_app.extensions["hasher"].hash(password)
+    new_hash = hasher().hash(password)
     work().write()
     service.add_operator(
         work().site,
@@ -107,7 +109,7 @@ def add(
         addresses,
         new_hash,
         must_change=not no_change,
-        now=_now(),
+        now=current.now(),
         sharing=allowed,
     )
     _done("operator.added", login_id, _told(allowed))
@@ -128,7 +130,7 @@ def list_operators() -> None:
 def disable(login_id: str) -> None:
     """Keep an operator out from their next request on."""
     operator = _operator(login_id)
-    operator.disabled_at = _now()
+    operator.disabled_at = current.now()
     logins.end_all(work().site, operator.id)
     _done("operator.disabled", login_id)
     click.echo(f"disabled {login_id}")
@@ -139,7 +141,7 @@ def disable(login_id: str) -> None:
 def enable(login_id: str) -> None:
     """Let a disabled operator, or one unused for 90 days, in again."""
     operator = _operator(login_id)
-    operator.disabled_at, operator.used_at = 0, _now()
+    operator.disabled_at, operator.used_at = 0, current.now()
     _done("operator.enabled", login_id)
     click.echo(f"enabled {login_id}")
 
@@ -148,7 +150,7 @@ def enable(login_id: str) -> None:
 @click.argument("login_id")
 def unlock(login_id: str) -> None:
     """Lift a lock after too many failures."""
-    service.unlock(_operator(login_id))
+    lockout.unlock(_operator(login_id))
     _done("operator.unlocked", login_id)
     click.echo(f"unlocked {login_id}")
 
@@ -158,11 +160,14 @@ def unlock(login_id: str) -> None:
 def reset_password(login_id: str) -> None:
     """Print a new first password once; the old one and every login end."""
     password = _random_password()
-    new_hash = current_app.extensions["hasher"].hash(password)
+    new_hash = hasher().hash(password)
     operator = _operator(login_id)
-    service.set_password(work().site, operator, new_hash, _now())
-    operator.must_change, operator.first_password_until = True, _now() + service.DAY
-    service.unlock(operator)
+    service.set_password(work().site, operator, new_hash, current.now())
+    operator.must_change, operator.first_password_until = (
+        True,
+        current.now() + service.DAY,
+    )
+    lockout.unlock(operator)
     logins.end_all(work().site, operator.id)
     _done("operator.password_reset", login_id)
     click.echo(f"reset {login_id}")
@@ -231,8 +236,8 @@ def list_sessions() -> None:
     """Show who is logged in: login ID, step, origin, minutes since last seen."""
     lines = []
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
-        if not logins.is_over(login, _now()):
-            minutes = (_now() - login.seen_at) // 60
+        if not logins.is_over(login, current.now()):
+            minutes = (current.now() - login.seen_at) // 60
             who, origin = login.operator.login_id, login.origin
             lines.append(f"{who}\t{login.step}\t{origin}\t{minutes}")
     _print(lines)
@@ -287,14 +292,14 @@ def _address(text: str) -> str:
 
 
 def _sharing(reason: str, approver: str, until: str) -> Sharing:
-    if current_app.extensions["settings"].login_factor != "mail":
+    if current.settings().login_factor != "mail":
         fail(
             "a shared ID's persons are told apart by mailed codes, "
             "and LOGIN_FACTOR asks for another factor",
             "give each person an ID",
         )
     try:
-        return Sharing.allow(reason, approver, until, _now())
+        return Sharing.allow(reason, approver, until, current.now())
     except ValueError as fault:
         fail(
             str(fault), "add --shared --reason TEXT --approver NAME --until YYYY-MM-DD"
@@ -314,7 +319,7 @@ def _told(allowed: Sharing | None) -> dict[str, str]:
 
 def _given_password(login_id: str) -> str:
     password = sys.stdin.readline().rstrip("\r\n")
-    words = (login_id, current_app.extensions["settings"].site_name)
+    words = (login_id, current.settings().site_name)
     if passwords.fault(password, words):
         fail(
             "the password is too short, too common or lacks a letter or a digit",
@@ -335,11 +340,11 @@ def _show_once(password: str, life: str) -> None:
 def _state(operator: Operator) -> str:
     if operator.disabled_at:
         return "disabled"
-    if operator.locked_until > _now():
+    if operator.locked_until > current.now():
         return "locked"
-    if logins.has_ended(operator, _now()):
+    if logins.has_ended(operator, current.now()):
         return "ended"
-    if _now() - operator.used_at > service.UNUSED_SECONDS:
+    if current.now() - operator.used_at > service.UNUSED_SECONDS:
         return "unused"
     if operator.shared_until:
         return f"shared until {shared_ids.last_day(operator.shared_until)}"
@@ -350,8 +355,3 @@ def _done(event: str, subject: str, detail: dict[str, str] | None = None) -> Non
     """Record the act in the trail and commit both databases."""
     work().record(event, account(), subject=subject, detail=detail)
     work().commit()
-
-
-def _now() -> int:
-    seconds: int = current_app.extensions["clock"]()
-    return seconds

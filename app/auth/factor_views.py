@@ -8,6 +8,7 @@ import segno
 from flask import Blueprint, Response, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from app import current
 from app.db import work
 
 from . import guard, logins, pages, service, texts
@@ -27,7 +28,7 @@ def require_proof() -> ResponseReturnValue | None:
     at = guard.current_login()
     if at.operator.shared_until:
         return render_template("auth/factors_shared.html"), 403
-    if rules.has_just_proved(at, guard.now()) or guard.is_at("factors.proof"):
+    if rules.has_just_proved(at, current.now()) or guard.is_at("factors.proof"):
         return None
     return redirect(url_for(".proof"), SEE_OTHER)
 
@@ -102,7 +103,7 @@ def totp_picture() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 def enrol_passkey() -> ResponseReturnValue:
     """Enrol the passkey a browser made, which the script put into the form."""
-    site, at, now = work().site, guard.begin_to_write_own(), guard.now()
+    site, at, now = work().site, guard.begin_to_write_own(), current.now()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""
     made = passkeys.made(pages.party(), asked, given, now)
@@ -125,7 +126,7 @@ def remove() -> ResponseReturnValue:
     factor = _own(form.factor.data or "")
     if factor is None:
         abort(404)
-    if not rules.may_remove(at.operator, factor, pages.settings().login_factor):
+    if not rules.may_remove(at.operator, factor, current.settings().login_factor):
         form.form_errors.append(texts.LAST_FACTOR)
         return _factors_page(form, 422)
     rules.remove(work().site, at, factor, guard.trace())
@@ -143,13 +144,13 @@ def _own(named: str) -> Totp | Passkey | None:
 
 def _address(seed: bytes) -> str:
     login_id = guard.current_login().operator.login_id
-    return totp.address(seed, pages.settings().site_name, login_id)
+    return totp.address(seed, current.settings().site_name, login_id)
 
 
 def _factors_page(form: FactorForm, status: int) -> ResponseReturnValue:
-    at, setting = guard.current_login(), pages.settings().login_factor
+    at, setting = guard.current_login(), current.settings().login_factor
     shown = rules.counting(setting) | rules.enrolled(at.operator)
-    asks = rules.PASSKEY in shown and bool(pages.settings().passkey_host)
+    asks = rules.PASSKEY in shown and bool(current.settings().passkey_host)
     page = render_template(
         "auth/factors.html",
         form=form,

@@ -12,15 +12,16 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
 
+from app import current
 from app.db import Work, at_once, work
 from app.networks import address_of
 from app.security import NO_PAGES
-from config import Config
 from vault import Actor
 
 from . import logins, service, texts
 from .factors import rules
 from .models import Login, Operator
+from .trace import Trace
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -38,12 +39,6 @@ class CookieSession(SecureCookieSessionInterface):
     digest_method = staticmethod(hashlib.sha512)
 
 
-def now() -> int:
-    """The time by the site's clock, in seconds since 1970 UTC."""
-    seconds: int = current_app.extensions["clock"]()
-    return seconds
-
-
 def login_or_none() -> Login | None:
     """This request's login, at whatever step; None for a stranger."""
     if "login" not in g:
@@ -57,7 +52,7 @@ def login_or_none() -> Login | None:
 def _alive(login: Login) -> Login | None:
     """The login, or None when it is over.  Its last-seen time or its end is committed
     in a transaction of its own, so that a page that only reads holds no lock."""
-    login_id, at = login.id, now()
+    login_id, at = login.id, current.now()
     over = logins.is_over(login, at)
     if work().writes:
         return None if over else login
@@ -80,14 +75,14 @@ def _see(login_id: str, at: int) -> bool:
         return True
 
 
-def trace() -> service.Trace:
+def trace() -> Trace:
     """Where this request's entries in the audit trail go."""
     return trace_of(work())
 
 
-def trace_of(own: Work) -> service.Trace:
+def trace_of(own: Work) -> Trace:
     """The same for the entries of ``own``, another Work of this request."""
-    return service.Trace(own.record, origin(), now())
+    return Trace(own.record, origin(), current.now())
 
 
 def current_login() -> Login:
@@ -123,7 +118,7 @@ def begin_to_write_own() -> Login:
 
 def idle_seconds() -> int:
     """How many seconds this request's login lasts if no other page is requested."""
-    return logins.idle_seconds(current_login(), now())
+    return logins.idle_seconds(current_login(), current.now())
 
 
 def acting() -> Actor:
@@ -212,10 +207,9 @@ def is_at(place: str) -> bool:
 
 def _duty(operator: Operator) -> str | None:
     """The page an operator must complete before any other is shown, or None."""
-    settings: Config = current_app.extensions["settings"]
     if operator.must_change:
         return "auth.password"
-    if rules.must_enrol(operator, settings.login_factor):
+    if rules.must_enrol(operator, current.settings().login_factor):
         return "factors.index"
     return None
 

@@ -6,9 +6,10 @@ from flask import Blueprint, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, TooManyRequests
 
+from app import current
 from app.db import work
+from app.japan_time import japan_time
 from app.mail import post_code
-from config import Config
 from vault import SiteSeal
 
 from . import guard, lockout, service, texts
@@ -28,12 +29,6 @@ def refuse_doubled_fields() -> None:
 
 
 blueprint.before_request(refuse_doubled_fields)
-
-
-def settings() -> Config:
-    """The site's settings."""
-    made: Config = current_app.extensions["settings"]
-    return made
 
 
 def hasher() -> Hasher:
@@ -57,18 +52,20 @@ def seal() -> SiteSeal:
 def party() -> passkeys.Party:
     """The party that asks a browser for a passkey: this site at this address."""
     origin = request.host_url.rstrip("/")
-    return passkeys.Party(settings().passkey_host, origin, settings().site_name)
+    return passkeys.Party(
+        current.settings().passkey_host, origin, current.settings().site_name
+    )
 
 
 def taken() -> rules.Factors:
     """The strong factors the code page accepts from this request's operator."""
-    return rules.taken(guard.current_login().operator, settings().login_factor)
+    return rules.taken(guard.current_login().operator, current.settings().login_factor)
 
 
 def require_unblocked_origin() -> None:
     """Raise TooManyRequests when this request's origin failed too often."""
-    limit = settings().login_failures_per_origin
-    if lockout.is_blocked(work().site, guard.origin(), limit, guard.now()):
+    limit = current.settings().login_failures_per_origin
+    if lockout.is_blocked(work().site, guard.origin(), limit, current.now()):
         raise TooManyRequests(retry_after=lockout.ORIGIN_SECONDS)
 
 
@@ -77,6 +74,22 @@ def locked_out() -> ResponseReturnValue:
     guard.forget()
     flash(texts.CODE_ENDED)
     return redirect(url_for("auth.login"), SEE_OTHER)
+
+
+def previous_login() -> dict[str, str | int] | None:
+    """The line 前回ログイン, which shows operators if somebody else used their ID.
+
+    When (Japan) and from where the operator logged in before this login, and how many
+    failures came between; None without a login that is in.
+    """
+    login = guard.login_or_none()
+    if login is None or login.step != "in":
+        return None
+    return {
+        "when": japan_time(login.previous_at) if login.previous_at else "",
+        "origin": login.previous_origin,
+        "failures": login.failures_before,
+    }
 
 
 def send_code(at: Login) -> None:

@@ -15,134 +15,12 @@ from werkzeug.exceptions import ServiceUnavailable
 from vault.card.scrub import holds_card_number
 
 from . import texts
+from .common_passwords import ENDINGS, WORDS
 
 MIN_LENGTH, MAX_LENGTH = 15, 128
 KEPT = 4
 AT_ONCE = 4
 PATIENCE_SECONDS = 0.5
-
-_COMMON = [
-    "password",
-    "passw0rd",
-    "p@ssw0rd",
-    "pass",
-    "qwerty",
-    "qwertyuiop",
-    "asdfgh",
-    "asdfghjkl",
-    "zxcvbn",
-    "zxcvbnm",
-    "1q2w3e4r",
-    "1qaz2wsx",
-    "qazwsx",
-    "q1w2e3r4",
-    "abc",
-    "abcd",
-    "abcdef",
-    "abcdefg",
-    "letmein",
-    "welcome",
-    "admin",
-    "administrator",
-    "root",
-    "login",
-    "master",
-    "secret",
-    "test",
-    "testtest",
-    "guest",
-    "default",
-    "changeme",
-    "iloveyou",
-    "love",
-    "sunshine",
-    "princess",
-    "dragon",
-    "monkey",
-    "football",
-    "baseball",
-    "soccer",
-    "superman",
-    "batman",
-    "shadow",
-    "michael",
-    "charlie",
-    "summer",
-    "winter",
-    "spring",
-    "autumn",
-    "january",
-    "monday",
-    "tokyo",
-    "osaka",
-    "kyoto",
-    "nagoya",
-    "japan",
-    "nippon",
-    "sakura",
-    "hanako",
-    "taro",
-    "tanaka",
-    "suzuki",
-    "sato",
-    "yamada",
-    "arigato",
-    "konnichiwa",
-    "ohayou",
-    "himitsu",
-    "angou",
-    "pasuwado",
-    "office",
-    "company",
-    "card",
-    "credit",
-    "creditcard",
-    "operator",
-    "register",
-    "computer",
-    "internet",
-    "google",
-    "windows",
-]
-_ENDINGS = [
-    "1",
-    "12",
-    "123",
-    "1234",
-    "12345",
-    "123456",
-    "1234567",
-    "12345678",
-    "123456789",
-    "1234567890",
-    "0",
-    "00",
-    "000",
-    "0000",
-    "01",
-    "1111",
-    "111111",
-    "11111111",
-    "2020",
-    "2021",
-    "2022",
-    "2023",
-    "2024",
-    "2025",
-    "2026",
-    "2027",
-    "2030",
-    "987654321",
-    "0987654321",
-    "9876543210",
-    "101",
-    "007",
-    "69",
-    "99",
-    "1q2w3e4r",
-    "123123",
-    "123123123",
-]
 
 
 @lru_cache(maxsize=1)
@@ -152,9 +30,9 @@ def blocked() -> frozenset[str]:
     side (NIST SP 800-63B-4 section 3.1.1.2)."""
     made = (
         text
-        for word in _COMMON
+        for word in WORDS
         for times in (1, 2, 3, 4)
-        for ending in _ENDINGS
+        for ending in ENDINGS
         for text in (word * times + ending, ending + word * times)
     )
     return frozenset(text for text in made if MIN_LENGTH <= len(text) <= MAX_LENGTH)

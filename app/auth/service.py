@@ -1,57 +1,18 @@
-"""The rules of logging in, step by step, and of locking an ID."""
+"""Holds the rules of logging in, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-from sqlalchemy import Select, case, select, update
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
-
-from vault import Actor
 
 from . import codes, lockout, logins
 from .models import Address, Login, Operator, PastPassword
 from .passwords import KEPT
 from .shared_ids import Sharing
+from .trace import NOBODY, Trace
 
-FAILURES = 5
-LOCK_SECONDS = 30 * 60
 DAY = 24 * 3600
-UNTIL_UNLOCKED = 2**62
 UNUSED_SECONDS = 90 * DAY
-NOBODY = "unknown"
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What a request's entries in the trail need: the function that records them
-    (``Work.record``), where the request came from and when (seconds since 1970 UTC)."""
-
-    enter: Callable[..., None]
-    origin: str
-    now: int
-
-    def record(
-        self,
-        event: str,
-        name: str,
-        outcome: str = "success",
-        *,
-        person: str = "",
-        detail: Mapping[str, str] | None = None,
-    ) -> None:
-        """Record a login event; ``name`` is a login ID that exists, or NOBODY, and
-        ``person`` who acted, if that is somebody else."""
-        by = Actor(person or name, self.origin)
-        self.enter(event, by, outcome=outcome, subject=name, detail=detail)
-
-    def record_of(
-        self, event: str, login: Login, detail: Mapping[str, str] | None = None
-    ) -> None:
-        """Record what the person of ``login`` did."""
-        name = login.operator.login_id
-        self.record(event, name, person=login.person, detail=detail)
 
 
 def by_login_id(site: Session, login_id: str) -> Operator | None:
@@ -85,11 +46,6 @@ def _held(query: Select[Operator]) -> Select[Operator]:
     return locked.execution_options(populate_existing=True)
 
 
-def is_locked(operator: Operator, now: int) -> bool:
-    """Say whether too many failures keep an operator out."""
-    return operator.locked_until > now
-
-
 def may_log_in(operator: Operator, now: int) -> bool:
     """Say whether an operator may log in with the right password: not disabled, not
     locked, used in the last 90 days (PCI DSS 8.2.6), with no first password older than
@@ -97,7 +53,7 @@ def may_log_in(operator: Operator, now: int) -> bool:
     return (
         not operator.disabled_at
         and not logins.has_ended(operator, now)
-        and not is_locked(operator, now)
+        and not lockout.is_locked(operator, now)
         and now - operator.used_at <= UNUSED_SECONDS
         and (not operator.must_change or now <= operator.first_password_until)
     )
@@ -108,7 +64,7 @@ def password_failed(site: Session, operator: Operator | None, trace: Trace) -> b
     the same statements."""
     name = operator.login_id if operator else NOBODY
     trace.record("login.password", name, "failure")
-    return count_failure(site, operator.id if operator else 0, trace)
+    return lockout.count_failure(site, operator.id if operator else 0, trace)
 
 
 def password_right(
@@ -120,48 +76,6 @@ def password_right(
         operator.password_hash = better_hash
     trace.record("login.password", operator.login_id)
     return logins.begin(site, operator, trace.origin, trace.now)
-
-
-def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
-    """Count a wrong password or code; True when it locked the ID (PCI 8.3.4).
-
-    One UPDATE counts, also for the line the operator sees at their next login.  The
-    third lock in a day stays until unlocked.  The address of origin is counted too.
-    """
-    lockout.count_failure(site, trace.origin, trace.now)
-    unlocked = Operator.locked_until <= trace.now
-    counted = (
-        update(Operator)
-        .where(Operator.id == operator_id)
-        .values(
-            failures=case((unlocked, Operator.failures + 1), else_=0),
-            failures_since=Operator.failures_since + 1,
-        )
-        .returning(Operator.failures)
-        .execution_options(synchronize_session=False)
-    )
-    failures = site.execute(counted).scalar()
-    if failures is None or failures < FAILURES:
-        return False
-    operator = site.get_one(Operator, operator_id, populate_existing=True)
-    lock(operator, trace.now)
-    trace.record("login.locked", operator.login_id)
-    return True
-
-
-def lock(operator: Operator, now: int) -> None:
-    """Lock an ID for 30 minutes, or until unlocked when the two locks before this
-    one are less than a day old."""
-    final = now - operator.first_lock_at < DAY
-    operator.first_lock_at, operator.second_lock_at = operator.second_lock_at, now
-    operator.failures = 0
-    operator.locked_until = UNTIL_UNLOCKED if final else now + LOCK_SECONDS
-
-
-def unlock(operator: Operator) -> None:
-    """Let an operator in again and reset their failures and locks."""
-    operator.failures = operator.locked_until = 0
-    operator.first_lock_at = operator.second_lock_at = 0
 
 
 def bound_address(login: Login) -> str | None:
@@ -233,12 +147,12 @@ def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
     """Handle a wrong code with ``left`` tries left; True when it ended the login."""
     operator = login.operator
     trace.record("login.code", operator.login_id, "failure")
-    locked = count_failure(site, operator.id, trace)
+    locked = lockout.count_failure(site, operator.id, trace)
     if left > 0 and not locked:
         return False
     if not locked:
         site.refresh(operator)
-        lock(operator, trace.now)
+        lockout.lock(operator, trace.now)
         trace.record("login.locked", operator.login_id)
     logins.end(site, login)
     return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
-JAPAN = timezone(timedelta(hours=9))
+from app.japan_time import JAPAN
+
 MAX_DAYS = 90
 MAX_REASON, MAX_APPROVER = 200, 100
 

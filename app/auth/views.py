@@ -8,6 +8,7 @@ from flask import flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from app import current
 from app.db import work
 
 from . import codes, guard, logins, pages, passwords, service, texts
@@ -53,11 +54,11 @@ def email() -> ResponseReturnValue:
     if not form.validate():
         return render_template("auth/email.html", form=form), 422
     site, at = work().site, guard.begin_to_write_own()
-    if not codes.claim_send(site, at, guard.now()):
+    if not codes.claim_send(site, at, current.now()):
         form.email.errors = [texts.TOO_MANY_SENDS]
         return render_template("auth/email.html", form=form), 429
     at.address = form.email.data or ""
-    following, cookie = logins.advance(site, at, "code", guard.now())
+    following, cookie = logins.advance(site, at, "code", current.now())
     pages.send_code(following)
     guard.keep_cookie(cookie)
     return redirect(url_for(".code"), SEE_OTHER)
@@ -115,7 +116,7 @@ def _check_password(form: LoginForm) -> bool:
 def _change_password(form: PasswordForm) -> ResponseReturnValue:
     site, operator = work().site, guard.current_login().operator
     hashes = service.past_hashes(site, operator)
-    forbidden = (operator.login_id, pages.settings().site_name)
+    forbidden = (operator.login_id, current.settings().site_name)
     # Nothing is held while Argon2 works.
     work().release()
     right = pages.hasher().agrees(hashes[0], form.current_password.data or "")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from flask import current_app
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,8 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.db import work
-from app.terminal import (
+from app import current
+from app.cli import (
     EXIT_FOUND,
     EXIT_INTERRUPTED,
     SiteGroup,
@@ -28,8 +27,7 @@ from app.terminal import (
     fail,
     harmless,
 )
-from config import Config
-from vault import Vault
+from app.db import work
 from vault.store.database import checkpoint
 
 from . import export, importing, reconcile, search
@@ -109,7 +107,7 @@ def reconcile_command(
 
     Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
-    vault, now = _vault(), _now()
+    vault, now = current.vault(), current.now()
     alone = reconcile.orphans(work(), vault, now)
     due = [orphan for orphan in alone if not orphan.young]
     older = reconcile.looks_older(work(), alone)
@@ -144,7 +142,7 @@ def list_cards(as_csv: bool) -> None:
     count = len(found) + as_csv
     work().record("customers.listed", account(), detail={"lines": str(count)})
     work().commit()
-    for line in lines(search.in_turn(current_app.extensions["site_engine"], found)):
+    for line in lines(search.in_turn(current.site_engine(), found)):
         click.echo(harmless(line), nl=False)
 
 
@@ -209,16 +207,18 @@ def _import(sheet: Sheet, path: Path | None) -> int:
                 continue
             work().write()
             if not job_id:
-                job_id = importing.begin(work().site, sheet, newest, account(), _now())
+                job_id = importing.begin(
+                    work().site, sheet, newest, account(), current.now()
+                )
             importing.take_in(
                 work().site,
-                _vault(),
+                current.vault(),
                 work().vault_db,
                 job_id,
                 begins,
                 batch,
                 account(),
-                _now(),
+                current.now(),
             )
             work().commit()
             _tell(batch)
@@ -258,7 +258,7 @@ def _require_free(path: Path | None, file: Path, job_id: int | None) -> None:
 
 
 def _checked(sheet: Sheet) -> Iterator[Checked]:
-    now, exempt = _now(), _luhn_exempt()
+    now, exempt = current.now(), _luhn_exempt()
     return (importing.check(record, now, exempt) for record in sheet.records())
 
 
@@ -327,16 +327,5 @@ def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _vault() -> Vault:
-    vault: Vault = current_app.extensions["vault"]
-    return vault
-
-
 def _luhn_exempt() -> frozenset[str]:
-    settings: Config = current_app.extensions["settings"]
-    return frozenset({"unionpay"} if settings.luhn_exempt_unionpay else ())
-
-
-def _now() -> int:
-    seconds: int = current_app.extensions["clock"]()
-    return seconds
+    return frozenset({"unionpay"} if current.settings().luhn_exempt_unionpay else ())

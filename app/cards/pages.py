@@ -4,38 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app, render_template, request, url_for
-from sqlalchemy import Engine
+from flask import render_template, request, url_for
 
-from app import japan_time
+from app import current, japan_time
 from app.auth import acting, current_login
 from app.db import work
-from config import Config
-from vault import Card, Expiry, Token, Vault
+from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
 
 from . import history, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .tickets import Tickets
-
-
-def now() -> int:
-    """The time by the site's clock, in seconds since 1970 UTC."""
-    at: int = current_app.extensions["clock"]()
-    return at
-
-
-def vault() -> Vault:
-    """The site's vault."""
-    opened: Vault = current_app.extensions["vault"]
-    return opened
-
-
-def site_engine() -> Engine:
-    """The site's database."""
-    engine: Engine = current_app.extensions["site_engine"]
-    return engine
 
 
 def badge(expiry: Expiry, now: int) -> str:
@@ -48,14 +28,13 @@ def badge(expiry: Expiry, now: int) -> str:
 
 def tickets() -> Tickets:
     """The form tickets of this login."""
-    settings = _settings()
-    keys = [*settings.secret_key_fallbacks, settings.secret_key]
+    keys = [*current.settings().secret_key_fallbacks, current.settings().secret_key]
     return Tickets(keys, str(current_login().id))
 
 
 def describe(customer: Customer) -> Card | str:
     """The customer's card, or the text that says why the vault can't describe it."""
-    return service.describe(vault(), work().vault_db, customer)
+    return service.describe(current.vault(), work().vault_db, customer)
 
 
 def list_args() -> dict[str, Any]:
@@ -65,7 +44,7 @@ def list_args() -> dict[str, Any]:
 
 def card_form() -> CardForm:
     """The form of a new card, filled with what was sent."""
-    return CardForm(now=now(), luhn_exempt=_luhn_exempt(), tickets=tickets())
+    return CardForm(now=current.now(), luhn_exempt=_luhn_exempt(), tickets=tickets())
 
 
 def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
@@ -74,7 +53,7 @@ def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
         customer,
         readable=isinstance(card, Card),
         renew=card in ("purged", "given up"),
-        now=now(),
+        now=current.now(),
         luhn_exempt=_luhn_exempt(),
         tickets=tickets(),
         **kwargs,
@@ -88,14 +67,14 @@ def delete_form(customer: Customer) -> DeleteForm:
 
 def list_page(form: CardForm) -> str:
     """The list with its search, and ``form`` below it."""
-    query, at = search.Query.read(request.args), now()
+    query, at = search.Query.read(request.args), current.now()
     found = search.find(work().site, query, at)
     return render_template(
         "cards/index.html",
         form=form,
         query=query,
         found=found,
-        gone=service.gone(vault(), found.customers),
+        gone=service.gone(current.vault(), found.customers),
         badge=lambda customer: badge(customer.expires, at),
         brands=BRAND_LABELS,
         texts=texts,
@@ -109,7 +88,7 @@ def edit_page(
     deletion: DeleteForm | None = None,
 ) -> str:
     """The edit page with its two forms and the history."""
-    entries = vault().history(work().vault_db, Token(customer.token))
+    entries = current.vault().history(work().vault_db, Token(customer.token))
     # The history is a part of the trail, so viewing it is recorded (PCI DSS 10.2.1.3).
     work().record("audit.viewed", acting(), subject=customer.token)
     return render_template(
@@ -120,7 +99,7 @@ def edit_page(
         deletion=deletion or delete_form(customer),
         changes=history.changes(entries)
         + history.imported(work().site, customer.token, entries),
-        badge=badge(customer.expires, now()),
+        badge=badge(customer.expires, current.now()),
         back=list_args(),
         brands=BRAND_LABELS,
         texts=texts,
@@ -132,7 +111,7 @@ def done_page(template: str, customer: Customer) -> str:
     likely = service.likely(
         work().site, customer.prefix, customer.last4, customer.expiry, but=customer
     )
-    why_gone = service.gone(vault(), [customer]).get(customer.token, "")
+    why_gone = service.gone(current.vault(), [customer]).get(customer.token, "")
     return render_template(
         template,
         summary=service.summary(customer, why_gone),
@@ -160,9 +139,4 @@ def warning(customer: Customer) -> dict[str, str]:
 
 
 def _luhn_exempt() -> frozenset[str]:
-    return frozenset({"unionpay"} if _settings().luhn_exempt_unionpay else ())
-
-
-def _settings() -> Config:
-    settings: Config = current_app.extensions["settings"]
-    return settings
+    return frozenset({"unionpay"} if current.settings().luhn_exempt_unionpay else ())

@@ -16,7 +16,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
-from app import japan_time
+from app import current, japan_time
 from app.auth import acting, begin_to_write, look_again
 from app.db import work
 from vault.store.database import checkpoint
@@ -115,7 +115,7 @@ def updated(public_id: str) -> ResponseReturnValue:
 @blueprint.get("/cards/deleted")
 def deleted() -> ResponseReturnValue:
     """削除完了しました。 with what was deleted; without a deletion, the list."""
-    summary = pages.tickets().deleted(work().site, pages.now())
+    summary = pages.tickets().deleted(work().site, current.now())
     back = pages.list_args()
     if summary is None:
         return redirect(url_for(".index", **back), SEE_OTHER)
@@ -141,11 +141,11 @@ def masked_csv() -> Response:
     """Send the list that is shown, with all its pages, as masked CSV.  The trail
     records it before the first line is sent, and no lock is held while sending."""
     query = search.Query.read(request.args)
-    found = search.find_all(work().site, query, pages.now())
+    found = search.find_all(work().site, query, current.now())
     detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
     work().record("cards.exported_masked", acting(), detail=detail)
-    customers = search.in_turn(pages.site_engine(), found)
-    day = japan_time.japan_date(pages.now()).replace("/", "")
+    customers = search.in_turn(current.site_engine(), found)
+    day = japan_time.japan_date(current.now()).replace("/", "")
     return Response(
         export.in_pieces(export.masked_csv(customers)),
         content_type="text/csv; charset=utf-8",
@@ -161,14 +161,14 @@ def still_here() -> ResponseReturnValue:
 
 def _register(form: CardForm) -> str:
     begin_to_write()
-    site, now = work().site, pages.now()
+    site, now = work().site, current.now()
     public_id, ticket = service.new_public_id(), form.ticket_shown
     # Claim the form's ticket before sealing: of two identical submits, the second must
     # not create a card.
     if not pages.tickets().claim(site, ticket, public_id, now):
         return pages.tickets().answered(site, ticket) or public_id
     service.register(
-        site, pages.vault(), work().vault_db, form.entry, public_id, acting(), now
+        site, current.vault(), work().vault_db, form.entry, public_id, acting(), now
     )
     return public_id
 
@@ -182,7 +182,7 @@ def _change(public_id: str) -> ResponseReturnValue:
         if not form.validate():
             return pages.edit_page(customer, card, form), 422
         begin_to_write()
-        if pages.tickets().claim(site, form.ticket_shown, public_id, pages.now()):
+        if pages.tickets().claim(site, form.ticket_shown, public_id, current.now()):
             customer = _customer(public_id)
             _require_newest(form, customer)
             _write(customer, form)
@@ -191,9 +191,9 @@ def _change(public_id: str) -> ResponseReturnValue:
 
 
 def _write(customer: Customer, form: EditForm) -> None:
-    vault, by = pages.vault(), acting()
+    vault, by = current.vault(), acting()
     rest = service.change(
-        work().site, vault, work().vault_db, customer, form.entry, by, pages.now()
+        work().site, vault, work().vault_db, customer, form.entry, by, current.now()
     )
     if rest is not None:
         _leave(rest)
@@ -210,12 +210,12 @@ def _delete(public_id: str) -> ResponseReturnValue:
             empty = pages.edit_form(customer, card, formdata=None)
             return pages.edit_page(customer, card, empty, form), 422
         begin_to_write()
-        claimed = pages.tickets().claim(site, ticket, public_id, pages.now())
+        claimed = pages.tickets().claim(site, ticket, public_id, current.now())
         if claimed:
             customer = _customer(public_id)
             _require_newest(form, customer)
             claimed.summary = json.dumps(service.summary(customer))
-            vault, vault_db = pages.vault(), work().vault_db
+            vault, vault_db = current.vault(), work().vault_db
             _leave(service.remove(site, vault, vault_db, customer, acting()))
     return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
 
@@ -223,7 +223,7 @@ def _delete(public_id: str) -> ResponseReturnValue:
 def _leave(rest: service.Rest) -> None:
     """After the commit, run the ``rest`` in the vault and empty SQLite's log."""
     work().afterwards(rest)
-    work().once_committed(lambda: checkpoint(pages.vault().engine))
+    work().once_committed(lambda: checkpoint(current.vault().engine))
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:

@@ -12,7 +12,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import inspect
 
-from app import commands
+from app import cli
 from app.auth import commands as auth_commands
 from app.migrations import HISTORY
 from app.startup import safe_config
@@ -233,7 +233,7 @@ def test_every_command_has_help_and_an_example() -> None:
     """What it does, and a line to copy."""
     groups = (auth_commands.operators, auth_commands.sessions)
     verbs = [verb for group in groups for verb in group.commands.values()]
-    for verb in [*verbs, commands.migrate]:
+    for verb in [*verbs, cli.migrate]:
         assert isinstance(verb, click.Command)
         assert verb.help
         assert f"flask --app wsgi {verb.name}" in (verb.epilog or "") or (

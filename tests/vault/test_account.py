@@ -7,7 +7,7 @@ import pwd
 
 import pytest
 
-from app.terminal import account
+from app.cli import account
 from vault.account import MAX_NAME, account_name
 from vault.commands.vaults import actor
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from vault import SiteSeal
 
-from .. import logins
+from .. import lockout, logins
 from ..models import Login, Operator, Passkey, Totp
-from ..service import FAILURES, Trace, count_failure
+from ..trace import Trace
 from . import totp
 
 TOTP, PASSKEY = "totp", "passkey"
@@ -151,11 +151,11 @@ def failed(site: Session, login: Login, event: str, trace: Trace) -> int:
     ID is locked, 0 when it is locked now and the login has ended."""
     operator = login.operator
     trace.record(event, operator.login_id, "failure")
-    if count_failure(site, operator.id, trace):
+    if lockout.count_failure(site, operator.id, trace):
         logins.end(site, login)
         return 0
     site.refresh(operator)
-    return FAILURES - operator.failures
+    return lockout.FAILURES - operator.failures
 
 
 def _changed(site: Session, login: Login, event: str, trace: Trace) -> None:

@@ -11,15 +11,17 @@ from flask import Flask
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
-from app.auth import codes, logins, service
+from app.auth import codes, lockout, logins, service
 from app.auth.models import Code, Login, Operator
-from app.auth.service import Trace
 from app.auth.shared_ids import Sharing
+from app.auth.trace import NOBODY, Trace
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
 from tests.places.vault import NOON
 from vault import Actor, Vault
 
-pytestmark = pytest.mark.mutation("app/auth/service.py", area="code check")
+pytestmark = pytest.mark.mutation(
+    "app/auth/service.py", "app/auth/lockout.py", "app/auth/trace.py", area="code check"
+)
 
 DAY = 24 * 3600
 ORIGIN = "192.0.2.7"
@@ -126,9 +128,7 @@ def test_an_id_that_is_none_locks_nobody(
     assert not any(told)
     site.refresh(taro)
     assert (taro.failures, taro.failures_since) == (0, 0)
-    assert {entry[2:5] for entry in entries(trace)} == {
-        (service.NOBODY, ORIGIN, service.NOBODY)
-    }
+    assert {entry[2:5] for entry in entries(trace)} == {(NOBODY, ORIGIN, NOBODY)}
 
 
 @pytest.mark.parametrize(("apart", "stays"), [(DAY - 1, True), (DAY, False)])
@@ -137,11 +137,11 @@ def test_the_third_lock_inside_a_day_stays(
 ) -> None:
     """The day is counted from the lock before the last."""
     for at in (NOON, NOON + 10, NOON + apart):
-        service.lock(taro, at)
-    until = service.UNTIL_UNLOCKED if stays else NOON + apart + 1800
+        lockout.lock(taro, at)
+    until = lockout.UNTIL_UNLOCKED if stays else NOON + apart + 1800
     assert taro.locked_until == until
     assert (taro.first_lock_at, taro.second_lock_at) == (NOON + 10, NOON + apart)
-    service.unlock(taro)
+    lockout.unlock(taro)
     assert (taro.failures, taro.locked_until) == (0, 0)
     assert (taro.first_lock_at, taro.second_lock_at) == (0, 0)
 
@@ -150,7 +150,7 @@ def test_the_second_lock_does_not_stay(taro: Operator) -> None:
     """However soon after the first."""
     taro.failures = 5
     for at in (NOON, NOON + 1):
-        service.lock(taro, at)
+        lockout.lock(taro, at)
     assert (taro.locked_until, taro.failures) == (NOON + 1801, 0)
 
 

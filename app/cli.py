@@ -1,0 +1,116 @@
+"""Prints the flask commands' errors, and adds the command ``migrate``.
+
+An error is one line that says the problem and one that says the next step.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from flask import Flask
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from vault import Actor
+from vault.account import account_name
+from vault.card.scrub import one_line
+from vault.errors import VaultError
+from vault.store.migrations import HISTORY as VAULT_HISTORY
+from vault.store.migrations import History
+
+from . import current
+from .migrations import HISTORY
+
+EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 3
+
+
+class SiteGroup(AppGroup):
+    """Commands that print an error of a database or of the vault in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command and print its error as one line and a hint."""
+        try:
+            return super().invoke(ctx)
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or type(error).__name__
+            fail(
+                f"the database does not answer: {cause}",
+                "flask --app wsgi migrate --check",
+            )
+        except VaultError as error:
+            fail(str(error), error.hint or "cardvault status")
+
+
+def example(line: str) -> str:
+    """The end of a command's help: an example of typing it."""
+    return f"\b\nExample:\n  flask --app wsgi {line}"
+
+
+def fail(what: str, hint: str, code: int = EXIT_USAGE) -> NoReturn:
+    """Print what is wrong and what to do, and end with exit code ``code``."""
+    # An error may hold an unchecked name of a row or a file.
+    click.echo(f"error: {harmless(' '.join(what.splitlines()))}", err=True)
+    click.echo(f"hint: {harmless(' '.join(hint.splitlines()))}", err=True)
+    sys.exit(code)
+
+
+def account() -> Actor:
+    """The account that runs the command."""
+    return Actor(account_name(), "command")
+
+
+def harmless(line: str) -> str:
+    """``line`` made safe for a terminal, with its tabs and its line end kept: a stored
+    name or token in it can't move the cursor, hide text or begin another line."""
+    text = line.rstrip("\r\n")
+    return "\t".join(map(one_line, text.split("\t"))) + line[len(text) :]
+
+
+def init_app(app: Flask) -> None:
+    """Add the command."""
+    app.cli.add_command(migrate)
+
+
+@click.command(epilog=example("migrate --check"))
+@click.option(
+    "--check", is_flag=True, help="Change nothing; exit 1 when something is behind."
+)
+@with_appcontext
+def migrate(check: bool) -> None:
+    """Bring both databases to what this code needs."""
+    places = (
+        ("site", HISTORY, current.site_engine()),
+        ("vault", VAULT_HISTORY, current.vault().engine),
+    )
+    behind = False
+    for name, history, engine in places:
+        _make_folder(engine)
+        revision, head = history.current(engine), history.head()
+        if revision != head and not check:
+            _upgrade(history, engine)
+        behind |= revision != head
+        click.echo(f"{name}\t{revision or 'none'}\t{head}")
+    if check and behind:
+        click.echo("behind: run flask --app wsgi migrate", err=True)
+        sys.exit(EXIT_FOUND)
+
+
+def _upgrade(history: History, engine: Engine) -> None:
+    try:
+        history.upgrade(engine)
+    except OperationalError as error:
+        fail(
+            f"nothing was changed: {error.orig}",
+            "somebody may be at work in it; stop the site and type this again",
+        )
+
+
+def _make_folder(engine: Engine) -> None:
+    """Make the folder of a SQLite file; SQLite makes only the file."""
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and path != ":memory:":
+        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
