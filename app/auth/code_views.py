@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import Field
 
 from app import current
 from app.db import work
 
-from . import codes, guard, lockout, logins, pages, service, texts
+from . import answers, codes, guard, pages, texts
+from .answers import Answer, Result
 from .factors import passkeys, rules
 from .forms import CodeForm, PasskeyForm
 from .pages import SEE_OTHER, blueprint
@@ -54,67 +56,47 @@ def passkey() -> ResponseReturnValue:
     if rules.PASSKEY not in pages.taken():
         return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
     pages.require_unblocked_origin()
-    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
-    if lockout.is_locked(at.operator, trace.now):
-        return _end_locked()
-    answer, asked = PasskeyForm(), logins.take_challenge(site, at)
-    given = answer.credential.data or ""
-    if passkeys.use(site, at.operator, pages.party(), asked, given, trace.now):
-        return _let_in("login.passkey")
+    login, given = guard.begin_to_write_own(), PasskeyForm().credential.data or ""
+    answer = answers.answer_passkey(
+        work().site, login, given, guard.trace(), pages.party()
+    )
     form = CodeForm(formdata=None)
-    if not rules.failed(site, at, "login.passkey", trace):
-        return pages.locked_out()
     form.form_errors.append(texts.PASSKEY_WRONG)
-    return _code_page(form, 422)
+    return _answered(answer, form)
 
 
 def _check_code(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
-    if lockout.is_locked(at.operator, trace.now):
-        return _end_locked()
-    ttl = current.settings().code_ttl
-    digest = codes.digest(pages.code_key(), at, form.code.data or "")
-    # A code to an address that was unbound since then is not accepted.
-    bound = service.bound_address(at) is not None
-    if bound and codes.use(site, at, digest, trace.now, ttl):
-        return _let_in("login.code")
-    left = codes.count_try(site, at, trace.now, ttl)
-    if left is None:
-        form.code.errors = [texts.CODE_EXPIRED]
-    elif service.code_failed(site, at, left, trace):
-        return pages.locked_out()
-    else:
-        form.code.errors = [texts.code_wrong(left)]
-    return _code_page(form, 422)
+    login, typed = guard.begin_to_write_own(), form.code.data or ""
+    rule = answers.CodeRule(pages.code_key(), current.settings().code_ttl)
+    answer = answers.answer_code(work().site, login, typed, guard.trace(), rule)
+    return _answered(answer, form, form.code)
 
 
 def _check_totp(form: CodeForm) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.begin_to_write_own(), guard.trace()
+    login, typed = guard.begin_to_write_own(), form.code.data or ""
     if rules.TOTP not in pages.taken():
         form.code.errors = [texts.PASSKEY_ONLY]
         return _code_page(form, 422)
-    if lockout.is_locked(at.operator, trace.now):
-        return _end_locked()
-    typed = form.code.data or ""
-    if rules.use_totp(site, at.operator, pages.seal(), typed, trace.now):
-        return _let_in("login.totp")
-    left = rules.failed(site, at, "login.totp", trace)
-    if not left:
+    seal = pages.seal()
+    answer = answers.answer_totp(work().site, login, typed, guard.trace(), seal)
+    return _answered(answer, form, form.code)
+
+
+def _answered(
+    answer: Answer, form: CodeForm, field: Field | None = None
+) -> ResponseReturnValue:
+    """The page for an answer; what was wrong is said at ``field``, if one was typed."""
+    if answer.result is Result.RIGHT:
+        guard.keep_cookie(answer.cookie)
+        return redirect(url_for("cards.index"), SEE_OTHER)
+    if answer.result is Result.LOCKED:
         return pages.locked_out()
-    form.code.errors = [texts.code_wrong(left)]
+    if field is not None:
+        expired = answer.result is Result.EXPIRED
+        field.errors = [
+            texts.CODE_EXPIRED if expired else texts.code_wrong(answer.left)
+        ]
     return _code_page(form, 422)
-
-
-def _let_in(event: str) -> ResponseReturnValue:
-    site, at, trace = work().site, guard.current_login(), guard.trace()
-    guard.keep_cookie(service.log_in(site, at, trace, event))
-    return redirect(url_for("cards.index"), SEE_OTHER)
-
-
-def _end_locked() -> ResponseReturnValue:
-    """End the login of an ID that was locked meanwhile, even if the answer is right."""
-    logins.end(work().site, guard.current_login())
-    return pages.locked_out()
 
 
 def _code_page(form: CodeForm, status: int) -> ResponseReturnValue:
@@ -125,6 +107,6 @@ def _code_page(form: CodeForm, status: int) -> ResponseReturnValue:
         form=form,
         address=at.address,
         taken=taken,
-        question=passkeys.question(pages.party(), at) if asks else "",
+        question=passkeys.login_options(pages.party(), at) if asks else "",
     )
     return page, status

@@ -11,7 +11,8 @@ from flask.typing import ResponseReturnValue
 from app import current
 from app.db import work
 
-from . import guard, logins, pages, service, texts
+from . import answers, guard, logins, pages, texts
+from .answers import Result
 from .factors import passkeys, rules, totp
 from .forms import FactorForm, PasskeyForm, ProofForm, TotpForm
 from .models import Passkey, Totp
@@ -47,16 +48,15 @@ def proof() -> ResponseReturnValue:
         status = 422 if form.is_submitted() else 200
         return render_template("auth/factors_proof.html", form=form), status
     stored = guard.current_login().operator.password_hash
-    # Nothing is held while Argon2 works.
-    work().release()
-    right = pages.hasher().agrees(stored, form.current_password.data or "")
+    typed = form.current_password.data or ""
+    compared = answers.compare_password(work(), pages.hasher(), stored, typed)
     at, trace = guard.begin_to_write_own(), guard.trace()
-    if right and at.operator.password_hash == stored:
+    answer = answers.confirm_password(work().site, at, compared, trace)
+    if answer.result is Result.LOCKED:
+        return pages.locked_out()
+    if answer.result is Result.RIGHT:
         at.proved_at = trace.now
         return redirect(url_for(".index"), SEE_OTHER)
-    if service.password_failed(work().site, at.operator, trace):
-        logins.end(work().site, at)
-        return pages.locked_out()
     form.refuse(form.current_password, texts.CURRENT_WRONG)
     return render_template("auth/factors_proof.html", form=form), 422
 
@@ -106,7 +106,7 @@ def enrol_passkey() -> ResponseReturnValue:
     site, at, now = work().site, guard.begin_to_write_own(), current.now()
     answer, asked = PasskeyForm(), logins.take_challenge(site, at)
     given = answer.credential.data or ""
-    made = passkeys.made(pages.party(), asked, given, now)
+    made = passkeys.verify_registration(pages.party(), asked, given, now)
     form = FactorForm(formdata=None)
     if made is None or passkeys.is_known(site, made):
         form.form_errors.append(texts.PASSKEY_NOT_MADE)
@@ -157,7 +157,7 @@ def _factors_page(form: FactorForm, status: int) -> ResponseReturnValue:
         operator=at.operator,
         shown=shown,
         must_enrol=rules.must_enrol(at.operator, setting),
-        offer=passkeys.offer(pages.party(), at) if asks else "",
+        offer=passkeys.registration_options(pages.party(), at) if asks else "",
         may_remove=lambda factor: rules.may_remove(at.operator, factor, setting),
     )
     return page, status

@@ -143,21 +143,6 @@ def end_others(site: Session, login: Login, trace: Trace) -> None:
         trace.record_of("login.replaced", login, {"origin_of_older": origin})
 
 
-def code_failed(site: Session, login: Login, left: int, trace: Trace) -> bool:
-    """Handle a wrong code with ``left`` tries left; True when it ended the login."""
-    operator = login.operator
-    trace.record("login.code", operator.login_id, "failure")
-    locked = lockout.count_failure(site, operator.id, trace)
-    if left > 0 and not locked:
-        return False
-    if not locked:
-        site.refresh(operator)
-        lockout.lock(operator, trace.now)
-        trace.record("login.locked", operator.login_id)
-    logins.end(site, login)
-    return True
-
-
 def log_out(site: Session, login: Login, trace: Trace) -> None:
     """End a login.  Its codes no longer work but still count for the limits."""
     trace.record_of("login.logged_out", login)

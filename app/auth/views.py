@@ -11,7 +11,8 @@ from flask_login import current_user
 from app import current
 from app.db import work
 
-from . import codes, guard, logins, pages, passwords, service, texts
+from . import answers, codes, guard, logins, pages, passwords, service, texts
+from .answers import Result
 from .forms import EmailForm, LoginForm, PasswordForm
 from .pages import SEE_OTHER, blueprint
 
@@ -86,30 +87,21 @@ def password() -> ResponseReturnValue:
 
 
 def _check_password(form: LoginForm) -> bool:
-    site, hasher = work().site, pages.hasher()
-    login_id, typed = form.login_id.data or "", form.password.data or ""
-    operator = service.by_login_id(site, login_id)
+    session, login_id = work().site, form.login_id.data or ""
+    operator = service.by_login_id(session, login_id)
     stored = operator.password_hash if operator else None
-    # Nothing is held while Argon2 works.
-    work().release()
-    right = hasher.agrees(stored, typed)
-    weak = right and stored is not None and hasher.is_weak(stored)
-    better = hasher.hash(typed) if weak else None
+    typed = form.password.data or ""
+    hasher = pages.hasher()
+    compared = answers.compare_password(work(), hasher, stored, typed, renew=True)
     work().write()
     # Check again, so that of many guesses at once none is answered past the limit.
     pages.require_unblocked_origin()
-    operator = service.held_by_login_id(site, login_id)
-    trace = guard.trace()
-    # The hash that was compared must still be the stored one.
-    right = right and operator is not None and operator.password_hash == stored
-    if operator is None or not right or not service.may_log_in(operator, trace.now):
-        service.password_failed(site, operator, trace)
+    earlier, trace = guard.login_or_none(), guard.trace()
+    answer = answers.check_password(session, login_id, compared, earlier, trace)
+    if answer.result is not Result.RIGHT:
         form.refuse()
         return False
-    earlier = guard.login_or_none()
-    if earlier is not None:
-        service.replace(site, earlier, trace)
-    guard.keep_cookie(service.password_right(site, operator, better, trace))
+    guard.keep_cookie(answer.cookie)
     return True
 
 
@@ -117,17 +109,16 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     site, operator = work().site, guard.current_login().operator
     hashes = service.past_hashes(site, operator)
     forbidden = (operator.login_id, current.settings().site_name)
-    # Nothing is held while Argon2 works.
-    work().release()
-    right = pages.hasher().agrees(hashes[0], form.current_password.data or "")
-    new_hash = _hash_of_new(form, hashes, forbidden) if right else None
+    typed = form.current_password.data or ""
+    compared = answers.compare_password(work(), pages.hasher(), hashes[0], typed)
+    new_hash = _hash_of_new(form, hashes, forbidden) if compared.right else None
     at, trace = guard.begin_to_write_own(), guard.trace()
-    if not right:
+    answer = answers.confirm_password(site, at, compared, trace)
+    if answer.result is Result.LOCKED:
+        return pages.locked_out()
+    if answer.result is Result.WRONG:
         form.refuse(form.current_password, texts.CURRENT_WRONG)
-        if service.password_failed(site, at.operator, trace):
-            logins.end(site, at)
-            return pages.locked_out()
-    if new_hash is None:
+    if new_hash is None or answer.result is not Result.RIGHT:
         return _password_page(form, 422)
     service.set_password(site, at.operator, new_hash, trace.now)
     trace.record_of("operator.password_changed", at)

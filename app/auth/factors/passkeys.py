@@ -38,7 +38,7 @@ class Party:
     name: str
 
 
-def offer(party: Party, login: Login) -> str:
+def registration_options(party: Party, login: Login) -> str:
     """What the browser needs to make a passkey, as JSON; it excludes authenticators the
     operator has enrolled."""
     operator = login.operator
@@ -58,7 +58,7 @@ def offer(party: Party, login: Login) -> str:
     return webauthn.options_to_json(options)
 
 
-def question(party: Party, login: Login) -> str:
+def login_options(party: Party, login: Login) -> str:
     """What the browser needs to use one of the operator's passkeys, as JSON."""
     options = webauthn.generate_authentication_options(
         rp_id=party.host,
@@ -69,7 +69,9 @@ def question(party: Party, login: Login) -> str:
     return webauthn.options_to_json(options)
 
 
-def made(party: Party, asked: str, answer: str, now: int) -> Passkey | None:
+def verify_registration(
+    party: Party, asked: str, answer: str, now: int
+) -> Passkey | None:
     """The passkey a browser made when ``asked``; None when anything about the
     answer is wrong."""
     try:
@@ -99,7 +101,7 @@ def is_known(site: Session, passkey: Passkey) -> bool:
     return site.scalar(select(Passkey.id).where(same)) is not None
 
 
-def use(
+def verify_login(
     site: Session, operator: Operator, party: Party, asked: str, answer: str, now: int
 ) -> bool:
     """Say whether a passkey of the operator's signed ``answer`` to the challenge

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from vault import SiteSeal
 
-from .. import lockout, logins
+from .. import logins
 from ..models import Login, Operator, Passkey, Totp
 from ..trace import Trace
 from . import totp
@@ -144,18 +144,6 @@ def use_totp(
     )
     done: int = site.execute(used).rowcount  # type: ignore[attr-defined]
     return done == 1
-
-
-def failed(site: Session, login: Login, event: str, trace: Trace) -> int:
-    """Count a wrong answer like a wrong password; returns how many are left before the
-    ID is locked, 0 when it is locked now and the login has ended."""
-    operator = login.operator
-    trace.record(event, operator.login_id, "failure")
-    if lockout.count_failure(site, operator.id, trace):
-        logins.end(site, login)
-        return 0
-    site.refresh(operator)
-    return lockout.FAILURES - operator.failures
 
 
 def _changed(site: Session, login: Login, event: str, trace: Trace) -> None:

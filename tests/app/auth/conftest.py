@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.auth import service
 from app.auth.models import Operator
+from app.auth.trace import Trace
 from tests.actors.operator_client import LOGIN_ID
+from tests.app.auth.records import ORIGIN, Pen
 from tests.places.vault import NOON
 
 
@@ -38,3 +40,11 @@ def hanako(site: Session) -> Operator:
     )
     site.flush()
     return made
+
+
+@pytest.fixture
+def trace(app: Flask) -> Iterator[Trace]:
+    """Where the entries go."""
+    vault = app.extensions["vault"]
+    with vault.engine.begin() as db:
+        yield Trace(Pen(vault, db), ORIGIN, NOON)

@@ -306,9 +306,9 @@ def test_the_count_is_changed_by_one_request(
         given = site, login.operator, party, login.challenge, answer, 0
         assert [key.sign_count for key in login.operator.passkeys] == [1]
         site.execute(text("UPDATE passkey SET sign_count = 50"))
-        assert not passkeys.use(*given)
+        assert not passkeys.verify_login(*given)
         site.execute(text("UPDATE passkey SET sign_count = 1"))
-        assert passkeys.use(*given)
+        assert passkeys.verify_login(*given)
 
 
 def test_five_wrong_answers_lock(auth: Auth, passkey: Authenticator) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from flask import Flask
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.auth import codes, lockout, logins, service
@@ -16,57 +13,14 @@ from app.auth.models import Code, Login, Operator
 from app.auth.shared_ids import Sharing
 from app.auth.trace import NOBODY, Trace
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
+from tests.app.auth.records import KEY, ORIGIN, begin, entries
 from tests.places.vault import NOON
-from vault import Actor, Vault
 
 pytestmark = pytest.mark.mutation(
     "app/auth/service.py", "app/auth/lockout.py", "app/auth/trace.py", area="code check"
 )
 
 DAY = 24 * 3600
-ORIGIN = "192.0.2.7"
-KEY = b"k" * 32
-
-
-@dataclass(frozen=True)
-class Pen:
-    """What enters into the trail at once, in a transaction of its own."""
-
-    vault: Vault
-    db: Connection
-
-    def __call__(self, event: str, by: Actor, **more: Any) -> None:
-        """As ``Work.record``."""
-        self.vault.record(self.db, event, by, **more)
-        self.vault.enter(self.db)
-
-
-@pytest.fixture
-def trace(app: Flask) -> Iterator[Trace]:
-    """Where the entries go."""
-    vault = app.extensions["vault"]
-    with vault.engine.begin() as db:
-        yield Trace(Pen(vault, db), ORIGIN, NOON)
-
-
-def entries(trace: Trace) -> list[tuple[Any, ...]]:
-    """(event, outcome, actor, origin, subject, detail) of all but the first."""
-    query = (
-        "SELECT event, outcome, actor, origin, subject, detail FROM audit_entry"
-        " WHERE origin = ? ORDER BY seq"
-    )
-    assert isinstance(trace.enter, Pen)
-    return [tuple(row) for row in trace.enter.db.exec_driver_sql(query, (ORIGIN,))]
-
-
-def begin(site: Session, of: Operator, address: str = ADDRESS) -> Login:
-    """A login of ``of`` to whom a code is to be sent."""
-    login = logins.named(site, logins.begin(site, of, ORIGIN, NOON))
-    assert login is not None
-    login.step, login.address = "code", address
-    site.flush()
-    return login
-
 
 # --- The trail.
 
@@ -173,25 +127,6 @@ def test_who_may_log_in(taro: Operator, column: str, ago: int, may: bool) -> Non
     taro.must_change = column == "first_password_until"
     setattr(taro, column, NOON - ago)
     assert service.may_log_in(taro, NOON) is may
-
-
-@pytest.mark.parametrize(
-    ("left", "failures", "ends"), [(1, 0, False), (1, 4, True), (0, 0, True)]
-)
-def test_a_wrong_code_ends_the_login_when_none_is_left(
-    site: Session, taro: Operator, trace: Trace, left: int, failures: int, ends: bool
-) -> None:
-    """Or when it was the fifth failure; then the ID is locked, once."""
-    taro.failures = failures
-    login = begin(site, taro)
-    assert service.code_failed(site, login, left, trace) is ends
-    site.refresh(taro)
-    assert taro.locked_until == (NOON + 1800 if ends else 0)
-    assert taro.failures_since == 1
-    assert bool(site.scalars(select(Login)).all()) is not ends
-    code = ("login.code", "failure", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
-    locked = ("login.locked", "success", LOGIN_ID, ORIGIN, LOGIN_ID, "{}")
-    assert entries(trace) == ([code, locked] if ends else [code])
 
 
 # --- Codes.
