@@ -92,8 +92,8 @@ class Work:
     Lock order: rows of the site, rows of the vault, the trail last, so that two
     requests can't deadlock.  ``record`` collects entries, and the commit appends them.
     The vault commits first, because a sealed card that no customer refers to does no
-    harm, and then the site.  ``afterwards`` functions run in a second vault transaction
-    after both commits; ``once_committed`` functions run last and write nothing.
+    harm, and then the site.  ``then_in_vault`` functions run in a second vault transaction
+    after both commits; ``after_commit`` functions run last and write nothing.
     """
 
     def __init__(self, site_engine: Engine, vault: Vault) -> None:
@@ -102,8 +102,8 @@ class Work:
         self.site = SiteSession(readers(site_engine))
         self._vault_db: Connection | None = None
         self._told: list[_Told] = []
-        self._afterwards: list[Callable[[Connection], object]] = []
-        self._once_committed: list[Act] = []
+        self._then_in_vault: list[Callable[[Connection], object]] = []
+        self._after_commit: list[Act] = []
 
     @property
     def writes(self) -> bool:
@@ -149,19 +149,19 @@ class Work:
         committed."""
         self._told.append(_Told(event, by, outcome, subject, detail))
 
-    def afterwards(self, act: Callable[[Connection], object]) -> None:
+    def then_in_vault(self, act: Callable[[Connection], object]) -> None:
         """Run ``act`` in a vault transaction of its own after both commits.  If it
         fails, the commits stay, and ``cards reconcile`` finds what is left."""
-        self._afterwards.append(act)
+        self._then_in_vault.append(act)
 
-    def once_committed(self, act: Act) -> None:
+    def after_commit(self, act: Act) -> None:
         """Run ``act`` when everything is committed, for example to send a mail."""
-        self._once_committed.append(act)
+        self._after_commit.append(act)
 
     def release(self) -> None:
         """Roll back and drop what was recorded, to release every lock before slow work
         such as a password hash.  After this the Work only reads again."""
-        self._told, self._afterwards, self._once_committed = [], [], []
+        self._told, self._then_in_vault, self._after_commit = [], [], []
         self.site.rollback()
         self._let_go_of_vault()
         self._read()
@@ -217,18 +217,18 @@ class Work:
             )
 
     def _follow(self) -> None:
-        afterwards, self._afterwards = self._afterwards, []
-        once_committed, self._once_committed = self._once_committed, []
-        if afterwards:
+        then_in_vault, self._then_in_vault = self._then_in_vault, []
+        after_commit, self._after_commit = self._after_commit, []
+        if then_in_vault:
             try:
                 with self._vault.engine.begin() as db:
-                    for act in afterwards:
+                    for act in then_in_vault:
                         act(db)
             except (SQLAlchemyError, VaultError) as error:
                 # The request's own change is committed, so its page must say so.
                 log.error("left for flask cards reconcile: %s", _cause(error))
             instant("site-followed")
-        for done in once_committed:
+        for done in after_commit:
             done()
 
     def close(self) -> None:

@@ -18,10 +18,10 @@ from .guard import (
     begin_to_write,
     current_login,
     idle_seconds,
-    look_again,
     public,
+    reload_login,
 )
-from .logins import Over
+from .logins import LoginEnded
 from .passwords import Hasher
 
 __all__ = [
@@ -30,8 +30,8 @@ __all__ = [
     "current_login",
     "idle_seconds",
     "init_app",
-    "look_again",
     "public",
+    "reload_login",
 ]
 
 
@@ -67,7 +67,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["current_user"] = current_user
     manager.session_protection = None
     manager.request_loader(guard.load_operator)
-    app.register_error_handler(Over, guard.lead_out)
+    app.register_error_handler(LoginEnded, guard.lead_out)
     app.jinja_env.globals["previous_login"] = pages.previous_login
     # The first two share one blueprint.
     for blueprint in {v.blueprint for v in (views, code_views, factor_views)}:

@@ -20,8 +20,8 @@ from .pages import SEE_OTHER, blueprint
 @guard.at_step("password", "code")
 def code() -> ResponseReturnValue:
     """Show and check the mailed code, or the factor the operator enrolled instead."""
-    at, taken = guard.current_login(), pages.taken()
-    if at.step == "password" and not taken:
+    login, accepted = guard.current_login(), pages.accepted_factors()
+    if login.step == "password" and not accepted:
         return redirect(url_for(".email"), SEE_OTHER)
     form = CodeForm()
     if not form.is_submitted():
@@ -29,22 +29,22 @@ def code() -> ResponseReturnValue:
     pages.require_unblocked_origin()
     if not form.validate():
         return _code_page(form, 422)
-    return _check_totp(form) if taken else _check_code(form)
+    return _check_totp(form) if accepted else _check_code(form)
 
 
 @blueprint.post("/login/code/resend")
 @guard.at_step("code")
 def resend() -> ResponseReturnValue:
     """Send a new code to the same address; the code before no longer works."""
-    at = guard.current_login()
-    if pages.taken():
+    login = guard.current_login()
+    if pages.accepted_factors():
         return redirect(url_for(".code"), SEE_OTHER)
-    at = guard.begin_to_write_own()
-    if not codes.claim_send(work().site, at, current.now()):
+    login = guard.begin_to_write_own()
+    if not codes.claim_send(work().site, login, current.now()):
         form = CodeForm(formdata=None)
         form.code.errors = [texts.TOO_MANY_SENDS]
         return _code_page(form, 429)
-    pages.send_code(at)
+    pages.send_code(login)
     flash(texts.CODE_SENT_AGAIN)
     return redirect(url_for(".code"), SEE_OTHER)
 
@@ -53,8 +53,8 @@ def resend() -> ResponseReturnValue:
 @guard.at_step("password", "code")
 def passkey() -> ResponseReturnValue:
     """Check the answer of a passkey, which the script put into the form."""
-    if rules.PASSKEY not in pages.taken():
-        return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
+    if rules.PASSKEY not in pages.accepted_factors():
+        return redirect(guard.next_page(guard.login_or_none()), SEE_OTHER)
     pages.require_unblocked_origin()
     login, given = guard.begin_to_write_own(), PasskeyForm().credential.data or ""
     answer = answers.answer_passkey(
@@ -74,7 +74,7 @@ def _check_code(form: CodeForm) -> ResponseReturnValue:
 
 def _check_totp(form: CodeForm) -> ResponseReturnValue:
     login, typed = guard.begin_to_write_own(), form.code.data or ""
-    if rules.TOTP not in pages.taken():
+    if rules.TOTP not in pages.accepted_factors():
         form.code.errors = [texts.PASSKEY_ONLY]
         return _code_page(form, 422)
     seal = pages.seal()
@@ -87,7 +87,7 @@ def _answered(
 ) -> ResponseReturnValue:
     """The page for an answer; what was wrong is said at ``field``, if one was typed."""
     if answer.result is Result.RIGHT:
-        guard.keep_cookie(answer.cookie)
+        guard.set_cookie(answer.cookie)
         return redirect(url_for("cards.index"), SEE_OTHER)
     if answer.result is Result.LOCKED:
         return pages.locked_out()
@@ -100,13 +100,13 @@ def _answered(
 
 
 def _code_page(form: CodeForm, status: int) -> ResponseReturnValue:
-    at, taken = guard.current_login(), pages.taken()
-    asks = rules.PASSKEY in taken and bool(current.settings().passkey_host)
+    login, accepted = guard.current_login(), pages.accepted_factors()
+    asks = rules.PASSKEY in accepted and bool(current.settings().passkey_host)
     page = render_template(
         "auth/code.html",
         form=form,
-        address=at.address,
-        taken=taken,
-        question=passkeys.login_options(pages.party(), at) if asks else "",
+        address=login.address,
+        taken=accepted,
+        question=passkeys.login_options(pages.party(), login) if asks else "",
     )
     return page, status

@@ -26,10 +26,10 @@ blueprint.before_request(pages.refuse_doubled_fields)
 def require_proof() -> ResponseReturnValue | None:
     """Refuse to change factors unless the password was just given (ASVS 7.5.1), and
     always for a shared ID, whose persons are told apart by their mail addresses."""
-    at = guard.current_login()
-    if at.operator.shared_until:
+    login = guard.current_login()
+    if login.operator.shared_until:
         return render_template("auth/factors_shared.html"), 403
-    if rules.has_just_proved(at, current.now()) or guard.is_at("factors.proof"):
+    if rules.has_just_proved(login, current.now()) or guard.is_at("factors.proof"):
         return None
     return redirect(url_for(".proof"), SEE_OTHER)
 
@@ -50,12 +50,12 @@ def proof() -> ResponseReturnValue:
     stored = guard.current_login().operator.password_hash
     typed = form.current_password.data or ""
     compared = answers.compare_password(work(), pages.hasher(), stored, typed)
-    at, trace = guard.begin_to_write_own(), guard.trace()
-    answer = answers.confirm_password(work().site, at, compared, trace)
+    login, trace = guard.begin_to_write_own(), guard.trace()
+    answer = answers.confirm_password(work().site, login, compared, trace)
     if answer.result is Result.LOCKED:
         return pages.locked_out()
     if answer.result is Result.RIGHT:
-        at.proved_at = trace.now
+        login.proved_at = trace.now
         return redirect(url_for(".index"), SEE_OTHER)
     form.refuse(form.current_password, texts.CURRENT_WRONG)
     return render_template("auth/factors_proof.html", form=form), 422
@@ -71,14 +71,14 @@ def new_totp() -> ResponseReturnValue:
 @blueprint.route("/totp", methods=["GET", "POST"])
 def enrol_totp() -> ResponseReturnValue:
     """Show the offered seed, and enrol it when the code that confirms it is right."""
-    form, at = TotpForm(), guard.current_login()
-    seed = rules.offered_seed(at, pages.seal())
+    form, login = TotpForm(), guard.current_login()
+    seed = rules.offered_seed(login, pages.seal())
     if seed is None:
         return redirect(url_for(".index"), SEE_OTHER)
     if form.is_submitted() and form.validate():
-        at = guard.begin_to_write_own()
+        login = guard.begin_to_write_own()
         if rules.enrol_totp(
-            work().site, at, pages.seal(), form.code.data or "", guard.trace()
+            work().site, login, pages.seal(), form.code.data or "", guard.trace()
         ):
             flash(texts.TOTP_ENROLLED)
             return redirect(url_for(".index"), SEE_OTHER)
@@ -103,17 +103,17 @@ def totp_picture() -> ResponseReturnValue:
 @blueprint.post("/passkey")
 def enrol_passkey() -> ResponseReturnValue:
     """Enrol the passkey a browser made, which the script put into the form."""
-    site, at, now = work().site, guard.begin_to_write_own(), current.now()
-    answer, asked = PasskeyForm(), logins.take_challenge(site, at)
+    site, login, now = work().site, guard.begin_to_write_own(), current.now()
+    answer, asked = PasskeyForm(), logins.take_challenge(site, login)
     given = answer.credential.data or ""
     made = passkeys.verify_registration(pages.party(), asked, given, now)
     form = FactorForm(formdata=None)
     if made is None or passkeys.is_known(site, made):
         form.form_errors.append(texts.PASSKEY_NOT_MADE)
-    elif len(at.operator.passkeys) >= passkeys.MAX_PASSKEYS:
+    elif len(login.operator.passkeys) >= passkeys.MAX_PASSKEYS:
         form.form_errors.append(texts.PASSKEYS_FULL)
     else:
-        rules.enrol_passkey(site, at, made, guard.trace())
+        rules.enrol_passkey(site, login, made, guard.trace())
         flash(texts.PASSKEY_ENROLLED)
         return redirect(url_for(".index"), SEE_OTHER)
     return _factors_page(form, 422)
@@ -122,14 +122,14 @@ def enrol_passkey() -> ResponseReturnValue:
 @blueprint.post("/remove")
 def remove() -> ResponseReturnValue:
     """Give up the factor named in the form, if another one is left."""
-    at, form = guard.begin_to_write_own(), FactorForm()
+    login, form = guard.begin_to_write_own(), FactorForm()
     factor = _own(form.factor.data or "")
     if factor is None:
         abort(404)
-    if not rules.may_remove(at.operator, factor, current.settings().login_factor):
+    if not rules.may_remove(login.operator, factor, current.settings().login_factor):
         form.form_errors.append(texts.LAST_FACTOR)
         return _factors_page(form, 422)
-    rules.remove(work().site, at, factor, guard.trace())
+    rules.remove(work().site, login, factor, guard.trace())
     flash(texts.FACTOR_REMOVED)
     return redirect(url_for(".index"), SEE_OTHER)
 
@@ -148,16 +148,16 @@ def _address(seed: bytes) -> str:
 
 
 def _factors_page(form: FactorForm, status: int) -> ResponseReturnValue:
-    at, setting = guard.current_login(), current.settings().login_factor
-    shown = rules.counting(setting) | rules.enrolled(at.operator)
+    login, setting = guard.current_login(), current.settings().login_factor
+    shown = rules.required_factors(setting) | rules.enrolled(login.operator)
     asks = rules.PASSKEY in shown and bool(current.settings().passkey_host)
     page = render_template(
         "auth/factors.html",
         form=form,
-        operator=at.operator,
+        operator=login.operator,
         shown=shown,
-        must_enrol=rules.must_enrol(at.operator, setting),
-        offer=passkeys.registration_options(pages.party(), at) if asks else "",
-        may_remove=lambda factor: rules.may_remove(at.operator, factor, setting),
+        must_enrol=rules.must_enrol(login.operator, setting),
+        offer=passkeys.registration_options(pages.party(), login) if asks else "",
+        may_remove=lambda factor: rules.may_remove(login.operator, factor, setting),
     )
     return page, status

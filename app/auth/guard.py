@@ -60,15 +60,15 @@ def _alive(login: Login) -> Login | None:
         at_once(lambda own: service.expire(own.site, login_id, trace_of(own)))
         return None
     if logins.is_to_be_seen(login, at) or request.endpoint == STILL_HERE:
-        return work().site.get(Login, login_id) if _see(login_id, at) else None
+        return work().site.get(Login, login_id) if _touch(login_id, at) else None
     return login
 
 
-def _see(login_id: str, at: int) -> bool:
+def _touch(login_id: str, at: int) -> bool:
     """Write that a login was seen; False when it has just ended.  Where nothing can
     be written a page is shown all the same: the login only ends the earlier."""
     try:
-        return at_once(lambda own: logins.see(own.site, login_id, at))
+        return at_once(lambda own: logins.touch(own.site, login_id, at))
     except OperationalError:
         if request.endpoint == STILL_HERE:
             raise
@@ -86,34 +86,34 @@ def trace_of(own: Work) -> Trace:
 
 
 def current_login() -> Login:
-    """This request's login; raises Over when there is none, or it has ended."""
+    """This request's login; raises LoginEnded when there is none, or it has ended."""
     login = login_or_none()
     if login is None:
-        raise logins.Over
+        raise logins.LoginEnded
     return login
 
 
-def look_again() -> Login:
-    """Load the login again after the request's Work was released; raises Over when it
-    has ended meanwhile."""
+def reload_login() -> Login:
+    """Load the login again after the request's Work was released; raises LoginEnded
+    when it has ended meanwhile."""
     g.pop("login", None)
     return current_login()
 
 
 def begin_to_write() -> Login:
-    """Begin to write in this request; returns its login, read again.  Raises Over when
-    it has ended meanwhile."""
+    """Begin to write in this request; returns its login, read again.  Raises LoginEnded
+    when it has ended meanwhile."""
     work().write()
-    return look_again()
+    return reload_login()
 
 
 def begin_to_write_own() -> Login:
     """Do the same for a change of the operator's own rows, after locking the operator's
     row, which every such change locks first."""
-    operator_id = look_again().operator_id
+    operator_id = reload_login().operator_id
     work().write()
     service.hold(work().site, operator_id)
-    return look_again()
+    return reload_login()
 
 
 def idle_seconds() -> int:
@@ -132,7 +132,7 @@ def origin() -> str:
     return str(address_of(request.remote_addr or "") or "unknown")
 
 
-def keep_cookie(cookie: str) -> None:
+def set_cookie(cookie: str) -> None:
     """Give the browser a new session with the login's id and nothing else, so that
     nothing that was put into the old session stays."""
     forget()
@@ -159,7 +159,7 @@ def at_step(*steps: str) -> Callable[[View], View]:
         def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
             login = login_or_none()
             if login is None or login.step not in steps:
-                return redirect(place_of(login), 303)
+                return redirect(next_page(login), 303)
             return view(*args, **kwargs)
 
         return public(guarded)  # type: ignore[return-value]
@@ -167,12 +167,12 @@ def at_step(*steps: str) -> Callable[[View], View]:
     return mark
 
 
-def lead_out(_error: logins.Over) -> ResponseReturnValue:
+def lead_out(_error: logins.LoginEnded) -> ResponseReturnValue:
     """Answer a request whose login ended while it ran."""
     return redirect(url_for("auth.login"), 303)
 
 
-def place_of(login: Login | None) -> str:
+def next_page(login: Login | None) -> str:
     """The address of the page for a login at its step."""
     if login is None:
         return url_for("auth.login")
@@ -188,13 +188,15 @@ def refuse_strangers() -> ResponseReturnValue | None:
         return None
     operator = load_operator()
     if operator is not None:
-        duty = _duty(operator)
-        return redirect(url_for(duty), 303) if duty and not is_at(duty) else None
+        required = required_page(operator)
+        if required is None or is_at(required):
+            return None
+        return redirect(url_for(required), 303)
     login = login_or_none()
     if login is None and COOKIE in session:
         forget()
         flash(texts.EXPIRED)
-    return redirect(place_of(login), 303)
+    return redirect(next_page(login), 303)
 
 
 def is_at(place: str) -> bool:
@@ -205,7 +207,7 @@ def is_at(place: str) -> bool:
     )
 
 
-def _duty(operator: Operator) -> str | None:
+def required_page(operator: Operator) -> str | None:
     """The page an operator must complete before any other is shown, or None."""
     if operator.must_change:
         return "auth.password"

@@ -22,7 +22,7 @@ ID_BYTES = 32
 SKEW_SECONDS = 60
 
 
-class Over(Exception):
+class LoginEnded(Exception):
     """The login was ended by another request while this one ran."""
 
 
@@ -51,7 +51,7 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
     works.
 
     The hours a login may last are counted from when its last step was reached.  Raises
-    Over when another request has ended the login.
+    LoginEnded when another request has ended the login.
     """
     cookie = secrets.token_urlsafe(ID_BYTES)
     arrives = step == "in" and login.step != "in"
@@ -74,7 +74,7 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
     own = delete(Login).where(Login.id == login.id)
     own = own.execution_options(synchronize_session=False)
     if not site.execute(own).rowcount:  # type: ignore[attr-defined]
-        raise Over
+        raise LoginEnded
     site.add(following)
     site.flush()
     return following, cookie
@@ -105,7 +105,7 @@ def is_to_be_seen(login: Login, now: int) -> bool:
     return abs(now - login.seen_at) >= SEEN_SECONDS
 
 
-def see(site: Session, login_id: str, now: int) -> bool:
+def touch(site: Session, login_id: str, now: int) -> bool:
     """Set a login's last-seen time to ``now``; False when another request has just
     ended it.  One conditional UPDATE decides, so no ended login comes back."""
     seen = (

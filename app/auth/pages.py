@@ -57,9 +57,11 @@ def party() -> passkeys.Party:
     )
 
 
-def taken() -> rules.Factors:
+def accepted_factors() -> rules.Factors:
     """The strong factors the code page accepts from this request's operator."""
-    return rules.taken(guard.current_login().operator, current.settings().login_factor)
+    return rules.accepted_factors(
+        guard.current_login().operator, current.settings().login_factor
+    )
 
 
 def require_unblocked_origin() -> None:
@@ -92,9 +94,9 @@ def previous_login() -> dict[str, str | int] | None:
     }
 
 
-def send_code(at: Login) -> None:
+def send_code(login: Login) -> None:
     """Make a code if the login may have one; it is mailed after the commit."""
-    to_mail = service.send_code(work().site, at, code_key(), guard.trace())
+    to_mail = service.send_code(work().site, login, code_key(), guard.trace())
     if to_mail is not None:
         address, made = to_mail
-        work().once_committed(lambda: post_code(address, made))
+        work().after_commit(lambda: post_code(address, made))

@@ -21,7 +21,7 @@ from .pages import SEE_OTHER, blueprint
 @guard.public
 def root() -> ResponseReturnValue:
     """Lead an operator to the list and everyone else to the login."""
-    return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
+    return redirect(guard.next_page(guard.login_or_none()), SEE_OTHER)
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -37,7 +37,7 @@ def login() -> ResponseReturnValue:
     if form.is_submitted():
         pages.require_unblocked_origin()
         if form.validate() and _check_password(form):
-            return redirect(guard.place_of(guard.login_or_none()), SEE_OTHER)
+            return redirect(guard.next_page(guard.login_or_none()), SEE_OTHER)
         return render_template("auth/login.html", form=form), 422
     return render_template("auth/login.html", form=form)
 
@@ -47,21 +47,21 @@ def login() -> ResponseReturnValue:
 def email() -> ResponseReturnValue:
     """Ask for the address a code is sent to; an operator with a strong factor gets no
     code."""
-    if pages.taken():
+    if pages.accepted_factors():
         return redirect(url_for(".code"), SEE_OTHER)
     form = EmailForm()
     if not form.is_submitted():
         return render_template("auth/email.html", form=form)
     if not form.validate():
         return render_template("auth/email.html", form=form), 422
-    site, at = work().site, guard.begin_to_write_own()
-    if not codes.claim_send(site, at, current.now()):
+    site, login = work().site, guard.begin_to_write_own()
+    if not codes.claim_send(site, login, current.now()):
         form.email.errors = [texts.TOO_MANY_SENDS]
         return render_template("auth/email.html", form=form), 429
-    at.address = form.email.data or ""
-    following, cookie = logins.advance(site, at, "code", current.now())
+    login.address = form.email.data or ""
+    following, cookie = logins.advance(site, login, "code", current.now())
     pages.send_code(following)
-    guard.keep_cookie(cookie)
+    guard.set_cookie(cookie)
     return redirect(url_for(".code"), SEE_OTHER)
 
 
@@ -70,7 +70,7 @@ def email() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """End the login, at whatever step it is."""
     if guard.login_or_none() is not None:
-        with suppress(logins.Over):
+        with suppress(logins.LoginEnded):
             service.log_out(work().site, guard.begin_to_write_own(), guard.trace())
     guard.forget()
     flash(texts.LOGGED_OUT)
@@ -101,7 +101,7 @@ def _check_password(form: LoginForm) -> bool:
     if answer.result is not Result.RIGHT:
         form.refuse()
         return False
-    guard.keep_cookie(answer.cookie)
+    guard.set_cookie(answer.cookie)
     return True
 
 
@@ -112,19 +112,19 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     typed = form.current_password.data or ""
     compared = answers.compare_password(work(), pages.hasher(), hashes[0], typed)
     new_hash = _hash_of_new(form, hashes, forbidden) if compared.right else None
-    at, trace = guard.begin_to_write_own(), guard.trace()
-    answer = answers.confirm_password(site, at, compared, trace)
+    login, trace = guard.begin_to_write_own(), guard.trace()
+    answer = answers.confirm_password(site, login, compared, trace)
     if answer.result is Result.LOCKED:
         return pages.locked_out()
     if answer.result is Result.WRONG:
         form.refuse(form.current_password, texts.CURRENT_WRONG)
     if new_hash is None or answer.result is not Result.RIGHT:
         return _password_page(form, 422)
-    service.set_password(site, at.operator, new_hash, trace.now)
-    trace.record_of("operator.password_changed", at)
-    following, cookie = logins.advance(site, at, "in", trace.now)
+    service.set_password(site, login.operator, new_hash, trace.now)
+    trace.record_of("operator.password_changed", login)
+    following, cookie = logins.advance(site, login, "in", trace.now)
     service.end_others(site, following, trace)
-    guard.keep_cookie(cookie)
+    guard.set_cookie(cookie)
     flash(texts.PASSWORD_CHANGED)
     return redirect(url_for("cards.index"), SEE_OTHER)
 

@@ -73,7 +73,7 @@ def import_file(
         sheet = Sheet(file)
         if dry_run:
             _require_free(results_path, file, None)
-            refused = _foresee(sheet, results_path)
+            refused = _dry_run(sheet, results_path)
         else:
             refused = _import(sheet, results_path)
     except SheetError as error:
@@ -175,13 +175,13 @@ def _require_few(
     fail(f"{what}; nothing was removed", hint)
 
 
-def _foresee(sheet: Sheet, path: Path | None) -> int:
+def _dry_run(sheet: Sheet, path: Path | None) -> int:
     """Check every row for ``--dry-run``; returns how many are refused."""
     out = _open(path)
     refused = 0
     with _progress(sheet.rows, 0) as advance:
         for batch in importing.batches(_checked(sheet)):
-            results = importing.foresee(work().site, batch)
+            results = importing.dry_run(work().site, batch)
             work().release()
             refused += _tell(batch)
             if out:

@@ -255,7 +255,7 @@ def _of_card(row: Checked) -> dict[str, object]:
     }
 
 
-def foresee(site: Session, batch: Sequence[Checked]) -> list[dict[str, object]]:
+def dry_run(site: Session, batch: Sequence[Checked]) -> list[dict[str, object]]:
     """The result each row would have; nothing is written."""
     good = [row.entry for row in batch if row.entry is not None]
     newest = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()

@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
 from app import current, japan_time
-from app.auth import acting, begin_to_write, look_again
+from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 from vault.store.database import checkpoint
 
@@ -222,14 +222,14 @@ def _delete(public_id: str) -> ResponseReturnValue:
 
 def _leave(rest: service.Rest) -> None:
     """After the commit, run the ``rest`` in the vault and empty SQLite's log."""
-    work().afterwards(rest)
-    work().once_committed(lambda: checkpoint(current.vault().engine))
+    work().then_in_vault(rest)
+    work().after_commit(lambda: checkpoint(current.vault().engine))
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:
     """Roll back this request's work and show the customer's newest state."""
     work().release()
-    look_again()
+    reload_login()
     customer = _customer(public_id)
     card = pages.describe(customer)
     form = pages.edit_form(customer, card, formdata=None)

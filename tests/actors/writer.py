@@ -66,14 +66,14 @@ class Writer:
             work.site, self.vault, work.vault_db, customer, self.entry(), self.by, 2
         )
         assert rest is not None
-        work.afterwards(rest)
+        work.then_in_vault(rest)
 
     def delete(self, work: Work, public_id: str) -> str:
         """A customer goes, and then the card."""
         customer = service.find(work.site, public_id)
         assert customer is not None
         rest = service.remove(work.site, self.vault, work.vault_db, customer, self.by)
-        work.afterwards(rest)
+        work.then_in_vault(rest)
         return public_id
 
 

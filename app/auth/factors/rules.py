@@ -31,23 +31,25 @@ def enrolled(operator: Operator) -> Factors:
     return frozenset(has | ({PASSKEY} if operator.passkeys else set()))
 
 
-def counting(login_factor: str) -> Factors:
+def required_factors(login_factor: str) -> Factors:
     """The factors that meet the setting LOGIN_FACTOR."""
     return frozenset({login_factor}) & STRONG or STRONG
 
 
-def taken(operator: Operator, login_factor: str) -> Factors:
+def accepted_factors(operator: Operator, login_factor: str) -> Factors:
     """The factors the code page accepts from an operator; with none, a mailed code.
 
     They are those that meet the setting, or else any the operator has: whoever enrolled
     under an earlier setting logs in with that, and not with the weaker mail.
     """
-    return enrolled(operator) & counting(login_factor) or enrolled(operator)
+    return enrolled(operator) & required_factors(login_factor) or enrolled(operator)
 
 
 def must_enrol(operator: Operator, login_factor: str) -> bool:
     """Say whether an operator has yet to enrol what the setting requires."""
-    return login_factor != "mail" and not enrolled(operator) & counting(login_factor)
+    return login_factor != "mail" and not enrolled(operator) & required_factors(
+        login_factor
+    )
 
 
 def has_just_proved(login: Login, now: int) -> bool:
@@ -97,7 +99,7 @@ def enrol_passkey(site: Session, login: Login, passkey: Passkey, trace: Trace) -
 def may_remove(operator: Operator, factor: Totp | Passkey, login_factor: str) -> bool:
     """Say whether the operator has another factor that meets the setting than
     ``factor``.  Without one only an administrator could let them in again."""
-    counts = counting(login_factor)
+    counts = required_factors(login_factor)
     others: list[str] = [PASSKEY for p in operator.passkeys if p is not factor]
     if operator.totp is not None and operator.totp is not factor:
         others.append(TOTP)

@@ -115,10 +115,12 @@ def test_a_page_that_took_long_looks_again(auth: Auth, app: Flask) -> None:
         if request.args:
             change(app, "DELETE FROM login")
         assert guard.login_or_none() is read
-        return guard.look_again().person
+        return guard.reload_login().person
 
     app.add_url_rule("/slow", "slow", slow)
-    app.add_url_rule("/first", "first", guard.public(lambda: guard.look_again().person))
+    app.add_url_rule(
+        "/first", "first", guard.public(lambda: guard.reload_login().person)
+    )
     auth.login()
     assert auth.get("/slow").text == "taro"
     assert lead(auth, "/slow?end=1") == (303, "/login")
@@ -129,7 +131,7 @@ def test_where_a_login_belongs(auth: Auth, app: Flask, clock: FakeClock) -> None
     """By its step; who has enrolled something better is asked for no address."""
     auth.login()
     with app.test_request_context():
-        assert guard.place_of(None) == "/login"
+        assert guard.next_page(None) == "/login"
     enrol_app(auth)
     assert lead(auth, "/") == (303, "/cards")
     auth.logout()

@@ -158,11 +158,11 @@ def test_being_seen_counts_for_that_login_alone(
 ) -> None:
     """And for none that is gone."""
     login, other = begin(site, taro), begin(site, hanako)
-    assert logins.see(site, login.id, NOON + 5)
+    assert logins.touch(site, login.id, NOON + 5)
     site.expire_all()
     assert (login.seen_at, other.seen_at) == (NOON + 5, NOON)
     site.execute(text("DELETE FROM login WHERE id = :id"), {"id": login.id})
-    assert not logins.see(site, login.id, NOON + 6)
+    assert not logins.touch(site, login.id, NOON + 6)
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ def test_a_login_that_ended_does_not_advance(
     with Session(app.extensions["site_engine"]) as site:
         login = site.scalars(select(Login)).one()
         site.execute(delete(Login).execution_options(synchronize_session=False))
-        with pytest.raises(logins.Over):
+        with pytest.raises(logins.LoginEnded):
             logins.advance(site, login, "in", clock())
 
 
