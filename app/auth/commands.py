@@ -7,22 +7,20 @@ import sys
 
 import click
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from app import current
 from app.cli import SiteGroup, account, example, fail, harmless
 from app.db import work
-from vault.card.scrub import holds_card_number
 
 from . import lockout, logins, passwords, service, shared_ids
 from .factors import rules
-from .forms import MAX_LOGIN_ID, is_address, typed_address
 from .models import Address, Login, Operator
+from .new_operator import NewOperator, checked_address, taken
 from .pages import hasher
 from .shared_ids import Sharing
-from .trace import NOBODY
 
 FIRST_PASSWORD_BYTES = 12
-MAX_NAME = 100
 
 
 operators = SiteGroup("operators", help="Who may log in.")
@@ -76,46 +74,37 @@ def add(
     A shared ID (--shared) ends with its day, and the trail names the address
     each person confirmed.
     """
-    allowed = _sharing(reason, approver, until) if shared else None
-    if not shared and (reason or approver or until):
-        fail("--reason, --approver and --until belong to --shared", "add --shared")
-    addresses = [_address(email) for email in emails]
-    if not name.isprintable() or not 1 <= len(name.strip()) <= MAX_NAME:
-        fail(f"the name must be 1 to {MAX_NAME} characters in one line", "shorten it")
-    if (
-        not login_id.isprintable()
-        or not 1 <= len(login_id) <= MAX_LOGIN_ID
-        or " " in login_id
-    ):
-        fail(
-            f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks",
-            "choose another",
-        )
-    if login_id == NOBODY or holds_card_number(login_id):
-        fail(
-            "the login ID can't be told from something else in the trail",
-            "choose another",
-        )
+    sharing = _sharing(shared, reason, approver, until)
+    new = NewOperator.checked(login_id, name, emails, sharing)
     if service.by_login_id(work().site, login_id):
-        fail(f"the login ID {login_id} is taken", "choose another, one ID a person")
+        raise taken(login_id)
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
-    new_hash = hasher().hash(password)
-    work().write()
-    service.add_operator(
-        work().site,
-        login_id,
-        name,
-        addresses,
-        new_hash,
-        must_change=not no_change,
-        now=current.now(),
-        sharing=allowed,
-    )
-    _done("operator.added", login_id, _told(allowed))
+    _store(new, hasher().hash(password), must_change=not no_change)
     click.echo(f"added {login_id}")
     if not password_stdin:
         _show_once(password, "" if no_change else ", good for 24 hours")
+
+
+def _store(new: NewOperator, password_hash: str, *, must_change: bool) -> None:
+    """Write a new operator and its entry in the trail; raises OperatorRefused when
+    another command has just taken the login ID."""
+    work().write()
+    service.add_operator(
+        work().site,
+        new.login_id,
+        new.name,
+        new.addresses,
+        password_hash,
+        must_change=must_change,
+        now=current.now(),
+        sharing=new.sharing,
+    )
+    try:
+        work().site.flush()
+    except IntegrityError:
+        raise taken(new.login_id) from None
+    _done("operator.added", new.login_id, _shared_detail(new.sharing))
 
 
 @operators.command("list", epilog=example("operators list"))
@@ -198,7 +187,7 @@ def reset_factors(login_id: str) -> None:
 @click.argument("address")
 def add_email(login_id: str, address: str) -> None:
     """Bind one more address to an operator."""
-    operator, address = _operator(login_id), _address(address)
+    operator, address = _operator(login_id), checked_address(address)
     if any(
         bound.address.casefold() == address.casefold() for bound in operator.addresses
     ):
@@ -284,14 +273,12 @@ def _operator(login_id: str) -> Operator:
     return operator
 
 
-def _address(text: str) -> str:
-    address = typed_address(text)
-    if not is_address(address):
-        fail(f"{text!r} is not a mail address", "give one like taro@example.co.jp")
-    return address
-
-
-def _sharing(reason: str, approver: str, until: str) -> Sharing:
+def _sharing(shared: bool, reason: str, approver: str, until: str) -> Sharing | None:
+    """What the options --shared, --reason, --approver and --until say together."""
+    if not shared:
+        if reason or approver or until:
+            fail("--reason, --approver and --until belong to --shared", "add --shared")
+        return None
     if current.settings().login_factor != "mail":
         fail(
             "a shared ID's persons are told apart by mailed codes, "
@@ -306,7 +293,7 @@ def _sharing(reason: str, approver: str, until: str) -> Sharing:
         )
 
 
-def _told(allowed: Sharing | None) -> dict[str, str]:
+def _shared_detail(allowed: Sharing | None) -> dict[str, str]:
     """The detail of the trail's entry about a shared ID."""
     if allowed is None:
         return {}

@@ -296,3 +296,24 @@ def test_every_fault_is_in_one_message(
     empty = f"sqlite:///{tmp_path / 'empty.db'}"
     with pytest.raises(ConfigError, match=r"(?s)site database.*vault database"):
         safe_config({**environ, "DATABASE_URL": empty})
+
+
+def test_an_id_taken_while_the_password_is_hashed_is_named(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command added it after this one looked."""
+    hasher = app.extensions["hasher"]
+    made = hasher.hash
+
+    def overtaken(password: str) -> str:
+        """The hash, made while another command adds the same ID."""
+        monkeypatch.setattr(hasher, "hash", made)
+        assert run(app, *ADD).exit_code == 0
+        return str(made(password))
+
+    monkeypatch.setattr(hasher, "hash", overtaken)
+    result = run(app, *ADD)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: the login ID hanako is taken\nhint: ")
+    added = [entry for entry in trail(app) if entry[0] == "operator.added"]
+    assert len(added) == 1
