@@ -98,7 +98,7 @@ class Work:
 
     def __init__(self, site_engine: Engine, vault: Vault) -> None:
         self._site_engine = site_engine
-        self._vault = vault
+        self.vault = vault
         self.site = SiteSession(readers(site_engine))
         self._vault_db: Connection | None = None
         self._told: list[_Told] = []
@@ -122,7 +122,7 @@ class Work:
         return self._vault_db
 
     def _begin_vault(self) -> Connection:
-        engine = self._vault.engine if self.writes else readers(self._vault.engine)
+        engine = self.vault.engine if self.writes else readers(self.vault.engine)
         begun = engine.connect()
         begun.begin()
         return begun
@@ -200,14 +200,14 @@ class Work:
         if told and not self.writes:
             self.site.rollback()
             self._let_go_of_vault()
-            with self._vault.engine.begin() as db:
+            with self.vault.engine.begin() as db:
                 self._append(db, told)
         elif told:
             self._append(self.vault_db, told)
 
     def _append(self, db: Connection, told: Iterable[_Told]) -> None:
         for one in told:
-            self._vault.record(
+            self.vault.record(
                 db,
                 one.event,
                 one.by,
@@ -221,7 +221,7 @@ class Work:
         after_commit, self._after_commit = self._after_commit, []
         if then_in_vault:
             try:
-                with self._vault.engine.begin() as db:
+                with self.vault.engine.begin() as db:
                     for act in then_in_vault:
                         act(db)
             except (SQLAlchemyError, VaultError) as error:

@@ -13,7 +13,7 @@ from vault.errors import InputError
 
 from . import rules, texts
 from .models import Customer
-from .service import Entry
+from .service import CardChange, NewCard
 from .tickets import Tickets
 from .typed import phone_of
 
@@ -86,14 +86,12 @@ class CardForm(ConfirmedForm):
         )
 
     @property
-    def entry(self) -> Entry:
-        """The entered card; only valid after ``validate`` returned True."""
-        return Entry(
-            name=self.customer_name.data or "",
-            phone=self.phone.data or "",
-            pan=self.pan,
-            expiry=self.expiry,
-        )
+    def new_card(self) -> NewCard:
+        """The entered card; raises ValueError unless ``validate`` returned True."""
+        if self.pan is None or self.expiry is None:
+            raise ValueError("a new card needs a number and an expiry")
+        name, phone = self.customer_name.data or "", self.phone.data or ""
+        return NewCard(name, phone, self.pan, self.expiry)
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Check every field, and empty the four boxes whatever the result is."""
@@ -170,6 +168,12 @@ class EditForm(CardForm):
         self.customer = customer
         self.readable = readable
         self.renew = renew
+
+    @property
+    def card_change(self) -> CardChange:
+        """The entered changes; only valid after ``validate`` returned True."""
+        name, phone = self.customer_name.data or "", self.phone.data or ""
+        return CardChange(name, phone, self.pan, self.expiry)
 
     def _number_refused(self, reason: str) -> None:
         if reason != "empty":

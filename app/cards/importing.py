@@ -46,7 +46,7 @@ class Checked:
     """A row after checking: what to store, or what is wrong with it, by column."""
 
     line: int
-    entry: service.Entry | None
+    entry: service.NewCard | None
     faults: Faults
 
 
@@ -71,7 +71,9 @@ def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
     except InputError as error:
         column = "exp_year" if error.reason in ("year", "far") else "exp_month"
         faults.append((column, texts.EXPIRY_REASONS[error.reason]))
-    entry = None if faults else service.Entry(name, phone, pan, expiry)
+    entry = None
+    if pan and expiry and not faults:
+        entry = service.NewCard(name, phone, pan, expiry)
     return Checked(record.line, entry, tuple(faults))
 
 
@@ -126,7 +128,7 @@ def _is_same(kept: ImportRow, customer: Customer | None, row: Checked) -> bool |
     if row.entry is None or kept.status == REFUSED:
         result = refused(row)
         return None if (row.entry is None and _shows(kept, result)) else False
-    if not _shows(kept, _of_card(row)):
+    if not _shows(kept, _of_card(row.line, row.entry)):
         return False
     if customer is None:
         return None
@@ -196,7 +198,7 @@ def take_in(
     if site.connection().execute(moved).rowcount != 1:
         raise Overtaken
     good = [row.entry for row in batch if row.entry is not None]
-    cards = [(e.pan, e.expiry) for e in good if e.pan and e.expiry]
+    cards = [(entry.pan, entry.expiry) for entry in good]
     tokens = iter(vault.tokenize_many(vault_db, cards, by, f"import {job_id}"))
     alike = _stored_likenesses(
         site, good, site.get_one(ImportJob, job_id).newest_before
@@ -208,7 +210,7 @@ def take_in(
             public_id = service.new_public_id()
             new = service.new_customer(row.entry, next(tokens), public_id, by, now)
             customers.append(new)
-            result = taken(row, alike, IMPORTED)
+            result = accepted(row.line, row.entry, alike, IMPORTED)
             result |= {"public_id": public_id, "token": new["token"]}
         results.append({**result, "job_id": job_id, "number": number})
     # Insert through the connection: the session would process each row twice.
@@ -219,10 +221,12 @@ def take_in(
     return results
 
 
-def taken(row: Checked, alike: set[_Likeness], status: str) -> dict[str, object]:
+def accepted(
+    line: int, entry: service.NewCard, alike: set[_Likeness], status: str
+) -> dict[str, object]:
     """A good row's result, without its public id and token, which are added later."""
-    status = POSSIBLE_DUPLICATE if _likeness(row.entry) in alike else status
-    return _of_card(row) | {"status": status, "public_id": "", "token": ""}
+    status = POSSIBLE_DUPLICATE if _likeness(entry) in alike else status
+    return _of_card(line, entry) | {"status": status, "public_id": "", "token": ""}
 
 
 def refused(row: Checked) -> dict[str, object]:
@@ -241,16 +245,16 @@ def refused(row: Checked) -> dict[str, object]:
     }
 
 
-def _of_card(row: Checked) -> dict[str, object]:
+def _of_card(line: int, entry: service.NewCard) -> dict[str, object]:
     """A good row's line and number, and what may be shown of its card."""
-    pan, expiry = _card_of(row.entry)
+    pan = entry.pan
     return {
-        "line": row.line,
+        "line": line,
         "brand": pan.brand.name,
         "last4": pan.last4,
         "prefix": pan.prefix,
         "length": pan.length,
-        "expiry": expiry.key,
+        "expiry": entry.expiry.key,
         "error": "",
     }
 
@@ -261,7 +265,10 @@ def dry_run(site: Session, batch: Sequence[Checked]) -> list[dict[str, object]]:
     newest = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
     alike = _stored_likenesses(site, good, newest)
     return [
-        taken(row, alike, WOULD_IMPORT) if row.entry else refused(row) for row in batch
+        accepted(row.line, row.entry, alike, WOULD_IMPORT)
+        if row.entry
+        else refused(row)
+        for row in batch
     ]
 
 
@@ -286,22 +293,15 @@ def counts(site: Session, job_id: int) -> dict[str, int]:
 
 
 def _stored_likenesses(
-    site: Session, entries: Sequence[service.Entry], newest: int
+    site: Session, entries: Sequence[service.NewCard], newest: int
 ) -> set[_Likeness]:
     """Those likenesses of ``entries`` that customers up to ``newest`` have."""
-    last4 = {entry.pan.last4 for entry in entries if entry.pan}
+    last4 = {entry.pan.last4 for entry in entries}
     rows = select(Customer.brand, Customer.prefix, Customer.last4, Customer.expiry)
     rows = rows.where(Customer.last4.in_(last4), Customer.id <= newest)
     wanted = {_likeness(entry) for entry in entries}
     return wanted & {(row[0], row[1], row[2], row[3]) for row in site.execute(rows)}
 
 
-def _likeness(entry: service.Entry | None) -> _Likeness:
-    pan, expiry = _card_of(entry)
-    return pan.brand.name, pan.prefix, pan.last4, expiry.key
-
-
-def _card_of(entry: service.Entry | None) -> tuple[Pan, Expiry]:
-    if entry is None or entry.pan is None or entry.expiry is None:
-        raise ValueError("only a good row looks like a card")
-    return entry.pan, entry.expiry
+def _likeness(entry: service.NewCard) -> _Likeness:
+    return entry.pan.brand.name, entry.pan.prefix, entry.pan.last4, entry.expiry.key

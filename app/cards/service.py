@@ -1,8 +1,9 @@
 """Registers, changes and deletes customers with their cards, in the vault and the site.
 
-No function here commits.  The caller commits the vault, then the site, and then runs
-what ``change`` or ``remove`` returned for the vault, so that a crash leaves at worst a
-card that no customer refers to.  Lock order: the customer's row, then the vault.
+No function here commits; ``Work.commit`` commits the vault, then the site.  ``change``
+and ``remove`` leave deleting a card to a transaction of the vault after both commits,
+so that a crash leaves at worst a card that no customer refers to.  Lock order: the
+customer's row, then the vault.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.orm import Session
 
+from app.db import Work
 from vault import Actor, Card, Expiry, Pan, Token, Vault
 from vault.card.token import random_letters
 from vault.errors import IntegrityFault, UnknownToken
-from vault.store.database import reading
+from vault.store.database import checkpoint, reading
 
 from . import texts
 from .models import Customer
@@ -28,17 +30,24 @@ PUBLIC_ID_LETTERS = 24
 MAX_LIKELY = 3
 DELETING = "customer.deleting"
 
-Rest = Callable[[Connection], None]
-"""What is left to be done in the vault once both databases are committed."""
-
 
 class Conflict(Exception):
     """Another request changed or deleted the customer first."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What an operator entered, checked; None keeps what is stored."""
+class NewCard:
+    """A new customer with their card, checked."""
+
+    name: str
+    phone: str
+    pan: Pan
+    expiry: Expiry
+
+
+@dataclass(frozen=True)
+class CardChange:
+    """What a customer is to be changed to, checked; None keeps what is stored."""
 
     name: str
     phone: str
@@ -51,36 +60,22 @@ def new_public_id() -> str:
     return random_letters(PUBLIC_ID_LETTERS)
 
 
-def register(
-    site: Session,
-    vault: Vault,
-    vault_db: Connection,
-    entry: Entry,
-    public_id: str,
-    by: Actor,
-    now: int,
-) -> Customer:
-    """Seal a new customer's card, then write the customer.
-
-    Raises ValueError when ``entry`` lacks the number or the expiry.
-    """
-    if entry.pan is None or entry.expiry is None:
-        raise ValueError("a new card needs a number and an expiry")
-    token = vault.tokenize(vault_db, entry.pan, entry.expiry, by)
-    customer = Customer(**new_customer(entry, token, public_id, by, now))
-    site.add(customer)
-    detail = {"name_after": entry.name, "phone_after": entry.phone}
-    vault.record(vault_db, "customer.registered", by, subject=token, detail=detail)
+def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> Customer:
+    """Seal a new customer's card, then write the customer."""
+    token = unit.vault.tokenize(unit.vault_db, new.pan, new.expiry, by)
+    customer = Customer(**new_customer(new, token, public_id, by, now))
+    unit.site.add(customer)
+    detail = {"name_after": new.name, "phone_after": new.phone}
+    unit.vault.record(
+        unit.vault_db, "customer.registered", by, subject=token, detail=detail
+    )
     return customer
 
 
 def new_customer(
-    entry: Entry, token: Token, public_id: str, by: Actor, now: int
+    new: NewCard, token: Token, public_id: str, by: Actor, now: int
 ) -> dict[str, Any]:
-    """A new customer's row.  Raises ValueError when ``entry`` lacks the number or
-    the expiry."""
-    if entry.pan is None or entry.expiry is None:
-        raise ValueError("a new card needs a number and an expiry")
+    """A new customer's row."""
     return {
         "public_id": public_id,
         "token": token,
@@ -88,69 +83,70 @@ def new_customer(
         "created_at": now,
         "updated_at": now,
         "created_by": by.name,
-        **_written(entry.name, entry.phone),
-        **_shown_of(entry.pan),
-        "expiry": entry.expiry.key,
+        **_written(new.name, new.phone),
+        **_shown_of(new.pan),
+        "expiry": new.expiry.key,
     }
 
 
 def change(
-    site: Session,
-    vault: Vault,
-    vault_db: Connection,
-    customer: Customer,
-    entry: Entry,
-    by: Actor,
-    now: int,
-) -> Rest | None:
-    """Write an operator's changes to the ``customer`` they were shown.
+    unit: Work, customer: Customer, entered: CardChange, by: Actor, now: int
+) -> None:
+    """Write an operator's changes to the ``customer`` they were shown.  A card that is
+    replaced is deleted after both commits.
 
-    Returns the function that deletes the replaced card, if one was replaced.  Raises
-    Conflict when the customer, or the card, is no longer as loaded.
+    Raises Conflict when the customer, or the card, is no longer as loaded.
     """
-    _hold(site, customer)
+    _hold(unit.site, customer)
     token, replaced = Token(customer.token), None
-    values = {**_written(entry.name, entry.phone), "rev": customer.rev + 1}
-    expiry = entry.expiry or customer.expires
-    if entry.pan:
-        token, replaced = _replace(vault, vault_db, token, entry.pan, expiry, by)
-        values |= {"token": token, **_shown_of(entry.pan)}
+    values = {**_written(entered.name, entered.phone), "rev": customer.rev + 1}
+    expiry = entered.expiry or customer.expires
+    if entered.pan:
+        token, replaced = _replace(unit, token, entered.pan, expiry, by)
+        values |= {"token": token, **_shown_of(entered.pan)}
     elif expiry != customer.expires:
         try:
-            vault.set_expiry(vault_db, token, expiry, by)
+            unit.vault.set_expiry(unit.vault_db, token, expiry, by)
         except UnknownToken:  # purged just now
             raise Conflict from None
-    detail = _differences(customer, entry)
+    detail = _differences(customer, entered)
     if detail:
-        vault.record(vault_db, "customer.updated", by, subject=token, detail=detail)
-    _overwrite(site, customer, values | {"expiry": expiry.key, "updated_at": now})
-    if replaced is None:
-        return None
-    old = replaced
-    return lambda db: vault.delete(db, old, by)
+        unit.vault.record(
+            unit.vault_db, "customer.updated", by, subject=token, detail=detail
+        )
+    values |= {"expiry": expiry.key, "updated_at": now}
+    _overwrite(unit.site, customer, values)
+    if replaced is not None:
+        old = replaced
+        _delete_after_commit(unit, lambda db: unit.vault.delete(db, old, by))
 
 
-def remove(
-    site: Session, vault: Vault, vault_db: Connection, customer: Customer, by: Actor
-) -> Rest:
+def remove(unit: Work, customer: Customer, by: Actor) -> None:
     """Record that a customer is being deleted, and delete it.
 
-    Returns the function that deletes the card and records that it is done; after a
-    crash before that the trail says who was deleting the customer.  Raises Conflict
+    After both commits the card is deleted and the trail records that it is done; after
+    a crash before that the trail says who was deleting the customer.  Raises Conflict
     when the customer is no longer as loaded.
     """
-    _hold(site, customer)
-    token = Token(customer.token)
+    _hold(unit.site, customer)
+    vault, token = unit.vault, Token(customer.token)
     detail = {"name_before": customer.name, "phone_before": customer.phone}
-    vault.record(vault_db, DELETING, by, subject=token, detail=detail)
-    site.execute(delete(Customer).where(Customer.id == customer.id))
+    vault.record(unit.vault_db, DELETING, by, subject=token, detail=detail)
+    unit.site.execute(delete(Customer).where(Customer.id == customer.id))
 
     def finish(db: Connection) -> None:
         with suppress(UnknownToken):  # purged earlier: there is nothing left to delete
             vault.delete(db, token, by)
         vault.record(db, "customer.deleted", by, subject=token, detail=detail)
 
-    return finish
+    _delete_after_commit(unit, finish)
+
+
+def _delete_after_commit(unit: Work, act: Callable[[Connection], object]) -> None:
+    """Let ``act`` delete a card after both commits, then empty SQLite's log, so that
+    the envelope is in no file."""
+    unit.then_in_vault(act)
+    unit.after_commit(lambda: checkpoint(unit.vault.engine))
 
 
 def find(site: Session, public_id: str) -> Customer | None:
@@ -203,8 +199,10 @@ def likely(
 
 
 def _replace(
-    vault: Vault, vault_db: Connection, old: Token, pan: Pan, expiry: Expiry, by: Actor
+    unit: Work, old: Token, pan: Pan, expiry: Expiry, by: Actor
 ) -> tuple[Token, Token | None]:
+    """The new card's token, and the old one's when its card is still to be deleted."""
+    vault, vault_db = unit.vault, unit.vault_db
     try:
         return vault.replace(vault_db, old, pan, expiry, by), old
     except UnknownToken:
@@ -244,10 +242,10 @@ def _shown_of(pan: Pan) -> dict[str, str | int]:
     }
 
 
-def _differences(customer: Customer, entry: Entry) -> dict[str, str]:
+def _differences(customer: Customer, entered: CardChange) -> dict[str, str]:
     detail: dict[str, str] = {}
     for field in ("name", "phone"):
-        before, after = getattr(customer, field), getattr(entry, field)
+        before, after = getattr(customer, field), getattr(entered, field)
         if before != after:
             detail |= {f"{field}_before": before, f"{field}_after": after}
     return detail

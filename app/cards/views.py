@@ -19,7 +19,6 @@ from werkzeug.exceptions import BadRequest
 from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
-from vault.store.database import checkpoint
 
 from . import export, pages, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm
@@ -167,9 +166,7 @@ def _register(form: CardForm) -> str:
     # not create a card.
     if not pages.tickets().claim(site, ticket, public_id, now):
         return pages.tickets().answered(site, ticket) or public_id
-    service.register(
-        site, current.vault(), work().vault_db, form.entry, public_id, acting(), now
-    )
+    service.register(work(), form.new_card, public_id, acting(), now)
     return public_id
 
 
@@ -185,18 +182,10 @@ def _change(public_id: str) -> ResponseReturnValue:
         if pages.tickets().claim(site, form.ticket_shown, public_id, current.now()):
             customer = _customer(public_id)
             _require_newest(form, customer)
-            _write(customer, form)
+            entered = form.card_change
+            service.change(work(), customer, entered, acting(), current.now())
     done = url_for(".updated", public_id=public_id, **pages.list_args())
     return redirect(done, SEE_OTHER)
-
-
-def _write(customer: Customer, form: EditForm) -> None:
-    vault, by = current.vault(), acting()
-    rest = service.change(
-        work().site, vault, work().vault_db, customer, form.entry, by, current.now()
-    )
-    if rest is not None:
-        _leave(rest)
 
 
 def _delete(public_id: str) -> ResponseReturnValue:
@@ -215,15 +204,8 @@ def _delete(public_id: str) -> ResponseReturnValue:
             customer = _customer(public_id)
             _require_newest(form, customer)
             claimed.summary = json.dumps(service.summary(customer))
-            vault, vault_db = current.vault(), work().vault_db
-            _leave(service.remove(site, vault, vault_db, customer, acting()))
+            service.remove(work(), customer, acting())
     return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
-
-
-def _leave(rest: service.Rest) -> None:
-    """After the commit, run the ``rest`` in the vault and empty SQLite's log."""
-    work().then_in_vault(rest)
-    work().after_commit(lambda: checkpoint(current.vault().engine))
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:

@@ -15,6 +15,8 @@ from vault import Actor, Expiry, Pan, Vault, WebKey
 from vault.clock import system_clock
 from vault.store.database import connect
 
+NUMBER = "4810000000020000"
+
 
 class Writer:
     """One operator at the site's own services, as a web process runs them."""
@@ -45,35 +47,26 @@ class Writer:
             self.mine = mine
         work.close()
 
-    def entry(self) -> service.Entry:
-        """A form with a number."""
-        pan = Pan.parse("4810000000020000")
-        return service.Entry("客甲", "090-0000-0000", pan, Expiry(2030, 1))
-
     def register(self, work: Work) -> str:
         """A new customer."""
-        public_id = service.new_public_id()
-        service.register(
-            work.site, self.vault, work.vault_db, self.entry(), public_id, self.by, 1
-        )
+        public_id, pan = service.new_public_id(), Pan.parse(NUMBER)
+        new = service.NewCard("客甲", "090-0000-0000", pan, Expiry(2030, 1))
+        service.register(work, new, public_id, self.by, 1)
         return public_id
 
     def replace(self, work: Work, public_id: str) -> None:
         """Another number for a customer; the old card goes last."""
         customer = service.find(work.site, public_id)
         assert customer is not None
-        rest = service.change(
-            work.site, self.vault, work.vault_db, customer, self.entry(), self.by, 2
-        )
-        assert rest is not None
-        work.then_in_vault(rest)
+        pan, expiry = Pan.parse(NUMBER), Expiry(2030, 1)
+        entered = service.CardChange("客甲", "090-0000-0000", pan, expiry)
+        service.change(work, customer, entered, self.by, 2)
 
     def delete(self, work: Work, public_id: str) -> str:
         """A customer goes, and then the card."""
         customer = service.find(work.site, public_id)
         assert customer is not None
-        rest = service.remove(work.site, self.vault, work.vault_db, customer, self.by)
-        work.then_in_vault(rest)
+        service.remove(work, customer, self.by)
         return public_id
 
 

@@ -8,9 +8,9 @@ import re
 from urllib.parse import unquote_plus, urlencode
 
 import pytest
-from sqlalchemy.orm import Session
 
 from app.cards import service
+from app.db import Work
 from tests.actors.operator_client import Desk
 from tests.places.vault import FakeClock
 from vault import Actor, Expiry, Pan
@@ -22,17 +22,13 @@ VISA = "4810000000020000"
 def stock(desk: Desk, *customers: tuple[str, str, str, int]) -> None:
     """Register (name, phone, number, expiry YYYYMM) without the pages."""
     by, now = Actor("taro", "192.0.2.1"), desk.vault.clock()
-    with (
-        Session(desk.app.extensions["site_engine"]) as site,
-        desk.vault.engine.begin() as db,
-    ):
-        for name, phone, number, expiry in customers:
-            entry = service.Entry(
-                name, phone, Pan.parse(number), Expiry.from_key(expiry)
-            )
-            public_id = service.new_public_id()
-            service.register(site, desk.vault, db, entry, public_id, by, now)
-        site.commit()
+    work = Work(desk.app.extensions["site_engine"], desk.vault)
+    work.write()
+    for name, phone, number, expiry in customers:
+        pan, expires = Pan.parse(number), Expiry.from_key(expiry)
+        new = service.NewCard(name, phone, pan, expires)
+        service.register(work, new, service.new_public_id(), by, now)
+    work.commit()
 
 
 def names(desk: Desk, address: str) -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.cards import service
+from app.cards.forms import CardForm
 from app.cards.tickets import Tickets
+from app.db import Work
 from tests.actors.operator_client import A_CARD, Desk, boxes
 from tests.places.vault import NOON, VaultPlace
 from vault import Actor
@@ -16,19 +21,25 @@ from vault.store.schema import CARD
 BY = Actor("taro", "192.0.2.1")
 
 
+@contextmanager
+def writing(desk: Desk) -> Iterator[Work]:
+    """A Work that writes; what it did is rolled back."""
+    unit = Work(desk.app.extensions["site_engine"], desk.vault)
+    unit.write()
+    try:
+        yield unit
+    finally:
+        unit.close()
+
+
 def test_a_change_overtaken_after_loading_is_a_conflict(desk: Desk) -> None:
     """The UPDATE holds the rev it was shown, so the later of two writers loses."""
     public_id = desk.register()
     (loaded,) = desk.customers()
     desk.change(public_id, customer_name="B")
-    entry = service.Entry("C", loaded.phone, None, None)
-
-    with (
-        Session(desk.app.extensions["site_engine"]) as site,
-        desk.vault.engine.connect() as db,
-        pytest.raises(service.Conflict),
-    ):
-        service.change(site, desk.vault, db, loaded, entry, BY, NOON)
+    entered = service.CardChange("C", loaded.phone, None, None)
+    with writing(desk) as unit, pytest.raises(service.Conflict):
+        service.change(unit, loaded, entered, BY, NOON)
 
 
 def test_a_deletion_overtaken_after_loading_is_a_conflict(desk: Desk) -> None:
@@ -36,26 +47,19 @@ def test_a_deletion_overtaken_after_loading_is_a_conflict(desk: Desk) -> None:
     public_id = desk.register()
     (loaded,) = desk.customers()
     desk.change(public_id, customer_name="B")
-
-    with (
-        Session(desk.app.extensions["site_engine"]) as site,
-        desk.vault.engine.connect() as db,
-        pytest.raises(service.Conflict),
-    ):
-        service.remove(site, desk.vault, db, loaded, BY)
+    with writing(desk) as unit, pytest.raises(service.Conflict):
+        service.remove(unit, loaded, BY)
     assert desk.cards() == 1
 
 
 def test_a_card_without_its_number_is_not_registered(desk: Desk) -> None:
-    """A form that was not validated can't be written."""
-    entry = service.Entry("A", "0312345678", None, None)
-
-    with (
-        Session(desk.app.extensions["site_engine"]) as site,
-        desk.vault.engine.connect() as db,
-        pytest.raises(ValueError, match="needs a number"),
-    ):
-        service.register(site, desk.vault, db, entry, "x", BY, NOON)
+    """A form that was not validated gives no card."""
+    with desk.app.test_request_context(method="POST"):
+        form = CardForm(
+            now=NOON, luhn_exempt=frozenset(), tickets=Tickets(["key"], "login")
+        )
+        with pytest.raises(ValueError, match="needs a number"):
+            _ = form.new_card
 
 
 def test_a_ticket_is_claimed_once(desk: Desk) -> None:
