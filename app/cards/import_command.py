@@ -1,0 +1,256 @@
+"""``flask --app wsgi cards import`` registers the customers of a CSV file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from app import current
+from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail
+from app.db import Work, work
+from vault import Actor
+
+from . import importing
+from .import_file import Sheet, SheetError
+from .import_results import Results, first_token
+from .importing import Checked, Overtaken
+
+
+class ImportRun:
+    """One run of the import of a file: the job that imports it, begun by an earlier run
+    or with the first batch of this one.
+
+    Every method ends the transaction it began, so that no lock is held in between.
+    """
+
+    def __init__(self, unit: Work, sheet: Sheet, by: Actor) -> None:
+        """Look for the job that imports or imported the file."""
+        self._unit = unit
+        self._sheet = sheet
+        self._by = by
+        self._newest = importing.newest_job(unit.site)
+        unit.release()
+        found = importing.find_job(unit, sheet, _luhn_exempt())
+        self._job_id, self.done = found or (0, 0)
+
+    @property
+    def is_begun(self) -> bool:
+        """Say whether an earlier run has imported rows of the file."""
+        return bool(self._job_id)
+
+    def take_in(self, begins: int, batch: Sequence[Checked], now: int) -> None:
+        """Import the rows after the first ``begins``, all or none; the first batch
+        begins the job.  Raises Overtaken when another process imports the file."""
+        unit = self._unit
+        unit.write()
+        if not self._job_id:
+            self._job_id = importing.begin(
+                unit.site, self._sheet, self._newest, self._by, now
+            )
+        importing.take_in(
+            unit.site,
+            unit.vault,
+            unit.vault_db,
+            self._job_id,
+            begins,
+            batch,
+            self._by,
+            now,
+        )
+        unit.commit()
+
+    def made(self, token: str) -> bool:
+        """Say whether a token is of a card that this file's import sealed."""
+        mine = self.is_begun and importing.is_of(self._unit.site, self._job_id, token)
+        self._unit.release()
+        return mine
+
+    def write_results(self, out: Results) -> None:
+        """Write the result of every row, and put the file in its place."""
+        out.write(vars(row) for row in importing.results(self._unit.site, self._job_id))
+        out.close()
+        self._unit.release()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows have each result."""
+        counts = importing.counts(self._unit.site, self._job_id)
+        self._unit.release()
+        return counts
+
+
+@click.command(
+    "import", epilog=example("cards import customers.csv --results results.csv")
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check every row; write nothing.")
+@click.option(
+    "--results",
+    "results_path",
+    type=click.Path(path_type=Path),
+    help="Write the result of each row to this CSV file.",
+)
+@click.pass_context
+@with_appcontext
+def import_file(
+    context: click.Context, file: Path, dry_run: bool, results_path: Path | None
+) -> None:
+    """Register the customers of a CSV file.
+
+    Its first line names the columns customer_name, phone, card_number,
+    exp_month, exp_year; UTF-8 or CP932. The rules are the form's. Bad rows are named
+    and left out, all others are imported. If it is stopped or killed, the same command
+    goes on; it imports nothing twice.
+
+    Exit code 1: some rows were refused; 2: the file can't be read, nothing was
+    imported; 3: stopped, run it again.
+    """
+    try:
+        sheet = Sheet(file)
+        if dry_run:
+            _require_ours(results_path, file, None)
+            refused = _dry_run(sheet, results_path)
+        else:
+            refused = _import(sheet, results_path)
+    except SheetError as error:
+        fail(str(error), error.hint)
+    except Overtaken:
+        fail("another import is running", "wait for it, then run this again")
+    except KeyboardInterrupt:
+        fail("stopped", "run the same command again to go on", EXIT_INTERRUPTED)
+    context.exit(EXIT_FOUND if refused else 0)
+
+
+def _dry_run(sheet: Sheet, path: Path | None) -> int:
+    """Check every row for ``--dry-run``; returns how many are refused."""
+    out = _open(path)
+    refused = 0
+    with _progress(sheet.rows, 0) as advance:
+        for batch in importing.batches(_checked(sheet)):
+            results = importing.dry_run(work().site, batch)
+            work().release()
+            refused += _tell(batch)
+            if out:
+                out.write(results)
+            advance(len(batch))
+    if out:
+        out.close()
+    click.echo(
+        f"{sheet.rows:,} rows: {sheet.rows - refused:,} good, {refused:,} refused"
+    )
+    click.echo("nothing was imported")
+    return refused
+
+
+def _import(sheet: Sheet, path: Path | None) -> int:
+    """Import the rows that are not imported yet; returns how many were refused."""
+    run = ImportRun(work(), sheet, account())
+    _require_ours(path, sheet.path, run)
+    if run.is_begun:
+        click.echo(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
+    with _progress(sheet.rows, run.done) as advance:
+        for number, batch in enumerate(importing.batches(_checked(sheet))):
+            begins = number * importing.BATCH
+            if begins >= run.done:
+                run.take_in(begins, batch, current.now())
+                _tell(batch)
+                advance(len(batch))
+    out = _open(path)
+    if out:
+        run.write_results(out)
+    return _sum_up(sheet, run.counts())
+
+
+def _require_ours(path: Path | None, file: Path, run: ImportRun | None) -> None:
+    """End the command unless the results may be written to ``path``."""
+    if path is None or not path.exists():
+        return
+    if path.samefile(file) or not _results_are_ours(path, run):
+        fail(
+            f"{path} is there already and holds something else",
+            "give --results another name",
+        )
+
+
+def _results_are_ours(path: Path, run: ImportRun | None) -> bool:
+    """Say whether a file holds results of this import, or of no imported row."""
+    token = first_token(path)
+    if not token:
+        return token == ""
+    return run is not None and run.made(token)
+
+
+def _checked(sheet: Sheet) -> Iterator[Checked]:
+    now, exempt = current.now(), _luhn_exempt()
+    return (importing.check(record, now, exempt) for record in sheet.records())
+
+
+def _tell(batch: list[Checked]) -> int:
+    """Print every fault of a batch; returns how many rows have one."""
+    for row in batch:
+        for column, text in row.faults:
+            where = f"line {row.line}: {column}: " if column else f"line {row.line}: "
+            click.echo(where + text)
+    return sum(1 for row in batch if row.faults)
+
+
+def _open(path: Path | None) -> Results | None:
+    try:
+        return Results(path) if path else None
+    except OSError as error:
+        fail(
+            f"{path} can't be written: {error.strerror}", "give --results another name"
+        )
+
+
+def _sum_up(sheet: Sheet, counts: dict[str, int]) -> int:
+    refused = counts.get(importing.REFUSED, 0)
+    likely = counts.get(importing.POSSIBLE_DUPLICATE, 0)
+    click.echo(
+        f"{sheet.rows:,} rows: {counts.get(importing.IMPORTED, 0):,} imported, "
+        f"{likely:,} imported that look like a stored card, {refused:,} refused"
+    )
+    if refused:
+        click.echo("next       put the refused rows, mended, into a file of their own")
+    click.echo(f"next       destroy {sheet.path}: it holds card numbers (shred -u)")
+    return refused
+
+
+@contextmanager
+def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, when that is a terminal."""
+    console, began = Console(stderr=True), time.monotonic()
+    with Progress(
+        TextColumn("import"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}/s"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as shown:
+        task, came = shown.add_task("import", total=total, completed=done, rate="-"), 0
+
+        def advance(count: int) -> None:
+            nonlocal came
+            came += count
+            rate = f"{came / max(time.monotonic() - began, 0.001):,.0f}"
+            shown.update(task, advance=count, rate=rate)
+
+        yield advance
+
+
+def _luhn_exempt() -> frozenset[str]:
+    return frozenset({"unionpay"} if current.settings().luhn_exempt_unionpay else ())
