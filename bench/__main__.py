@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from . import growing, moving, rotating, sharing, waiting
+from . import growing, moving, rotating, serving, sharing, waiting
 from .server import PROGRAMS
 
 CARDS = int(os.environ.get("CARDS", "100000"))
@@ -33,6 +33,7 @@ def main() -> None:
         _rotating(Path(folder) / "rotating")
         _sharing(Path(folder) / "sharing")
         _waiting(Path(folder) / "waiting")
+        _serving(Path(folder) / "serving")
         _growing(Path(folder) / "growing")
         _moving(Path(folder) / "moving")
 
@@ -82,6 +83,23 @@ def _waiting(folder: Path) -> None:
             f"  {name:28} {len(crowd.waits):,} registrations, {crowd.refused} refused   "
             f"{_spread(crowd.waits)}"
         )
+
+
+def _serving(folder: Path) -> None:
+    for where, postgresql in (("SQLite", False), ("PostgreSQL", True)):
+        if postgresql and not PROGRAMS:
+            continue
+        print(f"\nover HTTP on {where}, {serving.SECONDS:.0f} s each")
+        for name, answered in serving.measure(
+            folder / where, CARDS // 5, postgresql=postgresql
+        ):
+            print(f"  {name}")
+            for one in answered:
+                print(
+                    f"    {one.clients:2} clients {one.rate:8,.1f}/s   median "
+                    f"{one.median:7.1f} ms   99 % {one.nearly_all:7.1f} ms   "
+                    f"{one.errors} errors"
+                )
 
 
 def _spread(waits: list[float]) -> str:

@@ -1,5 +1,5 @@
 """Runs the project's commands many times over, each in a process forked for it, and
-kills it before any line of its own code that a test names.
+kills it before any line of its own code, or at the kill point, that a test names.
 
 A fork costs a tenth of a start, and the number of a line is the same on a slow
 machine as on a fast one.
@@ -7,6 +7,9 @@ machine as on a fast one.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import gc
 import importlib
 import json
 import os
@@ -15,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,15 +29,18 @@ from typing import Any
 
 import app
 import vault
+from tests.killed import kill_at as arm
 
 ROOT = Path(__file__).resolve().parents[1]
+# A command that hangs ends by this alarm, and its test with it.
+PATIENCE_SECONDS = 300
 OURS = tuple(str(ROOT / name) + os.sep for name in ("app", "vault"))
 
 
 @dataclass(frozen=True)
 class Run:
     """What a command came to; ``lines`` is how many lines of app/ and vault/ it
-    executed, 0 when it was killed."""
+    executed, 0 when it was killed or nobody counted."""
 
     returncode: int
     stdout: str
@@ -48,8 +55,10 @@ class Forks:
         self._environ = dict(environ)
 
     def __enter__(self) -> Forks:
+        # Not the server's: what is forked there would delete it at its end.
+        self._scratch = tempfile.TemporaryDirectory()
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked"],
+            [sys.executable, "-m", "tests.forked", self._scratch.name],
             env=self._environ,
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -64,8 +73,12 @@ class Forks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.kill()
+        self.close()
+
+    def close(self) -> None:
+        """End the process; its folder goes with it."""
         self._server.communicate()
+        self._scratch.cleanup()
 
     def run(
         self,
@@ -78,18 +91,71 @@ class Forks:
     ) -> Run:
         """Run ``command words`` in ``folder``; with ``kill_before`` it is killed
         before that line it comes to, counted from 1."""
-        asked = {
-            "words": [command, *words],
-            "folder": str(folder),
-            "kill": kill_before,
-            "given": given,
-            "more": more,
-        }
+        return self._ask(
+            words=[command, *words],
+            folder=str(folder),
+            kill_before=kill_before,
+            given=given,
+            environ={**self._environ, **more},
+        )
+
+    def type(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        given: str = "",
+        kill_at: str = "",
+    ) -> Run:
+        """Run ``words`` in ``folder`` with that environment and no other, as fast as
+        it goes: no line is counted.  With ``kill_at`` it is killed at that instant."""
+        return self._ask(
+            words=list(words),
+            folder=str(folder),
+            kill_at=kill_at,
+            given=given,
+            environ=dict(environ),
+        )
+
+    def _ask(self, **asked: object) -> Run:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(asked) + "\n")
         self._server.stdin.flush()
         return Run(**json.loads(self._server.stdout.readline()))
+
+
+class Typist:
+    """Forks commands for whoever asks, one at a time."""
+
+    def __init__(self) -> None:
+        self._free = threading.Lock()
+        self._forks = Forks(os.environ).__enter__()
+        atexit.register(self._forks.close)
+
+    def type(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        given: str = "",
+        kill_at: str = "",
+    ) -> Run | None:
+        """What ``Forks.type`` does, or None while another thread's command runs."""
+        if not self._free.acquire(blocking=False):
+            return None
+        try:
+            return self._forks.type(
+                *words, folder=folder, environ=environ, given=given, kill_at=kill_at
+            )
+        finally:
+            self._free.release()
+
+
+@functools.cache
+def typist() -> Typist:
+    """The one of this process, there from the first time on that it is asked for."""
+    return Typist()
 
 
 class _Lines:
@@ -110,20 +176,26 @@ class _Lines:
 
 
 def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
-    (script,) = entry_points(group="console_scripts", name=asked["words"][0])
-    main = script.load()
+    """Be the command, to its end."""
     for number, file in enumerate(files):
         os.dup2(file, number)
-    os.environ.update(asked["more"])
+    os.environ.clear()
+    os.environ.update(asked["environ"])
     os.chdir(asked["folder"])
+    signal.alarm(PATIENCE_SECONDS)
+    (script,) = entry_points(group="console_scripts", name=asked["words"][0])
+    main = script.load()
     sys.argv = asked["words"]
-    lines = _Lines(asked["kill"])
-    sys.settrace(lines.trace)
+    if asked.get("kill_at"):
+        arm(asked["kill_at"])
+    lines = _Lines(asked.get("kill_before", 0))
+    if "kill_before" in asked:
+        sys.settrace(lines.trace)
     code = 0
     try:
         main()
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - whatever it is, the parent is told
         # Let through, it would end in the server's code, in a process of its own.
         traceback.print_exc()
@@ -131,6 +203,14 @@ def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
     finally:
         sys.settrace(None)
     told.write_text(str(lines.count))
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """End as an interpreter does: what waits for the end is called, and databases
+    that nobody refers to any more are closed."""
+    atexit._run_exitfuncs()
+    gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -167,5 +247,6 @@ if __name__ == "__main__":
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith((".env", "__main__")):
                 importlib.import_module(found.name)
-    with tempfile.TemporaryDirectory() as scratch:
-        _serve(Path(scratch))
+    # What is here before the fork is nothing that a command could have left.
+    gc.freeze()
+    _serve(Path(sys.argv[1]))

@@ -27,7 +27,7 @@ from tests.places.site import PASSWORD, Place, kill_group
 pytestmark = pytest.mark.faults
 
 # SITE_KILLS=200 is how often an owner may want to see it once.
-KILLS = int(os.environ.get("SITE_KILLS", "50"))
+KILLS = int(os.environ.get("SITE_KILLS", "30"))
 PATIENCE_SECONDS = 30
 NUMBERS = ("4810000000020000", "5555555555554444", "378282246310005")
 

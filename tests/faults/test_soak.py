@@ -24,6 +24,7 @@ from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
 from tests.places.filled_vault import fill
+from tests.places.postgres_cluster import PROGRAMS, Cluster
 from tests.places.site import PASSWORD, Place, processes
 from vault.clock import system_clock
 from vault.store.database import connect
@@ -31,7 +32,8 @@ from vault.store.database import connect
 pytestmark = pytest.mark.faults
 
 # SOAK_SECONDS=600 is the length an owner may want to see once.
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+ASKED = "SOAK_SECONDS" in os.environ
+SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 # A slow machine takes longer than that for so many rotations, and then it takes longer.
 ROUNDS = 3
 OPERATORS = 20
@@ -43,16 +45,13 @@ KEPT = {name: CARD[name] for name in ("phone", "exp_month", "exp_year", "confirm
 # What a worker may grow by after its first third: far less than a leak of a page
 # an act would take.
 GROWTH_BYTES = 24 * 1024**2
-# 503 is an answer, not an error; on a machine that does other work besides a writer
-# may wait in vain now and then.
-BUSY_AT_MOST = 0.5
 
 
 def hire(place: Place, count: int) -> list[str]:
     """Add operators with PASSWORD, hashed once."""
     names = [f"operator{number}" for number in range(count)]
     hashed = Hasher(19456).hash(PASSWORD)
-    engine = connect(f"sqlite:///{place.folder}/site.db")
+    engine = connect(place.environ()["DATABASE_URL"])
     with Session(engine) as site:
         for name in names:
             addresses = [f"{name}@example.co.jp"]
@@ -152,28 +151,59 @@ def at_work(place: Place, mails: Mails) -> Iterator[list[Clerk]]:
             clerk.join()
 
 
-def test_a_soak_during_rotation_shows_no_error_and_no_growth(
-    tmp_path: Path, mails: tuple[Mails, int], open_at: Callable[[Path], Place]
-) -> None:
-    """Every act is taken, every rotation ends, memory stays flat, and at the end
-    every card opens (REL-08)."""
-    place = open_at(tmp_path)
-    fill(place, CARDS)
-    held: list[tuple[float, int]] = []
-    with place.serving() as site, at_work(place, mails[0]) as clerks:
+@pytest.fixture
+def on_sqlite(
+    tmp_path: Path, open_at: Callable[[Path], Place], mails: tuple[Mails, int]
+) -> Place:
+    """A place on two files."""
+    assert mails
+    return open_at(tmp_path)
+
+
+@pytest.fixture
+def on_postgresql(tmp_path: Path, mails: tuple[Mails, int]) -> Iterator[Place]:
+    """A place on two databases of a server of its own."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    cluster = Cluster().make()
+    with cluster.database("site") as site, cluster.database("vault") as vault:
+        more = {"DATABASE_URL": site, "VAULT_DATABASE_URL": vault}
+        yield Place(tmp_path, mail_port=mails[1], more=more).make()
+    cluster.remove()
+
+
+def soak(place: Place, mails: Mails) -> tuple[list[Clerk], list[int]]:
+    """Rotation after rotation beside twenty operators, for SECONDS and at least
+    ROUNDS times; the operators, and the memory held after each rotation."""
+    held: list[int] = []
+    with place.serving() as site, at_work(place, mails) as clerks:
         began = time.monotonic()
-        while (passed := time.monotonic() - began) < SECONDS or len(held) < ROUNDS:
+        while time.monotonic() - began < SECONDS or len(held) < ROUNDS:
             done = place.ops("rotate", "--batch", "200")
             assert done.returncode == 0, done.stderr
             assert all(clerk.is_alive() for clerk in clerks)
-            held.append((passed, resident(site.pid)))
+            held.append(resident(site.pid))
+    return clerks, held
+
+
+@pytest.mark.parametrize("engine", ["on_sqlite", "on_postgresql"])
+def test_a_soak_during_rotation_shows_no_error_and_no_growth(
+    request: pytest.FixtureRequest, mails: tuple[Mails, int], engine: str
+) -> None:
+    """Every act is taken, every rotation ends, memory stays flat, and at the end
+    every card opens (REL-08)."""
+    place: Place = request.getfixturevalue(engine)
+    fill(place, CARDS)
+    clerks, held = soak(place, mails[0])
     acts = sum((clerk.done for clerk in clerks), Counter[str]())
     busy = sum(clerk.desk.busy for clerk in clerks)
-    first = max(size for _, size in held[: -(-len(held) // ROUNDS)])
+    first = max(held[: -(-len(held) // ROUNDS)])
     figures = f"{dict(acts)}, {busy} times busy, {len(held)} rotations"
-    sys.stdout.write(f"{figures}; {first:,} bytes, then {held[-1][1]:,}\n")
-    assert busy <= acts.total() * BUSY_AT_MOST
-    assert held[-1][1] < first + GROWTH_BYTES
+    sys.stdout.write(f"{figures}; {first:,} bytes, then {held[-1]:,}\n")
+    # Two seconds in which nothing moves are the machine's when it does other work:
+    # there 503 is an answer. Who asks for a length has a quiet one.
+    assert busy == 0 or not ASKED
+    assert held[-1] < first + GROWTH_BYTES
     verified = place.ops("verify")
     assert verified.returncode == 0, verified.stdout
     cards = CARDS + sum(len(clerk.customers) for clerk in clerks)

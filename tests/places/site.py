@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.forked import typist
 from tests.killed import launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,11 +67,19 @@ class Place:
         self, *words: str, given: str = "", kill_at: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one of the project's commands to its end, or until it is killed at a
-        named instant."""
+        named instant; started anew when one is running that was forked."""
+        environ = self.environ(**more)
+        ran = typist().type(
+            *words, folder=self.folder, environ=environ, given=given, kill_at=kill_at
+        )
+        if ran is not None:
+            return subprocess.CompletedProcess(
+                words, ran.returncode, ran.stdout, ran.stderr
+            )
         command = launch(kill_at, words[0]) if kill_at else [str(BIN / words[0])]
         return subprocess.run(
             [*command, *words[1:]],
-            env=self.environ(**more),
+            env=environ,
             input=given,
             capture_output=True,
             text=True,

@@ -24,6 +24,7 @@ from vault.clock import system_clock
 from vault.crypto import SUITE, Cipher, OpsKeys, RootSecret
 from vault.errors import IntegrityFault
 from vault.store.database import connect
+from vault.store.row_macs import RowSigner
 from vault.store.schema import AUDIT_ENTRY, AUDIT_HEAD, DATA_KEY
 from vault.trail import entry_mac, next_chain_key
 from vault.web.data_keys import wrap_info
@@ -68,8 +69,7 @@ class Thief:
     def signed(self, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
         """A row with the web key's MAC; the root's is whatever it was."""
         bare = {name: value for name, value in values.items() if name != "mac"}
-        with self.house.engine() as engine:
-            return self.vault(engine).signer.signed(table, bare)
+        return RowSigner(self.web.vault_id, self.web.sealing_key).signed(table, bare)
 
     def write(self, db: Connection, table: Table, row: Row[Any], **more: Any) -> None:
         """Write a row anew with changes and a fitting MAC."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from vault.ops import RootKey
 from vault.ops.open_vault import OpenVault
 from vault.ops.rotation.rotation import take_up
 from vault.ops.verify import verify
+from vault.store.database import connect
 from vault.store.row_macs import canonical
 from vault.store.schema import CARD, DATA_KEY, QUARANTINE, VAULT, CardRow
 
@@ -46,14 +47,17 @@ def write_row(db: Connection, table: Table, row: Row[Any], **changes: object) ->
 
 
 @pytest.fixture
-def loose(place: VaultPlace) -> Connection:
-    """A connection that checks no constraint, as a thief's editor wouldn't."""
-    db = place.engine.connect()
+def loose(place: VaultPlace) -> Iterator[Connection]:
+    """A connection that checks no constraint, as a thief's editor wouldn't, and that
+    stands in no queue: nobody waits for it."""
+    engine = connect(place.url, alone=True)
+    db = engine.connect()
     db.exec_driver_sql("ROLLBACK")
     db.exec_driver_sql("PRAGMA foreign_keys = OFF")
     db.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
     db.exec_driver_sql("BEGIN")
-    return db
+    yield db
+    engine.dispose()
 
 
 @pytest.mark.parametrize("column", [c.name for c in CARD.columns])
