@@ -166,9 +166,17 @@ def test_no_test_module_is_imported() -> None:
             assert parts[0] != "tests" or not is_test, f"{path}: {name}"
 
 
-@pytest.mark.parametrize("folder", ["bench", "deploy", "app", "vault"])
+def test_a_measurement_shares_operators_and_places_with_the_tests_alone() -> None:
+    """Both drive the site by its pages, so one of each is kept; cases stay apart."""
+    for path in ROOT.glob("bench/**/*.py"):
+        for name in modules_of(path):
+            shared = name.startswith(("tests.actors", "tests.places"))
+            assert shared or not name.startswith("tests"), f"{path}: {name}"
+
+
+@pytest.mark.parametrize("folder", ["deploy", "app", "vault"])
 def test_nothing_but_a_test_imports_the_tests(folder: str) -> None:
-    """The measurements stand on their own."""
+    """What is run for customers needs nothing that tests need."""
     for path in ROOT.glob(f"{folder}/**/*.py"):
         assert "tests" not in imports_of(path), path
 
