@@ -66,7 +66,7 @@ class Place:
         self, *words: str, given: str = "", kill_at: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one of the project's commands to its end, or until it is killed at a
-        named instant."""
+        named kill point."""
         command = launch(kill_at, words[0]) if kill_at else [str(BIN / words[0])]
         return subprocess.run(
             [*command, *words[1:]],

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from ..card.token import Token
 from ..errors import InputError, IntegrityFault
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store.database import reading
 from ..store.files import Part
 from ..store.schema import CARD, EXPIRY, REV, TOKEN
@@ -84,7 +84,7 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
             _record(vault, order, "cards.export_started", count=csv.total)
             _encrypt(csv.pages(), part.file, keys)
             part.sync()
-            instant("export-written")
+            kill_point("export-written")
             result = Exported(csv.done, csv.left_out)
             _record(
                 vault,
@@ -93,9 +93,9 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
                 count=result.cards,
                 left_out=result.left_out,
             )
-            instant("export-recorded")
+            kill_point("export-recorded")
             part.put_in_place()
-    instant("export-named")
+    kill_point("export-named")
     return result
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import KeyFileError, VaultError
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store import files
 from ..store.database import checkpoint, connect, reading, sqlite_path
 from ..store.files import Part, disk_faults, part_of, sync_folder
@@ -105,7 +105,7 @@ def make(
         for key in parts:
             key.file.write(texts[key.path].encode())
             key.sync()
-        instant("init-keys-written")
+        kill_point("init-keys-written")
         if place.database is None:
             _found(place.database_url, found)
             for key in parts:
@@ -115,7 +115,7 @@ def make(
             stack.callback(_remove_side_files, file.place)
             _found_file(place, file, found)
             parts.append(file)
-        instant("init-founded")
+        kill_point("init-founded")
         _name(parts, undo=place.database is not None)
 
 
@@ -146,7 +146,7 @@ def _name(parts: Sequence[Part], *, undo: bool) -> None:
         for piece in parts:
             piece.put_in_place()
             named.append(piece)
-            instant("init-named")
+            kill_point("init-named")
     except BaseException:
         for piece in named if undo else ():
             piece.take_back()

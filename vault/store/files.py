@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import KeyFileError
-from ..kill_points import instant
+from ..kill_points import kill_point
 
 SUFFIX = ".part"
 # The errors of a file system that can't sync a folder, an SMB share's for example.
@@ -40,7 +40,7 @@ class Part:
         self._require_free()
         self.file = _locked(self.place, make=not left_whole)
         self._stays = left_whole
-        instant("part-opened")
+        kill_point("part-opened")
 
     def __enter__(self) -> Part:
         return self
@@ -70,7 +70,7 @@ class Part:
         """Wait until what was written is on the disk."""
         self.file.flush()
         os.fsync(self.file.fileno())
-        instant("part-synced")
+        kill_point("part-synced")
 
     def put_in_place(self) -> None:
         """Give the synced file its name, durably; when the disk refuses, the name
@@ -82,7 +82,7 @@ class Part:
         stayed, self._stays = self._stays, True
         self.place.replace(self.path)
         try:
-            instant("part-named")
+            kill_point("part-named")
             sync_folder(self.path.parent)
         except BaseException:
             if not self._replace:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import IntegrityFault, KeyFileError
-from ...kill_points import instant
+from ...kill_points import kill_point
 from ...store.files import Part, require_free
 from ...web.web_key import WebKey
 from ..anchor import Anchor
@@ -131,10 +131,10 @@ def restore(
             anchor.check(_entry_mac(written, anchor.entries))
         for part in parts.values():
             part.sync()
-        instant("restore-written")
+        kill_point("restore-written")
         for name, part in parts.items():
             part.put_in_place()
-            instant(f"restore-named-{name}")
+            kill_point(f"restore-named-{name}")
 
 
 def _is_there(place: Path, member: Member) -> bool:
