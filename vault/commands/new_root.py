@@ -33,11 +33,11 @@ from .output import counted
 from .vaults import (
     actor,
     beside,
-    open_vault,
     read_passphrase,
     read_root_key,
     read_shares,
     settings,
+    vault_with_root_key,
 )
 
 ABANDON = "cardvault root rotate --abandon"
@@ -47,7 +47,7 @@ FINALIZE = "cardvault root rotate --finalize"
 def prepare() -> None:
     """Make the new root's files, or use those that a killed run left, and wrap every
     data key to the new root too."""
-    place, vault = settings(), open_vault()
+    place, vault = settings(), vault_with_root_key()
     web_path = beside(place.web_key)
     with reading(vault.engine) as db:
         # Check this before writing a file, as well as before writing rows.
@@ -196,7 +196,7 @@ def finalize() -> None:
 def _finalize(newest: WebKey, coming: str) -> RootKey:
     """Make the prepared root ``coming`` the only one; returns the old root key, which
     was read for it."""
-    vault = open_vault()
+    vault = vault_with_root_key()
     newest.require_made_by(vault.ops)
     if newest.root.id != coming:
         raise KeyFileError(
@@ -254,7 +254,7 @@ def _say_next(web_key: WebKey, known: RootKey | None) -> None:
 
 def abandon() -> None:
     """Give the new root up and remove its files, even if it was not prepared fully."""
-    place, vault = settings(), open_vault()
+    place, vault = settings(), vault_with_root_key()
     files = _new_files(vault)
     root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
     if root_id is None:

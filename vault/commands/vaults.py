@@ -46,7 +46,7 @@ def actor() -> Actor:
     return Actor(account_name(), "command")
 
 
-def closed_vault(*, read_only: bool = False) -> Vault:
+def vault_without_root_key(*, read_only: bool = False) -> Vault:
     """The vault without its root key, its database checked."""
     place = settings()
     crypto.self_test()
@@ -56,7 +56,7 @@ def closed_vault(*, read_only: bool = False) -> Vault:
     return vault
 
 
-def best_vault(*, read_only: bool = False) -> Vault:
+def vault_with_root_key_if_there(*, read_only: bool = False) -> Vault:
     """The vault with its root key if that can be read, and else without.
 
     It is for commands that need no root key and do more with it: they check the root's
@@ -66,13 +66,13 @@ def best_vault(*, read_only: bool = False) -> Vault:
     place = settings()
     at_hand = place.root_key.exists() if place.root_key else place.root_key_command
     return (
-        open_vault(read_only=read_only)
+        vault_with_root_key(read_only=read_only)
         if at_hand
-        else closed_vault(read_only=read_only)
+        else vault_without_root_key(read_only=read_only)
     )
 
 
-def open_vault(*, read_only: bool = False) -> OpenVault:
+def vault_with_root_key(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key, its database checked."""
     vault = open_parts(read_only=read_only)
     _require_ready(vault)
