@@ -89,10 +89,10 @@ def _require_ready(vault: Vault) -> None:
         raise
     except (IntegrityFault, KeyFileError):
         path = settings().web_key
-        if _fits(vault, beside(path)):
+        if _fits(vault, new_file_for(path)):
             raise KeyFileError(
-                f"the vault already uses the new web key file, {beside(path)}",
-                hint=f"mv {beside(path)} {path}, then restart the site",
+                f"the vault already uses the new web key file, {new_file_for(path)}",
+                hint=f"mv {new_file_for(path)} {path}, then restart the site",
             ) from None
         raise
 
@@ -108,7 +108,7 @@ def _fits(vault: Vault, path: Path) -> bool:
     return fits
 
 
-def beside(path: Path) -> Path:
+def new_file_for(path: Path) -> Path:
     """Where the file that is to replace ``path`` is written."""
     return path.with_name(path.name + ".new")
 
