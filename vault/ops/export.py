@@ -25,7 +25,7 @@ from ..store.files import Part
 from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
 from ..web.vault import Vault
-from .expected_rows import Ledger
+from .expected_rows import ExpectedRows
 from .open_vault import OpenVault
 from .progress import Step, Tell, Watch
 from .verify import TrailReading
@@ -115,7 +115,7 @@ class _Csv:
         vault: OpenVault,
         db: Connection,
         wanted: array[int] | None,
-        known: Ledger,
+        known: ExpectedRows,
         watch: Watch,
         tell: Tell,
     ) -> None:
@@ -163,7 +163,7 @@ class _Csv:
             yield self._db.execute(query.where(CARD.c.id.in_(page))).all()
 
 
-def _known(vault: OpenVault, db: Connection) -> Ledger:
+def _known(vault: OpenVault, db: Connection) -> ExpectedRows:
     """The rows the trail expects; raises IntegrityFault naming its first bad entry,
     which may have been about a deletion."""
     trail = TrailReading(vault)
@@ -173,7 +173,7 @@ def _known(vault: OpenVault, db: Connection) -> Ledger:
             fault.problem,
             hint="no card was opened; docs/operations.md says how to mend the trail",
         )
-    return trail.ledger
+    return trail.expected
 
 
 @cache

@@ -65,7 +65,7 @@ class Rotation(Held):
     @property
     def trail_fault(self) -> IntegrityFault | None:
         """The first bad entry of the trail, if reading back found one."""
-        return self._trail.ledger.fault
+        return self._trail.expected.fault
 
     @property
     def left(self) -> int:
@@ -151,7 +151,7 @@ class Rotation(Held):
                 total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
                 self._trail.read_on(db)
                 rows = card_page(db, after, READ_BACK_PAGE)
-                bad = quarantine.unreadable(self._vault, db, rows, self._trail.ledger)
+                bad = quarantine.unreadable(self._vault, db, rows, self._trail.expected)
             with self._vault.engine.begin() as db:
                 quarantine.put_in(self._vault, db, self.id, bad)
                 self._write(db, read_back=read + len(rows) - len(bad))
@@ -165,7 +165,7 @@ class Rotation(Held):
         """Destroy the older keys when every card opened, and close the record."""
         with reading(self._vault.engine) as db:
             self._trail.read_on(db)
-            still = quarantine.still_bad(self._vault, db, self._trail.ledger)
+            still = quarantine.still_bad(self._vault, db, self._trail.expected)
         with self._vault.engine.begin() as db:
             # No process seals meanwhile, so none holds one of the keys.
             lock_numbers(db)
