@@ -21,7 +21,7 @@ from ..card.token import Token
 from ..errors import InputError, IntegrityFault
 from ..kill_points import kill_point
 from ..store.database import reading
-from ..store.files import Part
+from ..store.files import NewFile
 from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
 from ..web.vault import Vault
@@ -77,7 +77,7 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
     with reading(vault.engine) as db:
         wanted = _wanted(vault, db, order.tokens) if order.tokens else None
         known = _known(vault, db)
-        with Part(order.path) as part:
+        with NewFile(order.path) as part:
             csv = _Csv(vault, db, wanted, known, watch, tell)
             # The first entry is written before the first card is opened, because the
             # recipient can read the ciphertext that a killed export leaves.
@@ -94,7 +94,7 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
                 left_out=result.left_out,
             )
             kill_point("export-recorded")
-            part.put_in_place()
+            part.publish()
     kill_point("export-named")
     return result
 

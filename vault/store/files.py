@@ -21,12 +21,12 @@ SUFFIX = ".part"
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS}
 
 
-class Part:
+class NewFile:
     """A new file, written as ``path``.part with mode 0600 and renamed to ``path``.
 
     A leftover ``.part`` file is overwritten, or with ``left_whole`` used as it is,
     unless a running process has it locked or it is another user's.  Closing removes
-    the ``.part`` file, unless ``put_in_place`` or ``keep`` was called.  With
+    the ``.part`` file, unless ``publish`` or ``keep`` was called.  With
     ``replace`` it replaces the file at ``path``.  Raises KeyFileError when something
     is in the way, OSError when the disk refuses.
     """
@@ -42,14 +42,14 @@ class Part:
         self._stays = left_whole
         kill_point("part-opened")
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Remove the ``.part`` file unless it was put in place or kept; may be called
+        """Remove the ``.part`` file unless it was published or kept; may be called
         twice."""
         if self.file.closed:
             return
@@ -72,7 +72,7 @@ class Part:
         os.fsync(self.file.fileno())
         kill_point("part-synced")
 
-    def put_in_place(self) -> None:
+    def publish(self) -> None:
         """Give the synced file its name, durably; when the disk refuses, the name
         is taken back."""
         # rename() replaces an existing file.  Every writer that uses this class holds

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select, table, text
 
 from ...kill_points import kill_point
 from ...store.database import reading
-from ...store.files import SUFFIX, Part
+from ...store.files import SUFFIX, NewFile
 from ...trail import Actor
 from ...web.vault import Vault
 from ..anchor import Anchor
@@ -39,7 +39,7 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
     Raises KeyFileError when something is in the way, OSError or sqlite3.Error
     when the disk refuses; ``path`` is there whole or not at all.
     """
-    with Part(path) as part:
+    with NewFile(path) as part:
         with _scratch(path) as places:
             with one_moment(vault, site, by, path.name) as (site_db, vault_db):
                 _copy(site_db, places[SITE])
@@ -53,7 +53,7 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
         # after naming, no later run would delete them.
         part.sync()
         kill_point("backup-written")
-        part.put_in_place()
+        part.publish()
         kill_point("backup-named")
     return manifest
 
