@@ -25,7 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, ORMExecuteState, Session
 
 from vault import Actor, Vault
 from vault.errors import VaultError
-from vault.kill_points import instant
+from vault.kill_points import kill_point
 from vault.store.database import readers, reading
 
 from . import current
@@ -186,9 +186,9 @@ class Work:
         if self.writes:
             if self._vault_db is not None:
                 self._vault_db.commit()
-            instant("site-vault-committed")
+            kill_point("site-vault-committed")
             self.site.commit()
-            instant("site-committed")
+            kill_point("site-committed")
         self._let_go_of_vault()
         self._read()
         self._follow()
@@ -227,7 +227,7 @@ class Work:
             except (SQLAlchemyError, VaultError) as error:
                 # The request's own change is committed, so its page must say so.
                 log.error("left for flask cards reconcile: %s", _cause(error))
-            instant("site-followed")
+            kill_point("site-followed")
         for done in after_commit:
             done()
 

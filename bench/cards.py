@@ -14,7 +14,7 @@ from vault.card.envelope import envelope_aad, pad
 from vault.card.pan import luhn_ok
 from vault.clock import system_clock
 from vault.ops import OpenVault
-from vault.ops.create import found, new_keys
+from vault.ops.create import create_vault, new_keys
 from vault.store.database import connect
 from vault.store.schema import CARD
 
@@ -39,7 +39,7 @@ def filled(folder: Path, count: int, url: str | None = None) -> OpenVault:
     web_key.write(folder / "web.key")
     root_key.write(folder / "root.key", None)
     engine = connect(url or f"sqlite:///{folder}/vault.db")
-    found(web_key, root_key, engine, system_clock, BY)
+    create_vault(web_key, root_key, engine, system_clock, BY)
     vault = Vault(web_key, engine, system_clock)
     drawn = numbers(count)
     with engine.begin() as db:

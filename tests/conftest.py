@@ -14,7 +14,7 @@ from tests.places.vault import EXPIRY, VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.card.scrub import holds_card_number, scrub
 from vault.ops import RootKey
-from vault.ops.create import found, new_keys
+from vault.ops.create import create_vault, new_keys
 from vault.store.database import checkpoint, connect
 
 
@@ -37,7 +37,7 @@ def founded(
     """The file of a vault just founded, to be copied: migrating takes its time."""
     path = tmp_path_factory.mktemp("founded") / "vault.db"
     engine = connect(f"sqlite:///{path}")
-    found(*keys, engine, FakeClock(), Actor("ops", "command"))
+    create_vault(*keys, engine, FakeClock(), Actor("ops", "command"))
     checkpoint(engine)
     engine.dispose()
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from tests.places.site import ROOT
-from vault.kill_points import instant
+from vault.kill_points import kill_point
 
 
 def points_in(*patterns: str) -> list[str]:
@@ -22,7 +22,7 @@ def points_in(*patterns: str) -> list[str]:
 
 def _points(code: str) -> list[str]:
     calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-    ours = [call for call in calls if ast.unparse(call.func) == instant.__name__]
+    ours = [call for call in calls if ast.unparse(call.func) == kill_point.__name__]
     ours.sort(key=lambda call: call.lineno)
     return [_begin(call.args[0]) for call in ours]
 

@@ -1,4 +1,4 @@
-"""Types one of the project's commands and ends it at a named instant, as a power
+"""Types one of the project's commands and ends it at a named kill point, as a power
 cut would: ``python -m tests.killed batch-ready:3 cardvault rotate``.
 
 The processes that the command forks end there too, each at its own third time.
@@ -20,9 +20,9 @@ def kill_at(step: str) -> None:
     name, _, times = step.partition(":")
     left = int(times or 1)
 
-    def count(instant: str) -> None:
+    def count(kill_point: str) -> None:
         nonlocal left
-        left -= instant == name
+        left -= kill_point == name
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 

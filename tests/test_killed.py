@@ -1,4 +1,4 @@
-"""How a test ends a command at a named instant, and that nothing else can."""
+"""How a test ends a command at a named kill point, and that nothing else can."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_no_environment_ends_a_command(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_site_listens_or_kills() -> None:
-    """What ends a process at an instant is no part of what is installed; one place
+    """What ends a process at a kill point is no part of what is installed; one place
     ends a command that it started itself and that doesn't end."""
     ending = ROOT / "vault" / "commands" / "anchors.py"
     assert "os.killpg(process.pid, signal.SIGKILL)" in ending.read_text("utf-8")
@@ -44,12 +44,12 @@ def test_a_command_is_killed_at_the_time_that_was_asked_for(tmp_path: Path) -> N
         assert len(left) == parts
 
 
-def test_an_instant_is_told_to_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_gets_each_kill_point(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, each time."""
     told: list[str] = []
     monkeypatch.setattr(kill_points, "_listeners", [])
-    kill_points.instant("one")
+    kill_points.kill_point("one")
     kill_points.listen(told.append)
-    kill_points.instant("one")
-    kill_points.instant("two")
+    kill_points.kill_point("one")
+    kill_points.kill_point("two")
     assert told == ["one", "two"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kill_points import points_in
 from tests.mutation import areas, held
-from vault.kill_points import instant
+from vault.kill_points import kill_point
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANGING = re.compile(r"\b(delete|update|drop)$")
@@ -137,7 +137,7 @@ def test_every_named_instant_is_one_a_test_kills_at() -> None:
                 patterns = [ast.literal_eval(word) for word in node.args]
                 asked |= {file for word in patterns for file in ROOT.glob(word)}
     assert len(points_in("app/**/*.py", "vault/**/*.py")) > 20
-    call = re.compile(rf"(?<!def )\b{instant.__name__}\(")
+    call = re.compile(rf"(?<!def )\b{kill_point.__name__}\(")
     files = {file for file in SOURCES if call.search(file.read_text(encoding="utf-8"))}
     assert files - asked == set()
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 _listeners: list[Callable[[str], None]] = []
 
 
-def instant(name: str) -> None:
+def kill_point(name: str) -> None:
     """Call every listener with ``name``, the point the work has come to."""
     for listener in _listeners:
         listener(name)
 
 
 def listen(listener: Callable[[str], None]) -> None:
-    """Call ``listener`` with the name of each instant from now on, in this process
+    """Call ``listener`` with the name of each kill point from now on, in this process
     and in those forked from it."""
     _listeners.append(listener)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vault.store.files import Part, disk_faults
+from vault.store.files import NewFile, disk_faults
 
 from .export import harmless
 
@@ -24,7 +24,7 @@ class Results:
         """Raises KeyFileError when another import is writing there or the ``.part``
         file is another user's, OSError when the disk refuses."""
         self.path = path
-        self._part = Part(path, replace=True)
+        self._part = NewFile(path, replace=True)
         self._file = io.TextIOWrapper(
             self._part.file, encoding="utf-8", newline="", write_through=True
         )
@@ -42,7 +42,7 @@ class Results:
         with self._tidily():
             self._file.flush()
             self._part.sync()
-            self._part.put_in_place()
+            self._part.publish()
             self._part.close()
 
     @contextmanager

@@ -12,7 +12,7 @@ from tests.kill_points import points_in
 from tests.killer import Killer
 from tests.places.site import Place
 from vault.ops.root_shares import combine
-from vault.store.files import Part
+from vault.store.files import NewFile
 from vault.store.write_queue import SUFFIX
 
 pytestmark = pytest.mark.faults
@@ -155,7 +155,7 @@ def require_refused(place: Place) -> None:
 def test_an_init_that_still_runs_is_not_disturbed(tmp_path: Path) -> None:
     """A second one is refused while the first holds its parts."""
     place = Place(tmp_path)
-    with Part(tmp_path / "web.key"):
+    with NewFile(tmp_path / "web.key"):
         ran = place.ops(*KEYED)
         assert ran.returncode == 2
         assert "web.key.part is being written by another process" in ran.stderr

@@ -67,7 +67,7 @@ class Place:
         self, *words: str, given: str = "", kill_at: str = "", **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run one of the project's commands to its end, or until it is killed at a
-        named instant; started anew when one is running that was forked."""
+        named kill point; started anew when one is running that was forked."""
         environ = self.environ(**more)
         ran = typist().type(
             *words, folder=self.folder, environ=environ, given=given, kill_at=kill_at

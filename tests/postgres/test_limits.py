@@ -25,7 +25,7 @@ from tests.places.vault import NOON, FakeClock
 from tests.postgres.many import until
 from vault import Actor, WebKey
 from vault.ops import RootKey
-from vault.ops.create import found
+from vault.ops.create import create_vault
 from vault.store.database import connect, readers, reading
 
 pytestmark = pytest.mark.postgres
@@ -44,7 +44,7 @@ def app(
     """A site on PostgreSQL, in this process, with one connection to each database."""
     keys[0].write(tmp_path / "web.key")
     engine = connect(databases[1])
-    found(*keys, engine, clock, Actor("ops", "command"))
+    create_vault(*keys, engine, clock, Actor("ops", "command"))
     engine.dispose()
     environ = {
         "SECRET_KEY": "a secret of at least thirty-two bytes",

@@ -19,7 +19,7 @@ from tests.postgres.many import until
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.ops import RootKey
-from vault.ops.create import found
+from vault.ops.create import create_vault
 from vault.ops.rotation.batches import Batches
 from vault.ops.rotation.ranges import take
 from vault.ops.rotation.rotation import Rotation, take_up
@@ -45,7 +45,7 @@ def place(
     """A vault just founded."""
     with server.database("locks") as url:
         engine = connect(url + PATIENT)
-        found(*keys, engine, clock, OPS)
+        create_vault(*keys, engine, clock, OPS)
         yield VaultPlace(tmp_path, url, *keys, engine, clock)
         engine.dispose()
 

@@ -40,7 +40,7 @@ from tests.places.vault import EXPIRY, NOON, VISA, FakeClock, VaultPlace
 from tests.postgres.many import until
 from vault import Actor, Pan, Vault, WebKey
 from vault.ops import RootKey
-from vault.ops.create import found
+from vault.ops.create import create_vault
 from vault.store.database import connect
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
@@ -155,7 +155,7 @@ def here(
     keys[0].write(folder / "web.key")
     with server.database("order_site") as site, server.database("order_vault") as vault:
         engine = connect(vault)
-        found(*keys, engine, clock, OPS)
+        create_vault(*keys, engine, clock, OPS)
         engine.dispose()
         environ = {
             "SECRET_KEY": "a secret of at least thirty-two bytes",

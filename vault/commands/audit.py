@@ -21,7 +21,7 @@ from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
 from .output import counted
 from .uses import note_use, warn
-from .vaults import EXAMPLE, actor, closed_vault, open_vault
+from .vaults import EXAMPLE, actor, vault_with_root_key, vault_without_root_key
 
 
 @click.group()
@@ -34,7 +34,7 @@ def audit() -> None:
 def list_entries(token: str | None) -> None:
     """Show the trail, a line an entry: number, time (UTC), actor, origin, event,
     outcome, subject, detail. The trail records that it was viewed."""
-    vault = closed_vault()
+    vault = vault_without_root_key()
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
     for page in _about(vault, token) if token else _pages(vault):
@@ -52,7 +52,7 @@ def verify(context: click.Context, anchor_file: Path | None) -> None:
     an anchor says. Only with --anchor does it find that an older database was put back.
     """
     anchors = anchors_given(anchor_file)
-    vault = open_vault()
+    vault = vault_with_root_key()
     note_use(vault, vault.root_id, "audit verify")
     with reading(vault.engine) as db:
         try:
@@ -83,7 +83,7 @@ def anchor() -> None:
 
     One line, one JSON object: FILE may be written anew or added to, with >>.
     """
-    vault = closed_vault()
+    vault = vault_without_root_key()
     with reading(vault.engine) as db:
         head = Anchor.of(db, vault.web_key.vault_id)
     click.echo(head.line())

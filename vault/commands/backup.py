@@ -17,7 +17,7 @@ from ..settings import VaultSettings
 from ..store.database import connect, sqlite_path
 from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
-from .vaults import EXAMPLE, actor, closed_vault, settings
+from .vaults import EXAMPLE, actor, settings, vault_without_root_key
 
 KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -40,7 +40,7 @@ def backup(file: Path, as_json: bool) -> None:
                 hint="set VAULT_DATABASE_URL and DATABASE_URL as the site has them",
             )
     require_free(file)
-    vault, site = closed_vault(), connect(place.site_database_url)
+    vault, site = vault_without_root_key(), connect(place.site_database_url)
     end_tidily()
     with disk_faults(file):
         manifest = backups.make(vault, site, file, actor())

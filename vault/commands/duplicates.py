@@ -12,7 +12,7 @@ from ..store.database import reading
 from .output import counted
 from .progress import watching
 from .uses import record_use
-from .vaults import EXAMPLE, open_vault
+from .vaults import EXAMPLE, vault_with_root_key
 
 EXIT_FOUND, EXIT_LEFT_OUT = 1, 4
 
@@ -28,7 +28,7 @@ def duplicates(context: click.Context, as_json: bool) -> None:
 
     Exit code 1: some were found; 4: none, but some cards could not be opened.
     """
-    vault = open_vault()
+    vault = vault_with_root_key()
     record_use(vault, vault.root_id, "duplicates")
     with reading(vault.engine) as db, watching() as watch:
         found = Search(vault, db, watch, _name_left_out).run()

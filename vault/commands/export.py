@@ -15,7 +15,7 @@ from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
 from .output import counted
 from .progress import watching
-from .vaults import EXAMPLE, actor, open_vault
+from .vaults import EXAMPLE, actor, vault_with_root_key
 
 EXIT_LEFT_OUT = 4
 
@@ -71,7 +71,7 @@ def export(
     _require_file(out)
     order = Order(out, tuple(dict.fromkeys(recipients)), reason, actor(), tokens)
     exports.require_recipients(order.recipients)
-    vault = open_vault()
+    vault = vault_with_root_key()
     with disk_faults(out), watching() as watch:
         result = exports.export(vault, order, watch, _name_left_out)
     give_anchor(vault, order.by)

@@ -12,7 +12,7 @@ from ..ops.root_key import RootKey, read_root_text
 from ..settings import VaultSettings
 from ..web.vault import Vault
 from ..web.web_key import WebKey
-from .vaults import beside
+from .vaults import new_file_for
 
 ROTATE, FINALIZE = "cardvault root rotate", "cardvault root rotate --finalize"
 ABANDON = "cardvault root rotate --abandon"
@@ -35,8 +35,8 @@ def half_done(place: VaultSettings, vault: Vault, census: Census) -> list[HalfDo
 
 
 def _prepared(place: VaultSettings, vault: Vault, coming: str) -> Iterator[HalfDone]:
-    web_new = beside(place.web_key)
-    root_new = beside(place.root_key) if place.root_key else None
+    web_new = new_file_for(place.web_key)
+    root_new = new_file_for(place.root_key) if place.root_key else None
     if root_new is not None and not root_new.exists():
         yield HalfDone(
             f"root {coming} is prepared, but {root_new} is not there: "
@@ -53,11 +53,11 @@ def _prepared(place: VaultSettings, vault: Vault, coming: str) -> Iterator[HalfD
 
 
 def _cut_off(place: VaultSettings, vault: Vault) -> Iterator[HalfDone]:
-    web_new = beside(place.web_key)
+    web_new = new_file_for(place.web_key)
     if web_new.exists():
         yield _web_key_left(web_new, vault)
-    if place.root_key is not None and beside(place.root_key).exists():
-        yield _root_key_left(beside(place.root_key), place.root_key, vault)
+    if place.root_key is not None and new_file_for(place.root_key).exists():
+        yield _root_key_left(new_file_for(place.root_key), place.root_key, vault)
 
 
 def _root_key_left(path: Path, root_key: Path, vault: Vault) -> HalfDone:

@@ -60,7 +60,9 @@ def _by_file(
     new_place.make(
         place,
         texts,
-        lambda engine: create.found(web_key, root_key, engine, system_clock, actor()),
+        lambda engine: create.create_vault(
+            web_key, root_key, engine, system_clock, actor()
+        ),
     )
 
 
@@ -77,7 +79,7 @@ def _by_shares(place: NewPlace, count: int, threshold: int) -> None:
         # Show the shares before the vault exists: a vault whose shares nobody has seen
         # could never be opened.
         show_shares(lines, threshold)
-        create.found(web_key, root_key, engine, system_clock, actor())
+        create.create_vault(web_key, root_key, engine, system_clock, actor())
 
     try:
         new_place.make(place, {place.web_key: web_key.text()}, found)

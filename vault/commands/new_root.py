@@ -32,12 +32,12 @@ from .leavings import clear
 from .output import counted
 from .vaults import (
     actor,
-    beside,
-    open_vault,
+    new_file_for,
     read_passphrase,
     read_root_key,
     read_shares,
     settings,
+    vault_with_root_key,
 )
 
 ABANDON = "cardvault root rotate --abandon"
@@ -47,8 +47,8 @@ FINALIZE = "cardvault root rotate --finalize"
 def prepare() -> None:
     """Make the new root's files, or use those that a killed run left, and wrap every
     data key to the new root too."""
-    place, vault = settings(), open_vault()
-    web_path = beside(place.web_key)
+    place, vault = settings(), vault_with_root_key()
+    web_path = new_file_for(place.web_key)
     with reading(vault.engine) as db:
         # Check this before writing a file, as well as before writing rows.
         require_made_by_root(vault, db, PURGED)
@@ -72,7 +72,7 @@ def prepare() -> None:
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
     click.echo(f"new web key   {web_path}")
     if place.root_key is not None:
-        click.echo(f"new root key  {beside(place.root_key)}")
+        click.echo(f"new root key  {new_file_for(place.root_key)}")
     click.echo(f"next          {FINALIZE}")
 
 
@@ -111,7 +111,7 @@ def _make_root(vault: OpenVault) -> RootKey:
         count, threshold = _ask_shares()
         show_shares(root_shares.split(new, count, threshold), threshold)
         return new
-    path = beside(place.root_key)
+    path = new_file_for(place.root_key)
     if path.exists():
         return _read_new_root(vault.ops, path)
     is_sealed = RootKey.is_sealed(read_root_text(place.root_key))
@@ -137,7 +137,7 @@ def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
         click.echo(f"Now the shares of the new root, {root_id}.", err=True)
         new = root_shares.combine(_new_shares(root_id), vault.web_key.vault_id)
     else:
-        path = beside(place.root_key)
+        path = new_file_for(place.root_key)
         if not path.exists():
             raise KeyFileError(
                 f"{path}, the new root {root_id}, is not there",
@@ -176,7 +176,7 @@ def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
 def finalize() -> None:
     """Make the prepared root the only one, and print where its files go."""
     place = settings()
-    web_path = beside(place.web_key)
+    web_path = new_file_for(place.web_key)
     newest = WebKey.read(web_path if web_path.exists() else place.web_key)
     state, at_hand = _state(newest), None
     if state.next_root_id is None and state.root_id == newest.root.id:
@@ -196,7 +196,7 @@ def finalize() -> None:
 def _finalize(newest: WebKey, coming: str) -> RootKey:
     """Make the prepared root ``coming`` the only one; returns the old root key, which
     was read for it."""
-    vault = open_vault()
+    vault = vault_with_root_key()
     newest.require_made_by(vault.ops)
     if newest.root.id != coming:
         raise KeyFileError(
@@ -236,7 +236,7 @@ def _say_next(web_key: WebKey, known: RootKey | None) -> None:
     key with a file that somebody else put there.  Raises NotMadeByRoot.
     """
     place = settings()
-    files = [beside(path) for path in (place.web_key, place.root_key) if path]
+    files = [new_file_for(path) for path in (place.web_key, place.root_key) if path]
     if not any(path.exists() for path in files):
         return
     at_hand = (known or read_root_key(place, web_key.vault_id)).secret()
@@ -254,7 +254,7 @@ def _say_next(web_key: WebKey, known: RootKey | None) -> None:
 
 def abandon() -> None:
     """Give the new root up and remove its files, even if it was not prepared fully."""
-    place, vault = settings(), open_vault()
+    place, vault = settings(), vault_with_root_key()
     files = _new_files(vault)
     root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
     if root_id is None:
@@ -275,14 +275,14 @@ def _new_files(vault: OpenVault) -> dict[Path, str]:
     for one that this vault's root did not make."""
     place = settings()
     files: dict[Path, str] = {}
-    web_path = beside(place.web_key)
+    web_path = new_file_for(place.web_key)
     if web_path.exists():
         left = WebKey.read(web_path)
         left.require_made_by(vault.ops)
         # A file for a new sealing key under the same root belongs to web-key rotate.
         if left.root.id != vault.root_id:
             files[web_path] = left.root.id
-    if place.root_key is not None and beside(place.root_key).exists():
-        path = beside(place.root_key)
+    if place.root_key is not None and new_file_for(place.root_key).exists():
+        path = new_file_for(place.root_key)
         files[path] = _read_new_root(vault.ops, path).secret().public.id
     return files

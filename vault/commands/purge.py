@@ -17,7 +17,7 @@ from .anchors import give_anchor
 from .leavings import clear_tables
 from .output import counted
 from .progress import Stop, follow, progress
-from .vaults import EXAMPLE, actor, best_vault, closed_vault
+from .vaults import EXAMPLE, actor, vault_with_root_key_if_there, vault_without_root_key
 
 MAX_DAYS = 36_500
 EXIT_FOUND, EXIT_INTERRUPTED = 1, 3
@@ -51,10 +51,10 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     were; 3: interrupted.
     """
     if dry_run:
-        run = Purge(closed_vault(read_only=True), days)
+        run = Purge(vault_without_root_key(read_only=True), days)
         (_list_as_json if as_json else _list)(run, days)
         context.exit(EXIT_FOUND if run.damaged else 0)
-    vault = best_vault()
+    vault = vault_with_root_key_if_there()
     run = Purge(vault, days)
     with Stop() as stop, progress() as shown:
         finished = follow(run.run(actor()), shown, stop)

@@ -11,7 +11,7 @@ from ..errors import UnknownToken
 from ..store.database import reading
 from ..store.schema import CARD, QUARANTINE
 from .leavings import clear
-from .vaults import EXAMPLE, actor, best_vault, closed_vault
+from .vaults import EXAMPLE, actor, vault_with_root_key_if_there, vault_without_root_key
 
 
 @click.group()
@@ -22,7 +22,7 @@ def quarantine() -> None:
 @quarantine.command("list", epilog=EXAMPLE + "cardvault quarantine list")
 def list_quarantined() -> None:
     """Show each quarantined card: token and what is wrong with it."""
-    vault = closed_vault()
+    vault = vault_without_root_key()
     with reading(vault.engine) as db:
         rows = db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
     for row in rows:
@@ -48,7 +48,7 @@ def drop(token: str, reason: str) -> None:
     Only a quarantined card can be given up. It is deleted for good. With the root key
     the command also checks that the root put the card into the quarantine.
     """
-    vault = best_vault()
+    vault = vault_with_root_key_if_there()
     with vault.engine.begin() as db:
         found = select(QUARANTINE).where(QUARANTINE.c.token == token)
         row = db.execute(found).first()

@@ -16,7 +16,7 @@ from ..ops.rotation import lease, ranges
 from ..store.database import reading
 from ..store.schema import ROTATION
 from ..web.vault import Vault
-from .vaults import EXAMPLE, best_vault
+from .vaults import EXAMPLE, vault_with_root_key_if_there
 
 _WORDS: dict[str, dict[str, str]] = {
     "en": {
@@ -136,7 +136,7 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
     With the root key the record's MAC of the root is checked; without it the page says
     that it was not.
     """
-    vault = best_vault()
+    vault = vault_with_root_key_if_there()
     query = select(ROTATION).order_by(ROTATION.c.id.desc()).limit(1)
     if number is not None:
         query = query.where(ROTATION.c.id == number)

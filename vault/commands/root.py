@@ -20,10 +20,10 @@ from .vaults import (
     EXAMPLE,
     actor,
     new_passphrase,
-    open_vault,
     read_root_key,
     read_shares,
     settings,
+    vault_with_root_key,
 )
 
 
@@ -61,7 +61,7 @@ def rotate(finalize: bool, abandon: bool) -> None:
 @click.option("--threshold", type=int, required=True, help="How many open the vault.")
 def split(count: int, threshold: int) -> None:
     """Print the root key as shares, once. The key itself stays as it is."""
-    vault = open_vault()
+    vault = vault_with_root_key()
     lines = root_shares.split(vault.root_key, count, threshold)
     with vault.engine.begin() as db:
         detail = {"shares": count, "threshold": threshold}

@@ -30,7 +30,7 @@ from .leavings import clear
 from .progress import Stop, follow, progress
 from .rotate_output import say_interrupted, say_part, say_plan, say_result, say_resumed
 from .uses import writes_nothing
-from .vaults import EXAMPLE, HintedUsage, actor, open_vault
+from .vaults import EXAMPLE, HintedUsage, actor, vault_with_root_key
 
 BATCH = 2000
 MAX_BATCH = 5000
@@ -104,7 +104,7 @@ def rotate(
     if dry_run:
         writes_nothing(context)
     anchors = anchors_given(anchor_file)
-    vault = open_vault(read_only=dry_run)
+    vault = vault_with_root_key(read_only=dry_run)
     _require_several(vault, workers, joins)
     _hold(vault, anchors)
     if dry_run:

@@ -17,7 +17,7 @@ from ..store.database import reading
 from .anchors import age
 from .half_done import HalfDone, half_done
 from .output import counted
-from .vaults import EXAMPLE, closed_vault, settings
+from .vaults import EXAMPLE, settings, vault_without_root_key
 
 SHOWN_KEYS = 12
 
@@ -26,7 +26,7 @@ SHOWN_KEYS = 12
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
     """Show cards, keys, ages and the next step. Needs no root key."""
-    vault = closed_vault()
+    vault = vault_without_root_key()
     with reading(vault.engine) as db:
         census, given = take_census(vault, db), newest_given(db)
     left = half_done(settings(), vault, census)

@@ -46,7 +46,7 @@ def actor() -> Actor:
     return Actor(account_name(), "command")
 
 
-def closed_vault(*, read_only: bool = False) -> Vault:
+def vault_without_root_key(*, read_only: bool = False) -> Vault:
     """The vault without its root key, its database checked."""
     place = settings()
     crypto.self_test()
@@ -56,7 +56,7 @@ def closed_vault(*, read_only: bool = False) -> Vault:
     return vault
 
 
-def best_vault(*, read_only: bool = False) -> Vault:
+def vault_with_root_key_if_there(*, read_only: bool = False) -> Vault:
     """The vault with its root key if that can be read, and else without.
 
     It is for commands that need no root key and do more with it: they check the root's
@@ -66,13 +66,13 @@ def best_vault(*, read_only: bool = False) -> Vault:
     place = settings()
     at_hand = place.root_key.exists() if place.root_key else place.root_key_command
     return (
-        open_vault(read_only=read_only)
+        vault_with_root_key(read_only=read_only)
         if at_hand
-        else closed_vault(read_only=read_only)
+        else vault_without_root_key(read_only=read_only)
     )
 
 
-def open_vault(*, read_only: bool = False) -> OpenVault:
+def vault_with_root_key(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key, its database checked."""
     vault = open_parts(read_only=read_only)
     _require_ready(vault)
@@ -89,10 +89,10 @@ def _require_ready(vault: Vault) -> None:
         raise
     except (IntegrityFault, KeyFileError):
         path = settings().web_key
-        if _fits(vault, beside(path)):
+        if _fits(vault, new_file_for(path)):
             raise KeyFileError(
-                f"the vault already uses the new web key file, {beside(path)}",
-                hint=f"mv {beside(path)} {path}, then restart the site",
+                f"the vault already uses the new web key file, {new_file_for(path)}",
+                hint=f"mv {new_file_for(path)} {path}, then restart the site",
             ) from None
         raise
 
@@ -108,7 +108,7 @@ def _fits(vault: Vault, path: Path) -> bool:
     return fits
 
 
-def beside(path: Path) -> Path:
+def new_file_for(path: Path) -> Path:
     """Where the file that is to replace ``path`` is written."""
     return path.with_name(path.name + ".new")
 

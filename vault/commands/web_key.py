@@ -18,7 +18,7 @@ from ..web.web_key import WebKey
 from .anchors import give_anchor
 from .leavings import clear
 from .output import counted
-from .vaults import EXAMPLE, actor, beside, open_parts, settings
+from .vaults import EXAMPLE, actor, new_file_for, open_parts, settings
 
 
 @click.group("web-key")
@@ -35,7 +35,7 @@ def rotate() -> None:
     file it answers 503.
     """
     path = settings().web_key
-    new_path, vault = beside(path), open_parts()
+    new_path, vault = new_file_for(path), open_parts()
     left = WebKey.read(new_path) if new_path.exists() else None
     if (
         left is not None

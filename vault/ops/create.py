@@ -37,7 +37,7 @@ def require_empty(engine: Engine, place: str) -> None:
         )
 
 
-def found(
+def create_vault(
     web_key: WebKey, root_key: RootKey, engine: Engine, clock: Clock, by: Actor
 ) -> None:
     """Make the tables and write the vault's own row and the trail's head."""

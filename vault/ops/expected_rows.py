@@ -21,7 +21,7 @@ _KEY_STATES = {
 _ROTATION_STATES = {"rotation.started": "running", "rotation.finished": "finished"}
 
 
-class Ledger:
+class ExpectedRows:
     """Replays the trail to learn which rows should exist and at which rev; then
     compares the tables.
 

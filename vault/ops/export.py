@@ -19,13 +19,13 @@ from sqlalchemy import Connection, Row, func, select
 
 from ..card.token import Token
 from ..errors import InputError, IntegrityFault
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store.database import reading
-from ..store.files import Part
+from ..store.files import NewFile
 from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
 from ..web.vault import Vault
-from .expected_rows import Ledger
+from .expected_rows import ExpectedRows
 from .open_vault import OpenVault
 from .progress import Step, Tell, Watch
 from .verify import TrailReading
@@ -77,14 +77,14 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
     with reading(vault.engine) as db:
         wanted = _wanted(vault, db, order.tokens) if order.tokens else None
         known = _known(vault, db)
-        with Part(order.path) as part:
+        with NewFile(order.path) as part:
             csv = _Csv(vault, db, wanted, known, watch, tell)
             # The first entry is written before the first card is opened, because the
             # recipient can read the ciphertext that a killed export leaves.
             _record(vault, order, "cards.export_started", count=csv.total)
             _encrypt(csv.pages(), part.file, keys)
             part.sync()
-            instant("export-written")
+            kill_point("export-written")
             result = Exported(csv.done, csv.left_out)
             _record(
                 vault,
@@ -93,9 +93,9 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
                 count=result.cards,
                 left_out=result.left_out,
             )
-            instant("export-recorded")
-            part.put_in_place()
-    instant("export-named")
+            kill_point("export-recorded")
+            part.publish()
+    kill_point("export-named")
     return result
 
 
@@ -115,7 +115,7 @@ class _Csv:
         vault: OpenVault,
         db: Connection,
         wanted: array[int] | None,
-        known: Ledger,
+        known: ExpectedRows,
         watch: Watch,
         tell: Tell,
     ) -> None:
@@ -163,7 +163,7 @@ class _Csv:
             yield self._db.execute(query.where(CARD.c.id.in_(page))).all()
 
 
-def _known(vault: OpenVault, db: Connection) -> Ledger:
+def _known(vault: OpenVault, db: Connection) -> ExpectedRows:
     """The rows the trail expects; raises IntegrityFault naming its first bad entry,
     which may have been about a deletion."""
     trail = TrailReading(vault)
@@ -173,7 +173,7 @@ def _known(vault: OpenVault, db: Connection) -> Ledger:
             fault.problem,
             hint="no card was opened; docs/operations.md says how to mend the trail",
         )
-    return trail.ledger
+    return trail.expected
 
 
 @cache

@@ -20,10 +20,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import KeyFileError, VaultError
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store import files
 from ..store.database import checkpoint, connect, reading, sqlite_path
-from ..store.files import Part, disk_faults, part_of, sync_folder
+from ..store.files import NewFile, disk_faults, part_of, sync_folder
 from ..store.schema import AUDIT_ENTRY, VAULT
 from .create import require_empty
 from .root_key import read_root_text
@@ -101,25 +101,27 @@ def make(
     with ExitStack() as stack:
         stack.enter_context(disk_faults(place.web_key))
         stack.enter_context(_folders(place.made_folders))
-        parts = [stack.enter_context(Part(path)) for path in place.keys]
+        parts = [stack.enter_context(NewFile(path)) for path in place.keys]
         for key in parts:
             key.file.write(texts[key.path].encode())
             key.sync()
-        instant("init-keys-written")
+        kill_point("init-keys-written")
         if place.database is None:
             _found(place.database_url, found)
             for key in parts:
                 key.keep()
         else:
-            file = stack.enter_context(Part(place.database))
+            file = stack.enter_context(NewFile(place.database))
             stack.callback(_remove_side_files, file.place)
             _found_file(place, file, found)
             parts.append(file)
-        instant("init-founded")
+        kill_point("init-founded")
         _name(parts, undo=place.database is not None)
 
 
-def _found_file(place: NewPlace, file: Part, found: Callable[[Engine], None]) -> None:
+def _found_file(
+    place: NewPlace, file: NewFile, found: Callable[[Engine], None]
+) -> None:
     _remove_side_files(file.place)
     url = make_url(place.database_url).set(database=str(file.place))
     _found(url.render_as_string(hide_password=False), found)
@@ -140,13 +142,13 @@ def _found(url: str, found: Callable[[Engine], None]) -> None:
         engine.dispose()
 
 
-def _name(parts: Sequence[Part], *, undo: bool) -> None:
-    named: list[Part] = []
+def _name(parts: Sequence[NewFile], *, undo: bool) -> None:
+    named: list[NewFile] = []
     try:
         for piece in parts:
-            piece.put_in_place()
+            piece.publish()
             named.append(piece)
-            instant("init-named")
+            kill_point("init-named")
     except BaseException:
         for piece in named if undo else ():
             piece.take_back()
@@ -200,7 +202,7 @@ def finish(place: NewPlace) -> None:
     with ExitStack() as stack:
         stack.enter_context(disk_faults(place.web_key))
         missing = [path for path in files if not os.path.lexists(path)]
-        parts = [stack.enter_context(Part(p, left_whole=True)) for p in missing]
+        parts = [stack.enter_context(NewFile(p, left_whole=True)) for p in missing]
         for piece in parts:
             piece.sync()
         _name(parts, undo=False)
@@ -216,7 +218,7 @@ def give_up(place: NewPlace) -> None:
             hint=f"with those shares: mv {beside} {place.web_key}; "
             f"without: rm {beside} and give an empty database",
         )
-    with disk_faults(place.web_key), Part(place.database, left_whole=True):
+    with disk_faults(place.web_key), NewFile(place.database, left_whole=True):
         place.web_key.replace(part_of(place.web_key))
         sync_folder(place.web_key.parent)
 

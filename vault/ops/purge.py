@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ..card.expiry import months_now
 from ..errors import IntegrityFault
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store.database import reading
 from ..store.schema import CARD, PURGED, QUARANTINE
 from ..trail import Actor
@@ -115,7 +115,7 @@ class Purge:
                 return
             at = self._vault.clock()
             self._move(db, rows, at)
-            instant("purge-deleted")
+            kill_point("purge-deleted")
             self._vault.record(
                 db,
                 "card.purged",
@@ -126,8 +126,8 @@ class Purge:
                     "expired_for": self._days,
                 },
             )
-            instant("purge-ready")
-        instant("purge-committed")
+            kill_point("purge-ready")
+        kill_point("purge-committed")
         self.purged += len(rows)
 
     def _move(self, db: Connection, rows: Sequence[Row[Any]], at: int) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Table, bindparam, select, update
 from .. import crypto
 from ..crypto import OPS_SUITE, RootSecret
 from ..errors import IntegrityFault, KeyFileError, NotMadeByRoot
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store.row_macs import SIGNED_TABLES, OpsSigner
 from ..store.schema import AUDIT_ENTRY, DATA_KEY, VAULT
 from ..trail import Actor
@@ -47,8 +47,8 @@ def prepare(vault: OpenVault, new: RootSecret, by: Actor) -> int:
                 vault, db, state, next_root_id=root_id, next_genesis=next_genesis
             )
             vault.record(db, "root.prepared", by, subject=f"root {root_id}")
-        instant("root-prepare")
-    instant("root-prepared")
+        kill_point("root-prepare")
+    kill_point("root-prepared")
     return count
 
 
@@ -113,8 +113,8 @@ def finalize(vault: OpenVault, new: RootSecret, by: Actor) -> bool:
         )
         vault.record(db, "root.finalized", by, subject=f"root {root_id}")
         _mark_anew(vault, db, new)
-        instant("root-finalize")
-    instant("root-finalized")
+        kill_point("root-finalize")
+    kill_point("root-finalized")
     return True
 
 
@@ -144,8 +144,8 @@ def abandon(vault: OpenVault, by: Actor, left: str | None = None) -> str | None:
         if state.next_root_id is not None:
             _write_state(vault, db, state, next_root_id=None, next_genesis=None)
         vault.record(db, ABANDONED, by, subject=f"root {root_id}")
-        instant("root-abandon")
-    instant("root-abandoned")
+        kill_point("root-abandon")
+    kill_point("root-abandoned")
     return root_id
 
 

@@ -23,7 +23,7 @@ from ..store.schema import (
 )
 from ..store.triggers import triggers
 from ..trail import AuditEntry, Chain
-from .expected_rows import Ledger, mark_name
+from .expected_rows import ExpectedRows, mark_name
 from .open_cards import opener
 from .open_vault import OpenVault
 
@@ -49,7 +49,7 @@ def verify(vault: OpenVault, db: Connection) -> Iterator[Finding]:
 
 
 class TrailReading:
-    """Checks the trail's entries and gives them to a ledger; called again, it goes on
+    """Checks the trail's entries and gives them to ``expected``; called again, it goes on
     with the entries written since.
 
     After a bad entry no row is compared with the trail any more, because the entry may
@@ -57,7 +57,7 @@ class TrailReading:
     """
 
     def __init__(self, vault: OpenVault) -> None:
-        self.ledger = Ledger()
+        self.expected = ExpectedRows()
         self._vault = vault
         self._chain: Chain | None = None
 
@@ -68,20 +68,22 @@ class TrailReading:
                 self._vault.web_key.vault_id, self._vault.genesis(db)
             )
         except IntegrityFault as fault:
-            self.ledger.give_up(fault)
+            self.expected.give_up(fault)
             return [fault]
         faults: list[IntegrityFault] = []
         for found in self._chain.walk(db, self._vault.trail):
-            bad = _take(self.ledger, found) if isinstance(found, AuditEntry) else found
+            bad = (
+                _take(self.expected, found) if isinstance(found, AuditEntry) else found
+            )
             if bad is not None:
-                self.ledger.give_up(bad)
+                self.expected.give_up(bad)
                 faults.append(bad)
         return faults
 
 
-def _take(ledger: Ledger, entry: AuditEntry) -> IntegrityFault | None:
+def _take(expected: ExpectedRows, entry: AuditEntry) -> IntegrityFault | None:
     try:
-        ledger.read(entry)
+        expected.read(entry)
     except (AttributeError, KeyError, TypeError, ValueError):
         # Whoever has the web key can write an entry with any content.
         subject = f"audit entry {entry.seq}"
@@ -96,7 +98,7 @@ class _Verification:
         self._vault = vault
         self._db = db
         self._trail = TrailReading(vault)
-        self._ledger = self._trail.ledger
+        self._ledger = self._trail.expected
         # The highest generation in rows that the root signed; no web process may be
         # ahead.
         self._generation = 1

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, bindparam, select, update
 
 from ..errors import IntegrityFault
-from ..kill_points import instant
+from ..kill_points import kill_point
 from ..store.row_macs import SIGNED_TABLES, RowSigner
 from ..store.schema import AUDIT_HEAD, VAULT
 from ..trail import Actor, Trail
@@ -40,8 +40,8 @@ def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
         Vault(new, vault.engine, vault.clock).record(
             db, "web_key.rotated", by, detail={"rows": count}
         )
-        instant("web-key-ready")
-    instant("web-key-committed")
+        kill_point("web-key-ready")
+    kill_point("web-key-committed")
     return count
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import KeyFileError
-from ..kill_points import instant
+from ..kill_points import kill_point
 
 SUFFIX = ".part"
 # The errors of a file system that can't sync a folder, an SMB share's for example.
@@ -21,12 +21,12 @@ SUFFIX = ".part"
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS}
 
 
-class Part:
+class NewFile:
     """A new file, written as ``path``.part with mode 0600 and renamed to ``path``.
 
     A leftover ``.part`` file is overwritten, or with ``left_whole`` used as it is,
     unless a running process has it locked or it is another user's.  Closing removes
-    the ``.part`` file, unless ``put_in_place`` or ``keep`` was called.  With
+    the ``.part`` file, unless ``publish`` or ``keep`` was called.  With
     ``replace`` it replaces the file at ``path``.  Raises KeyFileError when something
     is in the way, OSError when the disk refuses.
     """
@@ -40,16 +40,16 @@ class Part:
         self._require_free()
         self.file = _locked(self.place, make=not left_whole)
         self._stays = left_whole
-        instant("part-opened")
+        kill_point("part-opened")
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Remove the ``.part`` file unless it was put in place or kept; may be called
+        """Remove the ``.part`` file unless it was published or kept; may be called
         twice."""
         if self.file.closed:
             return
@@ -70,9 +70,9 @@ class Part:
         """Wait until what was written is on the disk."""
         self.file.flush()
         os.fsync(self.file.fileno())
-        instant("part-synced")
+        kill_point("part-synced")
 
-    def put_in_place(self) -> None:
+    def publish(self) -> None:
         """Give the synced file its name, durably; when the disk refuses, the name
         is taken back."""
         # rename() replaces an existing file.  Every writer that uses this class holds
@@ -82,7 +82,7 @@ class Part:
         stayed, self._stays = self._stays, True
         self.place.replace(self.path)
         try:
-            instant("part-named")
+            kill_point("part-named")
             sync_folder(self.path.parent)
         except BaseException:
             if not self._replace:

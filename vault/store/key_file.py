@@ -16,7 +16,7 @@ from typing import Any
 from .. import crypto
 from ..crypto import OpsKeys
 from ..errors import KeyFileError
-from .files import Part
+from .files import NewFile
 
 
 def write_private(path: Path, text: str) -> None:
@@ -26,10 +26,10 @@ def write_private(path: Path, text: str) -> None:
     Raises KeyFileError naming the path.
     """
     try:
-        with Part(path) as part:
+        with NewFile(path) as part:
             part.file.write(text.encode())
             part.sync()
-            part.put_in_place()
+            part.publish()
     except OSError as error:
         why, hint = str(error.strerror).lower(), ""
         if error.errno == errno.ENOENT:

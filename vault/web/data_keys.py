@@ -38,7 +38,7 @@ class DataKeys(VaultDatabase):
 
     def _sealing_key(self, db: Connection, by: Actor, count: int) -> LiveKey:
         """This process's live key, after counting ``count`` more seals in ``db``."""
-        generation = self.state(db, keep=True).generation
+        generation = self.state(db, lock=True).generation
         live, row = self._live, self._live_row(db)
         if live is not None and row is not None:
             age = self.clock() - live.created_at

@@ -187,7 +187,7 @@ class Vault(DataKeys):
         or "missing"."""
         kept = set(db.scalars(select(CARD.c.token).where(CARD.c.token.in_(tokens))))
         gone = set(tokens) - kept
-        return {token: self._farewell(db, token) for token in gone}
+        return {token: self._why_missing(db, token) for token in gone}
 
     def purged_at(self, db: Connection, token: str) -> int | None:
         """When a card was purged (seconds since 1970 UTC), or None.  A mark whose MAC
@@ -198,7 +198,7 @@ class Vault(DataKeys):
         at: int = row.at
         return at
 
-    def _farewell(self, db: Connection, token: str) -> str:
+    def _why_missing(self, db: Connection, token: str) -> str:
         if self.purged_at(db, token) is not None:
             return "purged"
         events = [entry.event for entry in card_history.readable(db, token)]

@@ -63,12 +63,12 @@ class VaultDatabase:
             return False
         return True
 
-    def state(self, db: Connection, *, keep: bool = False) -> Row[Any]:
-        """The vault's own row, checked; with ``keep`` it is locked until ``db`` ends,
+    def state(self, db: Connection, *, lock: bool = False) -> Row[Any]:
+        """The vault's own row, checked; with ``lock`` it is locked until ``db`` ends,
         so that the generation can't be raised.  Raises KeyFileError when the database
         belongs to another vault, IntegrityFault when the row was edited."""
         query = select(VAULT)
-        row = db.execute(query.with_for_update(read=True) if keep else query).first()
+        row = db.execute(query.with_for_update(read=True) if lock else query).first()
         if row is None:
             raise IntegrityFault("vault row", "is missing")
         if row.vault_id != self.web_key.vault_id and _VAULT_ID.fullmatch(

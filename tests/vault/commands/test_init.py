@@ -273,7 +273,7 @@ def test_shares_of_a_vault_that_came_to_nothing_are_named_so(
         raise errors.KeyFileError("the disk failed")
 
     with monkeypatch.context() as here:
-        here.setattr(create, "found", found)
+        here.setattr(create, "create_vault", found)
         ran = empty("init", "--shares", "3", "--threshold", "2")
     assert ran.code == 2
     assert len(ran.out.splitlines()) == 3

@@ -17,7 +17,7 @@ from vault import Actor, Expiry, Token, errors
 from vault.ops import export as exports
 from vault.ops.export import Exported, Order, export
 from vault.ops.progress import Step
-from vault.store.files import Part
+from vault.store.files import NewFile
 from vault.store.schema import CARD, PURGED
 
 Register = Callable[..., Token]
@@ -163,14 +163,14 @@ def test_the_entry_is_committed_before_the_file_has_its_name(
     """Whoever finds the file finds the entry."""
     register()
     events: list[str] = []
-    put = Part.put_in_place
+    put = NewFile.publish
 
-    def look(part: Part) -> None:
+    def look(part: NewFile) -> None:
         assert not exporter.path.exists()
         events.extend(event for event, _ in exporter.trail())
         put(part)
 
-    monkeypatch.setattr(Part, "put_in_place", look)
+    monkeypatch.setattr(NewFile, "publish", look)
     exporter()
     assert events == ["cards.export_started", "cards.exported"]
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.places.vault import EXPIRY, VISA, FakeClock
 from vault import Actor, Pan, Vault, WebKey
 from vault.ops import RootKey
-from vault.ops.create import found
+from vault.ops.create import create_vault
 from vault.store.migrations import HISTORY
 from vault.store.schema import CARD, DATA_KEY, METADATA
 
@@ -19,7 +19,7 @@ OPS = Actor("ops", "command")
 def tables_come_and_go(engine: Engine, keys: tuple[WebKey, RootKey]) -> None:
     """Up, a vault with a card; a key that a card needs can't be destroyed; down,
     nothing is left; up once more, every table is empty."""
-    found(*keys, engine, FakeClock(), OPS)
+    create_vault(*keys, engine, FakeClock(), OPS)
     vault = Vault(keys[0], engine, FakeClock())
     with engine.begin() as db:
         vault.tokenize(db, Pan.parse(VISA), EXPIRY, OPS)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from vault import errors
-from vault.store.files import Part, disk_faults, part_of, sync_folder
+from vault.store.files import NewFile, disk_faults, part_of, sync_folder
 from vault.store.key_file import write_private
 
 TEXT = "a key, whole\n" * 400
@@ -160,7 +160,7 @@ def test_a_part_of_another_user_is_refused(
         mine = os.geteuid()
         monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
     with pytest.raises(errors.KeyFileError, match="is another user's") as told:
-        Part(path)
+        NewFile(path)
     assert str(part_of(path)) in str(told.value)
     assert "folder of your own" in told.value.hint
     assert part_of(path).read_text() == "theirs"
@@ -202,13 +202,13 @@ def test_a_file_may_take_another_ones_place(tmp_path: Path) -> None:
     """Where that is asked for, and only when it is whole."""
     path = tmp_path / "results.csv"
     path.write_text("older")
-    with Part(path, replace=True) as part:
+    with NewFile(path, replace=True) as part:
         part.file.write(b"half")
     assert path.read_text() == "older"
-    with Part(path, replace=True) as part:
+    with NewFile(path, replace=True) as part:
         part.file.write(b"newer")
         part.sync()
-        part.put_in_place()
+        part.publish()
     assert path.read_text() == "newer"
     assert names(tmp_path) == {"results.csv"}
 
@@ -216,14 +216,14 @@ def test_a_file_may_take_another_ones_place(tmp_path: Path) -> None:
 def test_a_part_left_whole_is_taken_as_it_is(tmp_path: Path) -> None:
     """Kept, it stands for a later run, which names it and writes nothing."""
     path = tmp_path / "web.key"
-    with disk_faults(path), Part(path) as part:
+    with disk_faults(path), NewFile(path) as part:
         part.file.write(b"whole")
         part.sync()
         part.keep()
     assert names(tmp_path) == {"web.key.part"}
-    with Part(path, left_whole=True) as part:
-        part.put_in_place()
+    with NewFile(path, left_whole=True) as part:
+        part.publish()
     assert path.read_text() == "whole"
     with pytest.raises(FileNotFoundError):
-        Part(tmp_path / "other", left_whole=True)
+        NewFile(tmp_path / "other", left_whole=True)
     assert names(tmp_path) == {"web.key"}

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from tests.places.vault import FakeClock
 from vault import WebKey, errors
 from vault.ops import RootKey
-from vault.ops.create import found
+from vault.ops.create import create_vault
 from vault.store.database import connect
 from vault.store.migrations import HISTORY
 from vault.store.schema import METADATA
@@ -47,7 +47,7 @@ def test_another_versions_database_is_refused_and_left_alone(
 ) -> None:
     """Nothing is converted: it is said in one line, with the next step."""
     engine = connect(f"sqlite:///{tmp_path / 'vault.db'}")
-    found(*keys, engine, FakeClock(), OPS)
+    create_vault(*keys, engine, FakeClock(), OPS)
     with engine.begin() as db:
         db.execute(
             text(f"UPDATE {HISTORY.version_table} SET version_num = {revision!r}")

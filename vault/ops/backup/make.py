@@ -14,9 +14,9 @@ from typing import BinaryIO, cast
 
 from sqlalchemy import Connection, Engine, func, inspect, select, table, text
 
-from ...kill_points import instant
+from ...kill_points import kill_point
 from ...store.database import reading
-from ...store.files import SUFFIX, Part
+from ...store.files import SUFFIX, NewFile
 from ...trail import Actor
 from ...web.vault import Vault
 from ..anchor import Anchor
@@ -39,12 +39,12 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
     Raises KeyFileError when something is in the way, OSError or sqlite3.Error
     when the disk refuses; ``path`` is there whole or not at all.
     """
-    with Part(path) as part:
+    with NewFile(path) as part:
         with _scratch(path) as places:
             with one_moment(vault, site, by, path.name) as (site_db, vault_db):
                 _copy(site_db, places[SITE])
                 _copy(vault_db, places[VAULT])
-                instant("backup-copied")
+                kill_point("backup-copied")
                 members = [_measure(name, place) for name, place in places.items()]
                 manifest = _describe(vault, vault_db, site_db, tuple(members))
             sealed = manifest.sealed(vault.web_key)
@@ -52,9 +52,9 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
         # The copies are deleted before the backup gets its name: if it were killed
         # after naming, no later run would delete them.
         part.sync()
-        instant("backup-written")
-        part.put_in_place()
-        instant("backup-named")
+        kill_point("backup-written")
+        part.publish()
+        kill_point("backup-named")
     return manifest
 
 
@@ -88,7 +88,7 @@ def one_moment(
             # write in between; each of its commits leaves the vault consistent.
             for snapshot in (site_db, vault_db):
                 snapshot.execute(text("SELECT count(*) FROM sqlite_master"))
-        instant("backup-begun")
+        kill_point("backup-begun")
         yield site_db, vault_db
 
 

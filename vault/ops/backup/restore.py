@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import IntegrityFault, KeyFileError
-from ...kill_points import instant
-from ...store.files import Part, require_free
+from ...kill_points import kill_point
+from ...store.files import NewFile, require_free
 from ...web.web_key import WebKey
 from ..anchor import Anchor
 from .make import MANIFEST
@@ -124,17 +124,17 @@ def restore(
     members = {member.name: member for member in backup.manifest.members}
     missing = [n for n, place in places.items() if not _is_there(place, members[n])]
     with ExitStack() as stack:
-        parts = {name: stack.enter_context(Part(places[name])) for name in missing}
+        parts = {name: stack.enter_context(NewFile(places[name])) for name in missing}
         backup.extract({name: part.file for name, part in parts.items()})
         if anchor is not None:
             written = parts[VAULT].place if VAULT in parts else vault_place
             anchor.check(_entry_mac(written, anchor.entries))
         for part in parts.values():
             part.sync()
-        instant("restore-written")
+        kill_point("restore-written")
         for name, part in parts.items():
-            part.put_in_place()
-            instant(f"restore-named-{name}")
+            part.publish()
+            kill_point(f"restore-named-{name}")
 
 
 def _is_there(place: Path, member: Member) -> bool:

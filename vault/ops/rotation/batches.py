@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from ...crypto import OPS_SUITE
 from ...errors import NotMadeByRoot
-from ...kill_points import instant
+from ...kill_points import kill_point
 from ...store.database import reading
 from ...store.schema import DATA_KEY
 from ...trail import Actor
@@ -39,7 +39,7 @@ class Batches:
         """Re-encrypt up to ``size`` cards numbered above ``after``, up to ``last``,
         in ``db``."""
         batch = self._reencryptor.run(db, after, size, last)
-        instant("batch-written")
+        kill_point("batch-written")
         if batch.last is not None:
             quarantine.put_in(self._vault, db, self._rotation_id, batch.bad)
             self._record(db, batch)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from ...errors import IntegrityFault
 from ...store.schema import CARD, QUARANTINE, REV, TOKEN
-from ..expected_rows import Ledger
+from ..expected_rows import ExpectedRows
 from ..open_vault import OpenVault
 
 Bad = Mapping[tuple[int, str], str]
@@ -32,10 +32,10 @@ def put_in(vault: OpenVault, db: Connection, rotation_id: int, bad: Bad) -> None
 
 
 def unreadable(
-    vault: OpenVault, db: Connection, rows: Sequence[Row[Any]], ledger: Ledger
+    vault: OpenVault, db: Connection, rows: Sequence[Row[Any]], expected: ExpectedRows
 ) -> Bad:
-    """The rows that don't open, or that ``ledger`` knows otherwise, with the reason."""
-    bad, opened, known = {}, vault.opener(db), ledger.check_card
+    """The rows that don't open, or that ``expected`` knows otherwise, with the reason."""
+    bad, opened, known = {}, vault.opener(db), expected.check_card
     for row in rows:
         try:
             opened(row)
@@ -45,12 +45,12 @@ def unreadable(
     return bad
 
 
-def still_bad(vault: OpenVault, db: Connection, ledger: Ledger) -> set[int]:
+def still_bad(vault: OpenVault, db: Connection, expected: ExpectedRows) -> set[int]:
     """The numbers of the quarantined cards that still exist and don't open, or differ
-    from the trail in ``ledger``."""
+    from the trail in ``expected``."""
     quarantined = select(CARD).where(CARD.c.id.in_(select(QUARANTINE.c.card_id)))
     rows = db.execute(quarantined).all()
-    return {card_id for card_id, _ in unreadable(vault, db, rows, ledger)}
+    return {card_id for card_id, _ in unreadable(vault, db, rows, expected)}
 
 
 def forget_mended(db: Connection, still: Collection[int]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ...errors import LeaseHeld
-from ...kill_points import instant
+from ...kill_points import kill_point
 from ...store.database import reading, takes_several
 from ...store.schema import CARD, ROTATION, ROTATION_RANGE
 from ...web.vault import Vault
@@ -137,10 +137,10 @@ def _hold(vault: Vault, row: Row[Any]) -> Range | None:
     try:
         with vault.engine.begin() as db:
             taken.hold(db)
-            instant("range-held")
+            kill_point("range-held")
     except LeaseHeld:
         return None  # another process was faster
-    instant("range-taken")
+    kill_point("range-taken")
     return taken
 
 

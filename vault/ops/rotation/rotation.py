@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, func, select
 
 from ...errors import IntegrityFault, LeaseHeld
-from ...kill_points import instant
+from ...kill_points import kill_point
 from ...store.database import checkpoint, reading
 from ...store.row_macs import canonical
 from ...store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE
@@ -65,7 +65,7 @@ class Rotation(Held):
     @property
     def trail_fault(self) -> IntegrityFault | None:
         """The first bad entry of the trail, if reading back found one."""
-        return self._trail.ledger.fault
+        return self._trail.expected.fault
 
     @property
     def left(self) -> int:
@@ -122,7 +122,7 @@ class Rotation(Held):
             counted = ranges.with_counts(self._vault, db, self.row)
             ranges.forget(db, self.id)
             self._write(db, **{name: counted[name] for name in ranges.COUNTED})
-        instant("ranges-done")
+        kill_point("ranges-done")
 
     def _has_ranges(self) -> bool:
         with reading(self._vault.engine) as db:
@@ -151,11 +151,11 @@ class Rotation(Held):
                 total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
                 self._trail.read_on(db)
                 rows = card_page(db, after, READ_BACK_PAGE)
-                bad = quarantine.unreadable(self._vault, db, rows, self._trail.ledger)
+                bad = quarantine.unreadable(self._vault, db, rows, self._trail.expected)
             with self._vault.engine.begin() as db:
                 quarantine.put_in(self._vault, db, self.id, bad)
                 self._write(db, read_back=read + len(rows) - len(bad))
-            instant("read-back")
+            kill_point("read-back")
             if not rows:
                 return
             after, read = rows[-1].id, read + len(rows)
@@ -165,7 +165,7 @@ class Rotation(Held):
         """Destroy the older keys when every card opened, and close the record."""
         with reading(self._vault.engine) as db:
             self._trail.read_on(db)
-            still = quarantine.still_bad(self._vault, db, self._trail.ledger)
+            still = quarantine.still_bad(self._vault, db, self._trail.expected)
         with self._vault.engine.begin() as db:
             # No process seals meanwhile, so none holds one of the keys.
             lock_numbers(db)
@@ -177,7 +177,7 @@ class Rotation(Held):
             destroyed = (
                 0 if failed else finish.destroy_keys(self._vault, db, generation, by)
             )
-            instant("destroy")
+            kill_point("destroy")
             finish.retire_key(self._vault, db, self.row["data_key_id"], by)
             # Lock order: our own row, then the trail, so that its next entry is ours.
             self._write(db)
@@ -206,7 +206,7 @@ class Rotation(Held):
                 },
             )
             self._write(db, **changes)
-        instant("finished")
+        kill_point("finished")
         checkpoint(self._vault.engine)
 
     def _batch(self, batches: Batches, size: int) -> Batch:
@@ -218,8 +218,8 @@ class Rotation(Held):
                 reencrypted=self.row["reencrypted"] + len(batch.revs),
                 newer=self.row["newer"] + batch.newer,
             )
-            instant("batch-ready")
-        instant("batch-committed")
+            kill_point("batch-ready")
+        kill_point("batch-committed")
         return batch
 
 
@@ -286,8 +286,8 @@ def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
         if row is not None:
             _take_over(vault, db, rotation, row)
             rotation.resumed = True
-        instant("begin")
-    instant("begun")
+        kill_point("begin")
+    kill_point("begun")
     return rotation
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import LeaseHeld
-from ...kill_points import instant
+from ...kill_points import kill_point
 from ...trail import Actor
 from ..open_vault import OpenVault
 from .batches import Batches
@@ -88,6 +88,6 @@ class Worker:
             row = held.row
             batch = self._batches.run(db, row["card_cursor"], size, row["last_card"])
             held.advance(db, batch, size)
-            instant("batch-ready")
-        instant("batch-committed")
+            kill_point("batch-ready")
+        kill_point("batch-committed")
         return batch

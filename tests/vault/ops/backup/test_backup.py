@@ -31,7 +31,7 @@ from vault.ops.backup.restore import opening, restore
 from vault.ops.create import new_keys
 from vault.store import database
 from vault.store.database import connect
-from vault.store.files import Part, disk_faults
+from vault.store.files import NewFile, disk_faults
 from vault.store.schema import AUDIT_ENTRY, CARD
 
 Register = Callable[..., Token]
@@ -185,25 +185,25 @@ def test_a_part_a_dead_run_left_is_written_over(
 def test_a_part_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     """Two backups into one file: the second is refused."""
     path = tmp_path / "a.backup"
-    with Part(path) as part:
+    with NewFile(path) as part:
         part.file.write(b"whole")
         with pytest.raises(errors.KeyFileError, match="by another process"):
-            Part(path)
+            NewFile(path)
         part.sync()
-        part.put_in_place()
+        part.publish()
     assert path.read_bytes() == b"whole"
     with (tmp_path / "b.part").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(errors.KeyFileError, match="by another process"):
-            Part(tmp_path / "b")
+            NewFile(tmp_path / "b")
 
 
 def test_a_file_that_came_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     """It is looked for again before the name is given."""
-    with Part(tmp_path / "a") as part:
+    with NewFile(tmp_path / "a") as part:
         (tmp_path / "a").write_text("another's")
         with pytest.raises(errors.KeyFileError, match="is in the way"):
-            part.put_in_place()
+            part.publish()
     assert names(tmp_path) == {"a"}
     assert (tmp_path / "a").read_text() == "another's"
 
