@@ -19,7 +19,7 @@ from ..store.schema import AUDIT_ENTRY
 from ..trail import PAGE, VIEWED, AuditEntry, read_entries
 from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
-from .output import counted
+from .output import counted, reader_may_leave
 from .uses import note_use, warn
 from .vaults import EXAMPLE, actor, vault_with_root_key, vault_without_root_key
 
@@ -37,9 +37,10 @@ def list_entries(token: str | None) -> None:
     vault = vault_without_root_key()
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
-    for page in _about(vault, token) if token else _pages(vault):
-        for entry in page:
-            click.echo(_line(entry))
+    with reader_may_leave():
+        for page in _about(vault, token) if token else _pages(vault):
+            for entry in page:
+                click.echo(_line(entry))
 
 
 @audit.command(epilog=EXAMPLE + "cardvault audit verify --anchor anchor-2026-11.json")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..card.scrub import one_line
 
 
@@ -19,3 +24,13 @@ def harmless(text: str) -> str:
     """``text`` as one line that is safe on a terminal: an unchecked name in it can't
     move the cursor, hide text or begin another line."""
     return one_line(" ".join(text.splitlines()))
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End a listing quietly when its reader goes away, as ``head`` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Only the rest of the listing is written to it, and nobody reads that.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

@@ -128,7 +128,7 @@ def passphrase() -> None:
 
 
 def _piped_passphrase() -> str:
-    given = sys.stdin.readline().rstrip("\r\n")
+    given = sys.stdin.readline().rstrip("\r\n").removeprefix("\ufeff")
     if len(given) < MIN_PASSPHRASE:
         raise click.UsageError(
             f"the passphrase has under {MIN_PASSPHRASE} characters; give a longer one"

@@ -156,7 +156,7 @@ def read_shares() -> list[str]:
 
 def _next_share(place: int) -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().strip()
+        return sys.stdin.readline().strip().removeprefix("\ufeff").strip()
     typed: str = click.prompt(
         f"Share {place} (empty to end)",
         default="",
@@ -214,4 +214,4 @@ def _output(command: str) -> str:
             f"VAULT_ROOT_KEY_COMMAND ended with exit code {done.returncode}",
             hint="run it by hand and see what it says",
         )
-    return done.stdout
+    return done.stdout.removeprefix("\ufeff")

@@ -36,6 +36,8 @@ PAGE = 200
 # Longer than any token, so that a line without an end is not read into memory.
 MAX_LINE = 200
 MAX_FAULTS = 20
+# An age recipient of X25519 has 62 letters, a post-quantum one some 2,000.
+MOST_SHOWN = 62
 _GONE = {
     "purged": "its card was purged",
     "given up": "its card was given up",
@@ -235,11 +237,15 @@ def _key(place: int, text: str) -> Any:
     if text.upper().startswith("AGE-SECRET-KEY-"):
         raise InputError(shown, "is a secret key; give its public half (age1...)")
     if text.startswith("age1"):
-        shown += f" ({text})"
+        shown += f" ({text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + '...'})"
     try:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
-        raise InputError(shown, "is not an age recipient (age1...)") from None
+        why = "is not an age recipient (age1...)"
+        if text.startswith("age1") and "1" in text[4:]:
+            # No age1... of X25519 has another "1"; with one it names another kind.
+            why += "; only those of X25519 are taken, as age-keygen makes them"
+        raise InputError(shown, why) from None
 
 
 def _record(vault: Vault, order: Order, event: str, **counts: int) -> None:

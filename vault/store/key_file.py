@@ -40,13 +40,13 @@ def write_private(path: Path, text: str) -> None:
 
 def read_private(path: Path) -> str:
     """A key file's text; raises KeyFileError when it is missing, readable by others or
-    no text."""
+    no text.  A BOM, as Windows editors write one, is no part of it."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise KeyFileError(
                 f"{path} can be read by others", hint=f"chmod 600 {path}"
             )
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise KeyFileError(
             f"{path} is not there", hint="a new place is made with: cardvault init"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.places.site import BIN
 from vault import Actor, Expiry, Pan
 
 from .shell import Shell
@@ -140,3 +143,19 @@ def entries(shell: Shell) -> int:
     with closing(sqlite3.connect(shell.folder / "instance" / "vault.db")) as db:
         count: int = db.execute("SELECT count(*) FROM audit_entry").fetchone()[0]
     return count
+
+
+def test_a_reader_of_the_list_may_go_away(shell: Shell) -> None:
+    """As in ``cardvault audit list | head -1``: exit 0, and nothing is said."""
+    shell.seal(2)
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [BIN / "cardvault", "audit", "list"],
+        cwd=shell.folder,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (0, b"")

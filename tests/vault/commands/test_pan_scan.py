@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -40,10 +41,10 @@ def test_what_can_not_be_read_is_named_and_counted(empty: Shell) -> None:
     ran = empty("pan-scan", "/proc/self/mem", "clean")
     assert (ran.code, ran.out) == (2, "")
     assert "cardvault: error: /proc/self/mem: input/output error\n" in ran.err
-    assert "0 numbers found, 1 place not read\n" in ran.err
+    assert "0 numbers found, 1 place not looked into\n" in ran.err
     ran = empty("pan-scan", "/proc/self/mem", "log")
     assert (ran.code, ran.out) == (1, "log\tbyte 5\t55**-****-****-4444\n")
-    assert "1 number found, 1 place not read\n" in ran.err
+    assert "1 number found, 1 place not looked into\n" in ran.err
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
@@ -64,3 +65,21 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     said = scan.stderr.read()
     scan.stderr.close()
     assert (scan.wait(30), said) == (1, "")
+
+
+def test_a_files_name_ends_nothing_and_shows_no_number(tmp_path: Path) -> None:
+    """Bytes of no alphabet, line breaks and a number in the name."""
+    number = "5555555555554444"
+    for name in (b"a\xff", b"b\nc", number.encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(number)
+    ran = subprocess.run(
+        [BIN / "cardvault", "pan-scan", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert (ran.returncode, number.encode() in ran.stdout + ran.stderr) == (1, False)
+    lines = ran.stdout.decode().splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["its name", *["byte 0"] * 3]
+    assert lines[2].startswith("a\\xff\t")
+    assert ran.stderr.startswith(b"4 numbers found\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vault.ops.root_shares import split
+
 from .shell import PASSPHRASE, Shell, foreign_share
 
 
@@ -115,3 +117,18 @@ def test_a_new_web_key_hides_no_edit(shell: Shell) -> None:
     )
     ran = shell("web-key", "rotate")
     assert (ran.code, "not made by this vault's root" in ran.err) == (5, True)
+
+
+def test_shares_may_begin_with_a_bom(shell: Shell) -> None:
+    """A file of shares as a Windows editor saves it opens the vault."""
+    shares = split(shell.open_vault().root_key, 3, 2)[:2]
+    given = "\ufeff" + "\r\n".join(shares) + "\r\n\r\n"
+    assert shell("verify", given=given, VAULT_ROOT_KEY="").code == 0
+
+
+def test_a_key_file_may_begin_with_a_bom(shell: Shell) -> None:
+    """The root key file and the web key file."""
+    for name in ("root.key", "web.key"):
+        path = shell.folder / "instance" / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert shell("verify").code == 0

@@ -309,6 +309,17 @@ def test_a_bad_recipient_is_named_before_anything_is_written(
     assert (exporter.path.exists(), exporter.trail()) == (False, [])
 
 
+@pytest.mark.parametrize("text", ["age1yubikey1qxyz", "age1pq1" + "q" * 1950])
+def test_a_recipient_of_another_kind_is_refused_with_what_is_taken(
+    exporter: Exporter, text: str
+) -> None:
+    """A plugin's and a post-quantum one; a long one is not shown whole."""
+    with pytest.raises(errors.InputError) as refused:
+        exporter(text)
+    assert "only those of X25519 are taken" in str(refused.value)
+    assert len(str(refused.value)) < 220
+
+
 def test_an_export_without_recipients_is_refused(exporter: Exporter) -> None:
     """Nobody could open it."""
     order = Order(exporter.path, (), "billing", OPS)

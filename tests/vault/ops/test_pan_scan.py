@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
 import gzip
+import io
+import lzma
 import os
 import shutil
 import sqlite3
+import tarfile
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from vault.ops.pan_scan import CHUNK, Found, Unread, scan
+from vault.ops.pan_scan import Found, Unread, scan
+from vault.ops.pan_scan.files import CHUNK
 
 NUMBER = "4810000000020000"
 MASK = "48**-****-****-0000"
@@ -60,14 +67,13 @@ def test_places_are_told_in_bytes(tmp_path: Path) -> None:
 
 
 def test_gzip_and_sqlite_are_looked_into(tmp_path: Path) -> None:
-    """What a file holds, not only its bytes; a broken one is no error."""
+    """What a file holds, not only its bytes."""
     with gzip.open(tmp_path / "a.gz", "wb") as packed:
         packed.write(b"x" * 50_000 + NUMBER.encode())
     with closing(sqlite3.connect(tmp_path / "b.db")) as db:
         db.execute("CREATE TABLE t (phone TEXT, n TEXT, z TEXT)")
         db.execute("INSERT INTO t VALUES ('09000000000', ?, '09000000000')", (NUMBER,))
         db.commit()
-    (tmp_path / "c.gz").write_bytes(b"\x1f\x8b not gzip")
     assert [(hit.path.name, hit.place) for hit in hits(tmp_path)] == [
         ("a.gz", "byte 50000 inside gzip"),
         ("b.db", "t.n, row 1"),
@@ -152,3 +158,174 @@ def test_a_database_with_names_of_no_alphabet_ends_nothing(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes().replace(b"tttt", b"t\xff\xfet"))
     (tmp_path / "b").write_text(NUMBER)
     assert [hit.path.name for hit in hits(tmp_path)] == ["a.db", "b"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "４８１０－００００－０００２－００００".encode(),
+        "番号４８１０－００００－０００２－００００".encode("cp932"),
+        "番号４８１０　００００　０００２　００００".encode("euc_jp"),
+        "番号４８１００００００００２００００".encode("iso2022_jp"),
+        "４８１０，００００，０００２，００００".encode(),
+        b"4810,0000,0002,0000",
+        b"4810\t0000\t0002\t0000",
+        b"4810.0000.0002.0000",
+        b"4810\r\n0000\r\n0002\r\n0000\r\n",
+        "4810,0000,0002,0000".encode("utf-16-le"),
+        "4810\u20090000\u20090002\u20090000".encode(),
+        "4810\u200b0000\u200b0002\u200b0000".encode(),
+        "4810\u22120000\u22120002\u22120000".encode(),
+        "4810\u20130000\u20130002\u20130000".encode(),
+        b'{"n_1": "4810", "n_2": "0000", "n_3": "0002", "n_4": "0000"}',
+        b'["4810", "0000", "0002", "0000"]',
+        b"name=x&n_1=4810&n_2=0000&n_3=0002&n_4=0000",
+        b"number=4810%200000%200002%200000&x=1",
+        b"number=%EF%BC%94810+0000+0002+0000",
+        b"4810=2000=\r\n00=200002=200000",
+        rb'"\uff14\uff18100000\u00200002\u30000000"',
+        b"&#65300;810&nbsp;0000&nbsp;0002&nbsp;0000",
+        b"<v>4.81000000002E15</v>",
+    ],
+    ids=[f"spelling-{one}" for one in range(23)],
+)
+def test_the_spellings_of_documents_are_found(tmp_path: Path, content: bytes) -> None:
+    """A number is found once, whatever encoding, signs, escapes or boxes it has."""
+    path = tmp_path / "file"
+    path.write_bytes(b"before " + content + b" after\n")
+    assert [masked for _, masked in found(path)] == [MASK]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"4810,0000;0002,0000",
+        b"2404:6800:4004:0810",
+        b"x_1=4810&y_2=0000&z_3=0002&x_4=0000",
+        b"4810, 0000, 0002, 0001",
+    ],
+    ids=["other signs", "IPv6", "other boxes", "check digit"],
+)
+def test_groups_that_do_not_belong_together_are_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Different signs or names between the groups make no card number."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert found(path) == []
+
+
+def zipped(**members: bytes) -> bytes:
+    """A zip archive."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("__", "/").replace("_", "."), data)
+    return made.getvalue()
+
+
+def tarred(name: str, data: bytes) -> bytes:
+    """A tar archive packed with gzip."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+TEXT = NUMBER.encode()
+WORD = b"<w:p><w:r><w:t>4810 0000 </w:t></w:r><w:r><w:t>0002 0000</w:t></w:r></w:p>"
+CELLS = b"<si><t>other</t></si><si><t>" + TEXT + b"</t></si>"
+MAIL = (
+    b"From: a@example.jp\r\nMIME-Version: 1.0\r\n"
+    b"Content-Transfer-Encoding: base64\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.xz", lzma.compress(TEXT)),
+        ("log.bz2", bz2.compress(TEXT) + bz2.compress(b"more")),
+        ("a.zip", zipped(a_txt=TEXT)),
+        ("a.xlsx", zipped(xl__sharedStrings_xml=CELLS)),
+        ("a.docx", zipped(word__document_xml=WORD)),
+        ("a.tar.gz", tarred("a.txt", TEXT)),
+        ("nested", zipped(a_zip=zipped(b_gz=gzip.compress(TEXT)))),
+        ("mail.eml", MAIL + base64.encodebytes(TEXT)),
+        (
+            "mail.mbox",
+            b"From x\nTo: b\n\nhello\n\nFrom x\n" + MAIL + base64.b64encode(TEXT),
+        ),
+        ("packed.eml", MAIL + base64.encodebytes(zipped(a_txt=TEXT))),
+    ],
+    ids=[f"packed-{one}" for one in range(10)],
+)
+def test_what_is_packed_is_looked_into(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    """Archives, Office files and mails hold the number once."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert [masked for _, masked in found(path)] == [MASK]
+
+
+def encrypted_zip() -> bytes:
+    """A zip archive whose one member says that it is encrypted."""
+    made = bytearray(zipped(a=TEXT))
+    made[6] |= 1
+    made[made.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(made)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"%PDF-1.7 ...", "is a PDF"),
+        (b"7z\xbc\xaf\x27\x1c", "is a 7z archive"),
+        (b"\x1f\x8b not gzip", "is damaged"),
+        (lzma.compress(os.urandom(5000))[:-900], "is cut off"),
+        (encrypted_zip(), "is encrypted inside a"),
+        (b"PK\x03\x04 and nothing", "is damaged"),
+    ],
+    ids=["pdf", "7z", "gzip", "xz", "locked", "zip"],
+)
+def test_what_can_not_be_looked_into_is_named(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    """It is never passed over in silence."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert list(scan(path)) == [Unread(path, f"{why}, not looked into")]
+
+
+def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros packed twice end at the budget with one line about it."""
+    monkeypatch.setattr("vault.ops.pan_scan.unpack.LEAST_BUDGET", 1 << 20)
+    packed = gzip.compress(gzip.compress(bytes(50 << 20)))
+    (tmp_path / "bomb").write_bytes(packed)
+    (unread,) = scan(tmp_path / "bomb")
+    assert isinstance(unread, Unread)
+    assert unread.why == "unpacks to more than is looked into, not looked into"
+
+
+def test_archives_in_archives_have_a_bound(tmp_path: Path) -> None:
+    """So that no nesting ends the scan."""
+    packed = TEXT
+    for _ in range(50):
+        packed = gzip.compress(packed)
+    (tmp_path / "deep").write_bytes(packed)
+    (unread,) = scan(tmp_path / "deep")
+    assert isinstance(unread, Unread)
+    assert unread.why.startswith("lies in too many archives inside gzip")
+
+
+def test_a_number_in_a_files_name_is_found(tmp_path: Path) -> None:
+    """The name of a file and of an archive's member."""
+    (tmp_path / f"{NUMBER}.txt").write_text("")
+    (tmp_path / "z.tgz").write_bytes(tarred(f"{NUMBER}.txt", b""))
+    assert [(hit.place, hit.masked) for hit in hits(tmp_path)] == [
+        ("its name", MASK),
+        ("a name inside gzip", MASK),
+    ]

@@ -1,0 +1,141 @@
+"""Finds card numbers in bytes.
+
+A number has a known brand's prefix and length and a right check digit.  It is made of
+whole groups of digits.  Between groups of any size there may be blanks and hyphens;
+between groups as cards have them any signs, always the same, or the names of boxes.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator
+
+from ...card.brands import brand_of, mask
+from ...card.pan import luhn_ok
+from .spellings import readings
+
+MAX_DIGITS = 19
+
+_RUN = re.compile(rb"[0-9](?:[ \-\x00]{0,3}[0-9]){13,}")
+# A colon is left out: it stands between the groups of an IPv6 address.
+_GROUPS = re.compile(
+    rb"(?<![0-9])[0-9]{4}([\t\r\n !-/;-@\[-`{-~]{1,6})"
+    rb"(?:[0-9]{4}\1[0-9]{4}\1[0-9]{2,7}(?:\1[0-9]{1,3})?|[0-9]{6}\1[0-9]{4,5})(?![0-9])"
+)
+_BOX = re.compile(rb"[=:>\n][ \r\n]{0,3}[\"']?([0-9]{2,7})(?![0-9])")
+# As long as the headings of a form's part (multipart/form-data) may be.
+_BETWEEN_BOXES = 250
+_COUNTING = (string.digits + string.ascii_uppercase).encode()
+# How many digits the boxes before the last one have.
+_BEFORE_LAST = ((4, 4, 4), (4, 6))
+_SCIENTIFIC = re.compile(rb"(?<![0-9.])([1-9])\.([0-9]{11,18})E\+?(1[3-8])(?![0-9])")
+
+
+def numbers(
+    data: bytes, *, alone: bool = False, markup: bool = False
+) -> list[tuple[int, str]]:
+    """The offset and the mask of each number in ``data``, in order.  With ``alone``
+    only of those that have no other digit beside them and no other spelling; with
+    ``markup`` ``data`` is XML, whose tags may stand within a number."""
+    if alone:
+        return sorted(_runs(data, alone=True))
+    found: dict[int, str] = {}
+    for reading in readings(data, markup=markup):
+        for find in (_runs, _groups, _boxes, _scientific):
+            for at, masked in find(reading.text):
+                found.setdefault(reading.origin(at), masked)
+    return sorted(found.items())
+
+
+def holds_number(text: str) -> bool:
+    """Say whether a text, a file's name for example, holds a card number."""
+    return bool(numbers(text.encode("utf-8", "surrogateescape")))
+
+
+def _runs(data: bytes, *, alone: bool = False) -> Iterator[tuple[int, str]]:
+    """Numbers in digits that have at most three blanks or hyphens between them."""
+    for run in _RUN.finditer(data):
+        spots = [at for at, one in enumerate(run[0]) if 0x30 <= one <= 0x39]
+        digits = bytes(run[0][at] for at in spots).decode()
+        # Where each group of digits begins, and the end; a number is made of whole
+        # groups.
+        borders = [0]
+        for place in range(1, len(spots)):
+            gap = run[0][spots[place - 1] + 1 : spots[place]]
+            if gap.strip(b"\0") and not alone:
+                borders.append(place)
+        borders.append(len(digits))
+        skip = 0
+        for start in borders[:-1]:
+            size = _number_at(digits, start, borders) if start >= skip else 0
+            if size:
+                skip = start + size
+                found = digits[start:skip]
+                yield run.start() + spots[start], mask(found[:2], found[-4:], size)
+
+
+def _number_at(digits: str, start: int, borders: list[int]) -> int:
+    """The length of the number of whole groups that begins at ``start``, or 0."""
+    brand = brand_of(digits[start : start + MAX_DIGITS])
+    for size in sorted(brand.lengths, reverse=True) if brand else ():
+        number = digits[start : start + size]
+        if start + size in borders and luhn_ok(number):
+            return size
+    return 0
+
+
+def _masked(number: str) -> str | None:
+    """The mask of ``number``, or None when it is no card's."""
+    brand = brand_of(number)
+    if brand is None or len(number) not in brand.lengths or not luhn_ok(number):
+        return None
+    return mask(number[:2], number[-4:], len(number))
+
+
+def _groups(data: bytes) -> Iterator[tuple[int, str]]:
+    """Numbers in groups as cards have them, with the same signs between all."""
+    at = 0
+    while run := _GROUPS.search(data, at):
+        parts = run[0].split(run[1])
+        masked = _masked(b"".join(parts).decode())
+        if masked is None and len(parts) == 5:
+            masked = _masked(b"".join(parts[:4]).decode())
+        if masked is None:
+            at = run.start() + 4
+        else:
+            yield run.start(), masked
+            at = run.end()
+
+
+def _boxes(data: bytes) -> Iterator[tuple[int, str]]:
+    """Numbers in the boxes of a form, of JSON or of XML: the same name and signs
+    stand before each, counted by digits or capital letters."""
+    boxes: list[tuple[int, int]] = []
+    before = b""
+    for box in _BOX.finditer(data):
+        if boxes:
+            between = data[boxes[-1][1] : box.start(1)]
+            name = between.translate(None, _COUNTING)
+            if len(between) > _BETWEEN_BOXES:
+                boxes = []
+            elif name != before:
+                boxes = boxes[-1:]
+            before = name
+        boxes = [*boxes[-3:], box.span(1)]
+        for count in (4, 3):
+            parts = [data[begins:ends] for begins, ends in boxes[-count:]]
+            if tuple(map(len, parts[:-1])) in _BEFORE_LAST:
+                masked = _masked(b"".join(parts).decode())
+                if masked:
+                    yield boxes[-count][0], masked
+
+
+def _scientific(data: bytes) -> Iterator[tuple[int, str]]:
+    """Whole numbers as a spreadsheet's library may write them: 4.81000000002E15."""
+    for found in _SCIENTIFIC.finditer(data):
+        first, rest, exponent = (part.decode() for part in found.groups())
+        digits = first + rest.ljust(int(exponent), "0")
+        masked = _masked(digits) if len(digits) == int(exponent) + 1 else None
+        if masked:
+            yield found.start(), masked
