@@ -19,6 +19,10 @@ from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
 from tests.places.site import BIN, Place
+from tests.places.vault import FakeClock, VaultPlace
+from vault import Token
+from vault.ops.purge import Purge
+from vault.store.database import checkpoint
 
 pytestmark = pytest.mark.faults
 
@@ -142,3 +146,15 @@ def test_the_site_goes_on_beside_an_unread_listing(
         csv = desk.get("/cards.csv")
         assert csv.count("\n") == MANY + 2
         assert entries(tmp_path, "cards.exported_masked")[0]["rows"] == str(MANY + 1)
+
+
+def test_cards_due_for_a_purge_are_listed_without_a_snapshot(
+    place: VaultPlace, register: Callable[..., Token], clock: FakeClock
+) -> None:
+    """While the reader of ``purge --dry-run`` sleeps, the log can be emptied."""
+    tokens = [register(), register()]
+    clock.advance(10 * 365 * 24 * 3600)
+    due = Purge(place.vault(), 0).due()
+    assert next(due).token == tokens[0]
+    assert checkpoint(place.engine)
+    assert [row.token for row in due] == tokens[1:]

@@ -55,13 +55,13 @@ def verify(context: click.Context, anchor_file: Path | None) -> None:
     anchors = anchors_given(anchor_file)
     vault = vault_with_root_key()
     note_use(vault, vault.root_id, "audit verify")
-    with reading(vault.engine) as db:
-        try:
+    try:
+        with reading(vault.engine) as db:
             count = check_trail(vault, db, anchors)
-        except IntegrityFault as fault:
-            click.echo(one_line(f"{fault.subject}  {fault.problem}"))
-            context.exit(1)
-        given = newest_given(db)
+            given = newest_given(db)
+    except IntegrityFault as fault:
+        click.echo(one_line(f"{fault.subject}  {fault.problem}"))
+        context.exit(1)
     click.echo(f"{counted(count, 'entry')}, every one as written")
     say_held(anchors, vault.clock())
     say_given(given, vault.clock())

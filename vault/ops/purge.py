@@ -53,13 +53,18 @@ class Purge:
         self.damaged: list[str] = []
 
     def due(self) -> Iterator[Row[Any]]:
-        """The rows past retention at one moment, in order; nothing is changed.  Damaged
-        ones are named in ``damaged`` instead."""
-        with reading(self._vault.engine) as db:
-            after = 0
-            while page := self._ids(db, after):
-                yield from self._whole(self._rows(db, page))
-                after = page[-1]
+        """The rows past retention, in order; nothing is changed.  A page is read at a
+        time, and no snapshot is held while it is used.  Damaged rows are named in
+        ``damaged`` instead."""
+        after = 0
+        while True:
+            with reading(self._vault.engine) as db:
+                page = self._ids(db, after)
+                rows = self._whole(self._rows(db, page))
+            if not page:
+                return
+            yield from rows
+            after = page[-1]
 
     def run(self, by: Actor) -> Iterator[Step]:
         """Delete batch by batch, each with its entry in the trail in one short
