@@ -14,7 +14,7 @@ import pyrage
 from tests.places.site import Place
 from vault.card.brands import BRANDS
 from vault.card.pan import luhn_ok
-from vault.ops.pan_scan import scan
+from vault.ops.pan_scan import Found, scan
 
 # ROUND_TRIP=100000 is the size an owner may want to see once.
 ROWS = int(os.environ.get("ROUND_TRIP", "2000"))
@@ -57,7 +57,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     done = place.ops("export", *to, "--out", str(out))
     assert done.returncode == 0, done.stderr
     file.unlink()
-    assert list(scan(tmp_path)) == []
+    assert not any(isinstance(one, Found) for one in scan(tmp_path))
     assert not re.search(rb"[0-9]{12}", out.read_bytes())
     with results.open(newline="") as told:
         tokens = [row["token"] for row in csv.DictReader(told)]
