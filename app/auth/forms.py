@@ -10,6 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.validators import ValidationError
 
+from vault.card.pan import UNSEEN
 from vault.card.scrub import holds_card_number
 
 from . import codes, texts
@@ -23,6 +24,18 @@ _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+")
 _DOMAIN = re.compile(
     r"(?=.{3,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
+
+
+# Full-width ASCII, which an IME writes, as ASCII, without what nobody sees.
+_WIDTH: dict[int, int | None] = {
+    **{0xFF01 + place: 0x21 + place for place in range(94)},
+    **{ord(character): None for character in UNSEEN},
+}
+
+
+def typed_login_id(text: str) -> str:
+    """A typed login ID with the width of its characters folded, and nothing else."""
+    return text.translate(_WIDTH).strip()
 
 
 def is_address(text: str) -> bool:
@@ -39,7 +52,7 @@ def is_address(text: str) -> bool:
 def typed_address(text: str) -> str:
     """A typed address with full width folded and outer blanks cut; a line break stays,
     so that ``is_address`` refuses it."""
-    return unicodedata.normalize("NFKC", text).strip(" ")
+    return unicodedata.normalize("NFKC", text).translate(_WIDTH).strip(" ")
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library
@@ -50,7 +63,7 @@ class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library
 
     def validate_login_id(self, field: Field) -> None:
         """Refuse an empty ID, and a NUL, which PostgreSQL refuses in a query."""
-        field.data = (field.data or "").strip()
+        field.data = typed_login_id(field.data or "")
         if not field.data:
             raise ValidationError(texts.LOGIN_ID_EMPTY)
         if len(field.data) > MAX_LOGIN_ID or not field.data.isprintable():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vault.card.scrub import holds_card_number
 from vault.errors import VaultError
 
-from .forms import MAX_LOGIN_ID, is_address, typed_address
+from .forms import MAX_LOGIN_ID, is_address, typed_address, typed_login_id
 from .shared_ids import Sharing
 from .trace import NOBODY
 
@@ -67,6 +67,12 @@ def _check_login_id(login_id: str) -> None:
         raise OperatorRefused(
             f"the login ID must be 1 to {MAX_LOGIN_ID} characters without blanks",
             hint="choose another",
+        )
+    if login_id != typed_login_id(login_id):
+        # The login page folds what is typed, so nobody could log in with such an ID.
+        raise OperatorRefused(
+            "the login ID has full-width characters",
+            hint="type it in half width, like taro",
         )
     if login_id == NOBODY or holds_card_number(login_id):
         raise OperatorRefused(

@@ -6,21 +6,29 @@ import re
 import unicodedata
 
 from . import texts
-from .typed import BLANKS, digits_of, has_unseen
+from .typed import BLANKS, digits_of, has_unseen, without_unseen
 
 MAX_NAME = 100
 CARD_DIGITS = 12
 PHONE = re.compile(r"0(-?[0-9]){9,10}")
 
-# Three or four digits that may be a security code noted beside a name.  Japanese has no
-# blanks between words, so a kanji or kana before the group doesn't make it part of a
-# word; a Latin letter before it, or any letter after it (109号室), does.
-LONE_GROUP = re.compile(r"(?<![0-9A-Za-z])[0-9]{3,4}(?!\w)")
+# Three or four digits that may be a security code noted beside a name: they stand apart,
+# between blanks, brackets or the name's ends, or follow a word for such a code.  Digits
+# that are written on to a word (渋谷109, 301号室) are a part of the name.  The script
+# has the same patterns, so they keep to what Python and JavaScript read alike.
+_EDGE = r"[\s()\[\]{}<>「」『』【】〔〕〈〉《》]"
+LONE_GROUP = re.compile(rf"(?:^|{_EDGE})[0-9]{{3,4}}(?:{_EDGE}|$)")
+SECURITY_CODE = re.compile(
+    r"(?:(?<![A-Za-z])(?:cvv2?|cvc2?|csc|cid|cvn)|セキュリティー?(?:コード|番号)|暗証(?:番号)?)"
+    r"[^0-9A-Za-z]{0,3}[0-9]{3,4}(?![0-9])",
+    re.IGNORECASE,
+)
 
 
 def name_of(text: str) -> str:
-    """A name as it is stored: composed (NFC), without blanks around it."""
-    return unicodedata.normalize("NFC", text.strip(BLANKS))
+    """A name as it is stored: as typed, because to compose it would write 神 (U+FA19)
+    with another character, but without blanks around it and characters nobody sees."""
+    return without_unseen(text).strip(BLANKS)
 
 
 def name_fault(name: str) -> str:
@@ -33,7 +41,9 @@ def name_fault(name: str) -> str:
     if has_unseen(name):
         return texts.NAME_CHARACTERS
     flat = unicodedata.normalize("NFKC", name)
-    if len(digits_of(flat)) >= CARD_DIGITS or LONE_GROUP.search(flat):
+    if len(digits_of(flat)) >= CARD_DIGITS:
+        return texts.NAME_DIGITS
+    if LONE_GROUP.search(flat) or SECURITY_CODE.search(flat):
         return texts.NAME_DIGITS
     return ""
 

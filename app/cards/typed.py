@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
+from vault.card.pan import UNSEEN
 from vault.card.scrub import holds_card_number
 
 HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
@@ -14,8 +16,17 @@ MAX_SHOWN_DIGITS = 11
 _PHONE: dict[int, str | None] = {
     **{ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")},
     **{ord(sign): "-" for sign in HYPHENS},
-    **{ord(blank): None for blank in BLANKS},
+    **{ord(blank): None for blank in BLANKS + UNSEEN},
+    **dict(zip(map(ord, "（）．＋"), "().+", strict=True)),
 }
+# How people write a telephone number otherwise: +81 90, (090)0000, 03(1234), 090.0000.
+_PHONE_FORMS = (
+    (re.compile(r"^\+81-?(?:\(0\)|0)?-?(?=[1-9])"), "0"),
+    (re.compile(r"^\(([0-9]+)\)-?"), r"\1-"),
+    (re.compile(r"(?<=[0-9])-?\(([0-9]+)\)-?"), r"-\1-"),
+    (re.compile(r"(?<=[0-9])\.(?=[0-9])"), "-"),
+)
+_SEEN: dict[int, None] = {ord(character): None for character in UNSEEN}
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -53,9 +64,17 @@ def _runs(text: str) -> Iterator[list[int]]:
 
 
 def phone_of(text: str) -> str:
-    """A telephone number with ASCII digits and hyphens; hyphens stay where they were
-    typed."""
-    return text.translate(_PHONE)
+    """A telephone number with ASCII digits and hyphens.  Hyphens stay where they were
+    typed; brackets and dots become hyphens, and +81 becomes 0."""
+    phone = text.translate(_PHONE)
+    for form, written in _PHONE_FORMS:
+        phone = form.sub(written, phone)
+    return phone
+
+
+def without_unseen(text: str) -> str:
+    """``text`` without bidi and zero-width characters, which nobody types."""
+    return text.translate(_SEEN)
 
 
 def search_key(text: str) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
 from ..errors import InputError
-from .pan import FOLD
+from .pan import FOLD, HYPHENS
 
 JAPAN_OFFSET = 9 * 3600
 MAX_YEARS_AHEAD = 20
+# A month and a year in one box, as the card prints them.
+_BOTH = re.compile(r"([0-9]{1,2})[/／]([0-9]{2}|[0-9]{4})")
+# A hyphen between the digits of a card number means nothing, but -1 is no month.
+_KEPT: dict[int, str | None] = {ord(sign): sign for sign in HYPHENS}
 
 
 def months_now(now: int) -> int:
@@ -28,12 +33,16 @@ class Expiry:
 
     @classmethod
     def parse(cls, month: str, year: str, now: int) -> Expiry:
-        """Read what was typed; ``now`` is seconds since 1970 UTC.
+        """Read what was typed; ``now`` is seconds since 1970 UTC.  The month may be
+        written ``12月`` or, with an empty year or the same one, ``12/30``.
 
         Raises InputError("expiry", reason) with the first that fails of:
         ``empty``, ``half``, ``month``, ``year``, ``past``, ``far``.
         """
-        month, year = month.translate(FOLD), year.translate(FOLD)
+        month, year = _folded(month, "月"), _folded(year, "年")
+        both = _BOTH.fullmatch(month)
+        if both and (not year or year[-2:] == both[2][-2:]):
+            month, year = both[1], year or both[2]
         if not month and not year:
             raise InputError("expiry", "empty")
         if not month or not year:
@@ -71,6 +80,10 @@ class Expiry:
 
     def __str__(self) -> str:
         return f"{self.month:02d}/{self.year:04d}"
+
+
+def _folded(text: str, unit: str) -> str:
+    return text.translate(FOLD | _KEPT).removesuffix(unit)
 
 
 def _is_number(text: str, least: int, most: int) -> bool:

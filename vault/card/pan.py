@@ -12,11 +12,20 @@ _WHOLE = 13
 
 # Full-width digits and every sign people type for a hyphen.  This is a table, because
 # NFKC would also turn a circled one into "1".
-_HYPHENS = "-‐‑‒–—―⁃−﹘﹣－ーｰ─━"
+HYPHENS = "-‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 _BLANKS = " \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
+# Bidi and zero-width characters, which come along with copied text and are never seen:
+# soft hyphen, Arabic letter mark, Mongolian vowel separator, and the ranges of General
+# Punctuation, with the byte order mark.
+UNSEEN = (
+    "\u00ad\u061c\u180e"
+    + "".join(map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F))))
+    + "".join(map(chr, range(0x2060, 0x2070)))
+    + "\ufeff"
+)
 FOLD: dict[int, str | None] = {
     **{ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")},
-    **{ord(sign): None for sign in _HYPHENS + _BLANKS},
+    **{ord(sign): None for sign in HYPHENS + _BLANKS + UNSEEN},
 }
 
 

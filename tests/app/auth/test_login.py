@@ -365,7 +365,7 @@ def test_limits_are_as_agreed() -> None:
 
 @pytest.mark.parametrize(
     "login_id",
-    ["taro\x00", "\x00", "ta\x00ro", "taro\x1b[2K", "ta\u202ero", "x" * 65, "x" * 9000],
+    ["taro\x00", "\x00", "ta\x00ro", "taro\x1b[2K", "ta\ufff9ro", "x" * 65, "x" * 9000],
 )
 def test_what_can_be_no_id_is_refused_in_its_field(auth: Auth, login_id: str) -> None:
     """Nobody has such an ID, and PostgreSQL is not asked for one: the usual 422, what
@@ -376,3 +376,14 @@ def test_what_can_be_no_id_is_refused_in_its_field(auth: Auth, login_id: str) ->
     assert re.search(r'id="login_id"[^>]* value=""', answer.text)
     with auth.app.extensions["site_engine"].connect() as db:
         assert db.exec_driver_sql("SELECT * FROM origin_failure").all() == []
+
+
+@pytest.mark.parametrize("typed", ["ｔａｒｏ", " taro\u200b", "\ufefftaro"])
+def test_the_width_of_a_login_id_does_not_matter(auth: Auth, typed: str) -> None:
+    """An IME's full width and what a copy brings along are folded; case is not."""
+    assert auth.password(typed).location == "/login/email"
+
+
+def test_the_case_of_a_login_id_matters(auth: Auth) -> None:
+    """Taro is another ID than taro, in full width as well."""
+    assert auth.password("Ｔaro").status_code == 422

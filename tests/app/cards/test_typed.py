@@ -40,6 +40,16 @@ def validated(**typed: str) -> CardForm:
         "葛󠄀城",
         "O'Brien & Söhne",
         "あ" * 100,
+        "株式会社365",
+        "カフェ1953",
+        "渋谷109",
+        "顧客008",
+        "第一ビル301",
+        "スタジオ１０９",
+        "CIDER1234",
+        "ACID123",
+        "\ufa19",
+        "山\u200b田\u202e\ufeff",
     ],
 )
 def test_a_name_is_taken(name: str) -> None:
@@ -55,10 +65,18 @@ def test_a_name_is_taken(name: str) -> None:
         "48１０ 00００ ０００２ 0000",
         "①②③④⑤⑥⑦⑧⑨①②③",
         "山田 123",
-        "山田１２３４",
+        "山田 １２３４",
+        "123 山田",
+        "山田 123 太郎",
+        "【1234】山田",
+        "山田 CVV:123",
+        "山田セキュリティコード1234",
+        "山田 ｃｖｃ１２３",
+        "暗証番号 1234 山田",
         "山田太郎（123）",
         "123",
-        "山田\u200b",
+        "\u200b",
+        "山田\ufff9",
         "山田\x07",
     ],
 )
@@ -75,6 +93,14 @@ def test_a_name_is_refused(name: str) -> None:
         "0312345678",
         "03 1234 5678",
         "０９０ー００００ー００００",
+        "(090)0000-0000",
+        "（０９０）００００－００００",
+        "03(1234)5678",
+        "090.0000.0000",
+        "+81 90-0000-0000",
+        "+81-(0)90-0000-0000",
+        "＋８１９０００００００００",
+        "\u202a090-0000-0000\u202c",
     ],
 )
 def test_a_phone_is_taken(phone: str) -> None:
@@ -92,6 +118,9 @@ def test_a_phone_is_taken(phone: str) -> None:
         "-0312345678",
         "０９０abc",
         "03²2345678",
+        "+82 90-0000-0000",
+        "(090 0000 0000",
+        "090..0000.0000",
     ],
 )
 def test_a_phone_is_refused(phone: str) -> None:
@@ -111,6 +140,22 @@ def test_folding_is_for_comparing() -> None:
     """Kana, width, case and blanks fall together; hyphens of a phone become one."""
     assert search_key("ﾔﾏﾀﾞ　タロウ") == search_key("やまだ たろう")
     assert phone_of("03‐1234−5678") == "03-1234-5678"
+    for typed in ("(090)0000-0000", "090.0000.0000", "+81 90-0000-0000"):
+        assert phone_of(typed) == "090-0000-0000"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("\ufa19", "\ufa19"),
+        ("葛\U000e0100城", "葛\U000e0100城"),
+        ("か\u3099", "か\u3099"),
+        (" 山\u200b田\u202e ", "山田"),
+    ],
+)
+def test_a_name_is_kept_as_typed(typed: str, kept: str) -> None:
+    """No character becomes another; only those that nobody sees are dropped."""
+    assert validated(customer_name=typed).customer_name.data == kept
 
 
 @pytest.mark.parametrize(
