@@ -49,8 +49,8 @@ class NotMadeByRoot(IntegrityFault):
         )
 
 
-class KeyFileError(VaultError):
-    """A file can't be used or made: it is missing, readable by others, damaged, of
+class FileRefused(VaultError):
+    """A file is not what it should be: it is missing, readable by others, damaged, of
     another vault, or in the way of a new one."""
 
 

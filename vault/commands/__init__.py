@@ -10,8 +10,8 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import (
+    FileRefused,
     InputError,
-    KeyFileError,
     LeaseHeld,
     NotMadeByRoot,
     SchemaError,
@@ -99,7 +99,7 @@ def main() -> None:
         _fail(str(error), error.hint, EXIT_WRONG_ROOT)
     except LeaseHeld as error:
         _fail(str(error), error.hint, EXIT_HELD)
-    except (InputError, KeyFileError, SchemaError) as error:
+    except (InputError, FileRefused, SchemaError) as error:
         _fail(str(error), error.hint, EXIT_USAGE)
     except VaultError as error:
         hint = error.hint or "look closer with: cardvault verify"

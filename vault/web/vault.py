@@ -72,7 +72,7 @@ class Vault(DataKeys):
         """The vault that ``settings`` name, after testing the ciphers (VLT-01);
         ``pool`` is that of ``database.connect``.
 
-        Raises KeyFileError when the web key file is missing, damaged or readable by
+        Raises FileRefused when the web key file is missing, damaged or readable by
         others.
         """
         crypto.self_test()
