@@ -14,7 +14,7 @@ import click
 from .. import crypto
 from ..account import account_name
 from ..clock import system_clock
-from ..errors import FileRefused, IntegrityFault, NotMadeByRoot
+from ..errors import FileRefused, IntegrityFault, NotMadeByRoot, WrongVault
 from ..ops import root_shares
 from ..ops.open_vault import OpenVault
 from ..ops.root_key import MIN_PASSPHRASE, RootKey, read_root_text
@@ -87,7 +87,7 @@ def _require_ready(vault: Vault) -> None:
         vault.require_ready()
     except NotMadeByRoot:
         raise
-    except (IntegrityFault, FileRefused):
+    except (IntegrityFault, FileRefused, WrongVault):
         path = settings().web_key
         if _fits(vault, new_file_for(path)):
             raise FileRefused(

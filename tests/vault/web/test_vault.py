@@ -245,7 +245,7 @@ def test_a_database_of_another_vault_is_refused(place: VaultPlace) -> None:
     """The web key and the database must belong together; nothing is sealed."""
     foreign = WebKey("another", place.web_key.root, place.web_key.sealing_key)
     vault = Vault(foreign, place.engine, place.clock)
-    with pytest.raises(errors.FileRefused, match="another"):
+    with pytest.raises(errors.WrongVault, match="another"):
         vault.require_ready()
     assert not vault.is_well()
     assert place.vault().is_well()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import crypto
 from ...crypto import Mac
-from ...errors import FileRefused, IntegrityFault
+from ...errors import FileRefused, IntegrityFault, WrongVault
 from ...web.web_key import WebKey
 from ..anchor import Anchor
 
@@ -72,8 +72,8 @@ class Manifest:
     @classmethod
     def parse(cls, text: bytes, web_key: WebKey, source: Path) -> Manifest:
         """Read and check a manifest.  Raises IntegrityFault naming ``source`` when it
-        was changed, FileRefused when it is another vault's or was made under another
-        web key."""
+        was changed, WrongVault when it is another vault's, FileRefused when it was made
+        under another sealing key."""
         try:
             fields = json.loads(text)
             if fields["format"] != FORMAT:
@@ -85,7 +85,7 @@ class Manifest:
                 str(source), "is not a backup this code can read", hint=DAMAGED_HINT
             ) from None
         if vault_id != web_key.vault_id:
-            raise FileRefused(
+            raise WrongVault(
                 f"{source} is of vault {vault_id}, "
                 f"the web key of vault {web_key.vault_id}",
                 hint="nothing was restored; check VAULT_WEB_KEY",

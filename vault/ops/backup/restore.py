@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ...errors import FileRefused, IntegrityFault
+from ...errors import FileRefused, IntegrityFault, WrongVault
 from ...kill_points import kill_point
 from ...store.files import NewFile, require_free
 from ...web.web_key import WebKey
@@ -79,8 +79,9 @@ class Backup:
 def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
     """Open a backup and check its manifest with the web key.
 
-    Raises IntegrityFault when it is damaged, FileRefused when it belongs to
-    other keys, OSError when the file can't be read.
+    Raises IntegrityFault when it is damaged, WrongVault when it is another vault's,
+    FileRefused when it was made under another sealing key, OSError when the file can't
+    be read.
     """
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
@@ -94,7 +95,7 @@ def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
             text = source.read(MAX_MANIFEST_BYTES) if source else b""
         try:
             manifest = Manifest.parse(text, web_key, path)
-        except FileRefused:
+        except (FileRefused, WrongVault):
             # A damaged backup can look like another vault's; read it whole first, to
             # report the real reason.
             with _told(path):

@@ -322,7 +322,7 @@ def test_wrong_keys_are_refused(place: VaultPlace, backed_up: Path) -> None:
     foreign_web, foreign_root = new_keys()
     resigned = WebKey(place.web_key.vault_id, place.web_key.root, crypto.new_key())
     later = WebKey(place.web_key.vault_id, foreign_web.root, place.web_key.sealing_key)
-    with pytest.raises(errors.FileRefused, match="is of vault"):
+    with pytest.raises(errors.WrongVault, match="is of vault"):
         put(backed_up, restored, foreign_web)
     with pytest.raises(errors.FileRefused, match="another sealing key"):
         put(backed_up, restored, resigned)
