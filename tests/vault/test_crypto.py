@@ -4,6 +4,8 @@ moved from one key to another, and the keys made of something else."""
 from __future__ import annotations
 
 import base64
+import copy
+import json
 import pickle
 
 import pytest
@@ -162,13 +164,19 @@ def test_nonces_never_repeat() -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    [crypto.Cipher(CARD_KEY), crypto.Mac(CARD_KEY), crypto.RootSecret(CARD_KEY)],
+    [
+        crypto.Cipher(CARD_KEY),
+        crypto.Mac(CARD_KEY),
+        crypto.RootSecret(CARD_KEY),
+        crypto.RootSecret(CARD_KEY).ops,
+    ],
 )
-def test_secrets_print_and_pickle_nothing(secret: object) -> None:
-    """A repr is a name, and there is no way to copy one out."""
+def test_secrets_print_and_copy_nothing(secret: object) -> None:
+    """A repr is a name; a pickle, a copy and JSON are refused, of a root's seed too."""
     assert repr(secret) == f"<{type(secret).__name__} hidden>"
-    with pytest.raises(TypeError):
-        pickle.dumps(secret)
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
+        with pytest.raises(TypeError):
+            copied(secret)
 
 
 def test_a_root_seed_has_its_length() -> None:
