@@ -252,3 +252,18 @@ def test_a_new_key_is_random() -> None:
 def test_a_fingerprint_is_half_of_half_a_hash() -> None:
     """The first 16 hex digits of SHA-256 (FIPS 180-2, "abc")."""
     assert crypto.fingerprint(b"abc") == "ba7816bf8f01cfea"
+
+
+@pytest.mark.parametrize(
+    ("counter", "password"),
+    [(0, "755224"), (1, "287082"), (2, "359152"), (8, "399871"), (9, "520489")],
+)
+def test_the_published_one_time_passwords_are_made(counter: int, password: str) -> None:
+    """RFC 4226 appendix D."""
+    assert crypto.one_time_password(b"12345678901234567890", counter, 6) == password
+
+
+def test_a_short_seed_makes_no_password() -> None:
+    """RFC 4226 section 4 asks for 128 bits or more."""
+    with pytest.raises(ValueError, match="128 bits"):
+        crypto.one_time_password(bytes(15), 0, 6)
