@@ -42,6 +42,9 @@ from .vaults import (
 
 ABANDON = "cardvault root rotate --abandon"
 FINALIZE = "cardvault root rotate --finalize"
+# Shares and threshold.  With two of three, one share can be lost and one stolen.  They
+# hold without a terminal, where nobody can be asked.
+DEFAULT_SPLIT = 3, 2
 
 
 def prepare() -> None:
@@ -123,10 +126,12 @@ def _make_root(vault: OpenVault) -> RootKey:
 def _ask_shares() -> tuple[int, int]:
     """How many shares and how many of them open the vault, asked on a terminal."""
     if not sys.stdin.isatty():
-        return 3, 2
+        return DEFAULT_SPLIT
+    shares, threshold = DEFAULT_SPLIT
+    counts = click.IntRange(2, root_shares.MAX_SHARES)
     return (
-        click.prompt("Shares", type=click.IntRange(2, 16), default=3, err=True),
-        click.prompt("Threshold", type=click.IntRange(2, 16), default=2, err=True),
+        click.prompt("Shares", type=counts, default=shares, err=True),
+        click.prompt("Threshold", type=counts, default=threshold, err=True),
     )
 
 
