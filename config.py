@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from vault import VaultSettings
+from vault.settings import DEFAULT_SITE_DATABASE_URL
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
@@ -86,7 +87,7 @@ class Config:
         config = cls(
             secret_key=read.secret("SECRET_KEY"),
             secret_key_fallbacks=read.secrets("SECRET_KEY_FALLBACKS"),
-            database_url=read.text("DATABASE_URL", "sqlite:///instance/site.db"),
+            database_url=read.text("DATABASE_URL", DEFAULT_SITE_DATABASE_URL),
             database_pool=read.number("DATABASE_POOL", 8, 1, 1000),
             vault=VaultSettings.from_environ(environ),
             mail=MailConfig(

@@ -32,7 +32,7 @@ class Site(Flask):
 def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     """Make the site.  ``clock`` gives seconds since 1970 UTC.
 
-    Raises KeyFileError when the web key file can't be used.  The databases are not
+    Raises FileRefused when the web key file can't be used.  The databases are not
     checked here but in ``start.safe_config``.
     """
     app = Site(__name__, template_folder=str(TEMPLATES))

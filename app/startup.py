@@ -83,5 +83,6 @@ def _require_vaults_tables(config: Config) -> None:
 
 
 def _require_own_vault(config: Config) -> None:
-    """Raise KeyFileError unless the vault's database belongs to the web key."""
+    """Raise WrongVault or FileRefused unless the vault's database belongs to the
+    web key."""
     Vault.open(config.vault, system_clock).require_ready()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+DAY_SECONDS = 24 * 3600
+
 Clock = Callable[[], int]
 """Gives seconds since 1970 UTC."""
 

@@ -16,7 +16,9 @@ class VaultError(Exception):
 
 
 class InputError(VaultError):
-    """A typed value was refused.  ``reason`` is one word a form can translate."""
+    """A value that somebody gave was refused: a form's field, an option of a command,
+    or what is in a file given to one.  ``field`` names it.  For a card's fields and
+    tokens ``reason`` is one word a form can translate, elsewhere a phrase to print."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -49,9 +51,13 @@ class NotMadeByRoot(IntegrityFault):
         )
 
 
-class KeyFileError(VaultError):
-    """A file can't be used or made: it is missing, readable by others, damaged, of
-    another vault, or in the way of a new one."""
+class FileRefused(VaultError):
+    """A file, folder or database is not what it should be: it is missing, readable by
+    others, damaged, of another key or root, or in the way of a new one."""
+
+
+class WrongVault(VaultError):
+    """A database or backup belongs to another vault than the web key."""
 
 
 class WrongRootKey(VaultError):

@@ -21,7 +21,7 @@ class Results:
     killed run leaves the older file as it was."""
 
     def __init__(self, path: Path) -> None:
-        """Raises KeyFileError when another import is writing there or the ``.part``
+        """Raises FileRefused when another import is writing there or the ``.part``
         file is another user's, OSError when the disk refuses."""
         self.path = path
         self._part = NewFile(path, replace=True)
@@ -47,7 +47,7 @@ class Results:
 
     @contextmanager
     def _tidily(self) -> Iterator[None]:
-        """Remove the ``.part`` file when it can't be written; raises KeyFileError when
+        """Remove the ``.part`` file when it can't be written; raises FileRefused when
         the disk refuses."""
         try:
             with disk_faults(self.path):

@@ -4,6 +4,8 @@ moved from one key to another, and the keys made of something else."""
 from __future__ import annotations
 
 import base64
+import copy
+import json
 import pickle
 
 import pytest
@@ -162,13 +164,19 @@ def test_nonces_never_repeat() -> None:
 
 @pytest.mark.parametrize(
     "secret",
-    [crypto.Cipher(CARD_KEY), crypto.Mac(CARD_KEY), crypto.RootSecret(CARD_KEY)],
+    [
+        crypto.Cipher(CARD_KEY),
+        crypto.Mac(CARD_KEY),
+        crypto.RootSecret(CARD_KEY),
+        crypto.RootSecret(CARD_KEY).ops,
+    ],
 )
-def test_secrets_print_and_pickle_nothing(secret: object) -> None:
-    """A repr is a name, and there is no way to copy one out."""
+def test_secrets_print_and_copy_nothing(secret: object) -> None:
+    """A repr is a name; a pickle, a copy and JSON are refused, of a root's seed too."""
     assert repr(secret) == f"<{type(secret).__name__} hidden>"
-    with pytest.raises(TypeError):
-        pickle.dumps(secret)
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
+        with pytest.raises(TypeError):
+            copied(secret)
 
 
 def test_a_root_seed_has_its_length() -> None:
@@ -244,3 +252,18 @@ def test_a_new_key_is_random() -> None:
 def test_a_fingerprint_is_half_of_half_a_hash() -> None:
     """The first 16 hex digits of SHA-256 (FIPS 180-2, "abc")."""
     assert crypto.fingerprint(b"abc") == "ba7816bf8f01cfea"
+
+
+@pytest.mark.parametrize(
+    ("counter", "password"),
+    [(0, "755224"), (1, "287082"), (2, "359152"), (8, "399871"), (9, "520489")],
+)
+def test_the_published_one_time_passwords_are_made(counter: int, password: str) -> None:
+    """RFC 4226 appendix D."""
+    assert crypto.one_time_password(b"12345678901234567890", counter, 6) == password
+
+
+def test_a_short_seed_makes_no_password() -> None:
+    """RFC 4226 section 4 asks for 128 bits or more."""
+    with pytest.raises(ValueError, match="128 bits"):
+        crypto.one_time_password(bytes(15), 0, 6)

@@ -10,13 +10,14 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import (
+    FileRefused,
     InputError,
-    KeyFileError,
     LeaseHeld,
     NotMadeByRoot,
     SchemaError,
     VaultError,
     WrongRootKey,
+    WrongVault,
 )
 from . import (
     audit,
@@ -99,7 +100,7 @@ def main() -> None:
         _fail(str(error), error.hint, EXIT_WRONG_ROOT)
     except LeaseHeld as error:
         _fail(str(error), error.hint, EXIT_HELD)
-    except (InputError, KeyFileError, SchemaError) as error:
+    except (InputError, FileRefused, SchemaError, WrongVault) as error:
         _fail(str(error), error.hint, EXIT_USAGE)
     except VaultError as error:
         hint = error.hint or "look closer with: cardvault verify"

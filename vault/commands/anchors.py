@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..card.scrub import one_line
+from ..clock import DAY_SECONDS
 from ..errors import VaultError
 from ..ops.anchor import GIVEN, NOT_GIVEN, SUBJECT, Anchor, Given, parse_anchors
 from ..ops.open_vault import OpenVault
@@ -199,4 +200,4 @@ def age(at: int, now: int) -> str:
     """The time ``at`` (seconds since 1970 UTC) as text, with how long ago it is at
     ``now``."""
     shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-    return f"{shown}, {counted(max(now - at, 0) // 86400, 'day')} old"
+    return f"{shown}, {counted(max(now - at, 0) // DAY_SECONDS, 'day')} old"

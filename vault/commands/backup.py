@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from sqlalchemy.engine import make_url
 
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from ..ops.backup import make as backups
 from ..ops.backup.manifest import Manifest
 from ..settings import VaultSettings
@@ -35,7 +35,7 @@ def backup(file: Path, as_json: bool) -> None:
     place = settings()
     for database in database_files(place, "pg_dump"):
         if not database.exists():
-            raise KeyFileError(
+            raise FileRefused(
                 f"{database} is not there",
                 hint="set VAULT_DATABASE_URL and DATABASE_URL as the site has them",
             )
@@ -58,7 +58,7 @@ def backup(file: Path, as_json: bool) -> None:
 
 def database_files(place: VaultSettings, tool: str) -> tuple[Path, Path]:
     """The vault's and the site's SQLite files.  When either is on PostgreSQL, raises
-    KeyFileError with the commands of PostgreSQL to type instead."""
+    FileRefused with the commands of PostgreSQL to type instead."""
     vault, site = sqlite_path(place.database_url), sqlite_path(place.site_database_url)
     if vault is None or site is None:
         # The site's comes first; docs/operations.md says why.
@@ -68,7 +68,7 @@ def database_files(place: VaultSettings, tool: str) -> tuple[Path, Path]:
             for name, url in urls.items()
             if sqlite_path(url) is None
         ]
-        raise KeyFileError(
+        raise FileRefused(
             "this command is for SQLite files, and a database is on PostgreSQL",
             hint=" && ".join(typed) + "  (docs/operations.md has the checks)",
         )

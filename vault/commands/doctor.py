@@ -12,6 +12,7 @@ import click
 from sqlalchemy import text
 
 from .. import crypto
+from ..clock import DAY_SECONDS
 from ..ops.anchor import newest_given
 from ..ops.census import take_census
 from ..settings import VaultSettings
@@ -25,7 +26,6 @@ from .vaults import EXAMPLE, settings, vault_without_root_key
 LOW_DISK_BYTES = 500 * 1024 * 1024
 # The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
 OLD_ANCHOR_DAYS = 8
-DAY_SECONDS = 24 * 3600
 
 
 @click.command(epilog=EXAMPLE + "cardvault doctor")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..card.scrub import one_line
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from ..ops import export as exports
 from ..ops.export import Exported, Order
 from ..store.files import disk_faults, require_free
@@ -80,9 +80,9 @@ def export(
 
 
 def _require_file(out: Path) -> None:
-    """Raise KeyFileError unless ``out`` is free for a file."""
+    """Raise FileRefused unless ``out`` is free for a file."""
     if str(out) == "-" or out.is_char_device() or out.is_fifo():
-        raise KeyFileError(
+        raise FileRefused(
             f"{out} is no file: card numbers never go to a terminal or a pipe",
             hint="name a new file: --out cards.age",
         )

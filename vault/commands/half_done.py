@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from ..ops.census import Census
 from ..ops.root_key import RootKey, read_root_text
 from ..settings import VaultSettings
@@ -63,7 +63,7 @@ def _cut_off(place: VaultSettings, vault: Vault) -> Iterator[HalfDone]:
 def _root_key_left(path: Path, root_key: Path, vault: Vault) -> HalfDone:
     try:
         named = RootKey.root_named(read_root_text(path), path)
-    except KeyFileError as error:
+    except FileRefused as error:
         return HalfDone(f"{error}; move it away", "cardvault status")
     if named == vault.web_key.root.id and _is_of(root_key, named):
         # Don't suggest moving it over the root key: what the file says is unchecked.
@@ -87,14 +87,14 @@ def _root_key_left(path: Path, root_key: Path, vault: Vault) -> HalfDone:
 def _is_of(path: Path, root_id: str) -> bool:
     try:
         return RootKey.root_named(read_root_text(path), path) == root_id
-    except KeyFileError:
+    except FileRefused:
         return False
 
 
 def _web_key_left(path: Path, vault: Vault) -> HalfDone:
     try:
         left = WebKey.read(path)
-    except KeyFileError as error:
+    except FileRefused as error:
         return HalfDone(f"{error}; move it away", "cardvault status")
     if left.root.encoded != vault.web_key.root.encoded:
         return HalfDone(

@@ -15,7 +15,7 @@ from sqlalchemy import Row, select
 
 from .. import crypto
 from ..crypto import OpsKeys
-from ..errors import IntegrityFault, KeyFileError, WrongRootKey
+from ..errors import FileRefused, IntegrityFault, WrongRootKey
 from ..ops import root_rotation, root_shares
 from ..ops.open_vault import OpenVault
 from ..ops.root_key import RootKey, read_root_text
@@ -42,6 +42,9 @@ from .vaults import (
 
 ABANDON = "cardvault root rotate --abandon"
 FINALIZE = "cardvault root rotate --finalize"
+# Shares and threshold.  With two of three, one share can be lost and one stolen.  They
+# hold without a terminal, where nobody can be asked.
+DEFAULT_SPLIT = 3, 2
 
 
 def prepare() -> None:
@@ -84,7 +87,7 @@ def _left_web_key(vault: OpenVault, path: Path) -> WebKey | None:
     left = WebKey.read(path)
     left.require_made_by(vault.ops)
     if left.root.id == vault.root_id:
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} is of this vault's root already, not of a new one",
             hint="finish or clear away what it is of (cardvault web-key rotate), "
             "then run this again",
@@ -93,7 +96,7 @@ def _left_web_key(vault: OpenVault, path: Path) -> WebKey | None:
         vault.web_key.name,
         vault.web_key.sealing_key,
     ):
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} was made to replace another web key than {vault.web_key.source}",
             hint=f"give it up with: {ABANDON}",
         )
@@ -123,10 +126,12 @@ def _make_root(vault: OpenVault) -> RootKey:
 def _ask_shares() -> tuple[int, int]:
     """How many shares and how many of them open the vault, asked on a terminal."""
     if not sys.stdin.isatty():
-        return 3, 2
+        return DEFAULT_SPLIT
+    shares, threshold = DEFAULT_SPLIT
+    counts = click.IntRange(2, root_shares.MAX_SHARES)
     return (
-        click.prompt("Shares", type=click.IntRange(2, 16), default=3, err=True),
-        click.prompt("Threshold", type=click.IntRange(2, 16), default=2, err=True),
+        click.prompt("Shares", type=counts, default=shares, err=True),
+        click.prompt("Threshold", type=counts, default=threshold, err=True),
     )
 
 
@@ -139,7 +144,7 @@ def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
     else:
         path = new_file_for(place.root_key)
         if not path.exists():
-            raise KeyFileError(
+            raise FileRefused(
                 f"{path}, the new root {root_id}, is not there",
                 hint=f"put it back, or give the new root up with: {ABANDON}",
             )
@@ -155,7 +160,7 @@ def _new_shares(root_id: str) -> list[str]:
     try:
         return read_shares()
     except click.UsageError:
-        raise KeyFileError(
+        raise FileRefused(
             f"the shares of the new root {root_id} are needed, to see that it opens",
             hint=f"give them one a line; when they are lost: {ABANDON}",
         ) from None
@@ -164,7 +169,7 @@ def _new_shares(root_id: str) -> list[str]:
 def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
     text = read_root_text(path)
     if RootKey.root_named(text, path) == ops.root_id:
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} is this vault's root already, not a new one",
             hint=f"put it in place first: mv {path} {settings().root_key}",
         )
@@ -182,7 +187,7 @@ def finalize() -> None:
     if state.next_root_id is None and state.root_id == newest.root.id:
         click.echo(f"root {state.root_id} is the only root; nothing is left to do")
     elif state.next_root_id is None:
-        raise KeyFileError(
+        raise FileRefused(
             f"root {newest.root.id} is not prepared: the run that began it was cut off",
             hint="go on with: cardvault root rotate",
         )
@@ -199,7 +204,7 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
     vault = vault_with_root_key()
     newest.require_made_by(vault.ops)
     if newest.root.id != coming:
-        raise KeyFileError(
+        raise FileRefused(
             f"{newest.source} is of root {newest.root.id}, and {coming} is prepared",
             hint="go on with: cardvault root rotate",
         )

@@ -9,7 +9,7 @@ import click
 
 from ..card.scrub import one_line
 from ..clock import system_clock
-from ..errors import IntegrityFault, KeyFileError
+from ..errors import FileRefused, IntegrityFault
 from ..ops.anchor import Anchor
 from ..ops.backup import drill as drills
 from ..ops.backup import restore as restores
@@ -74,7 +74,7 @@ def restore(
         raise click.UsageError("--accept-older says something of --anchor; give both")
     place = settings()
     if not place.web_key.exists():
-        raise KeyFileError(
+        raise FileRefused(
             f"{place.web_key} is not there",
             hint="put the web key file back first; no backup holds it",
         )

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from ..errors import KeyFileError, WrongRootKey
+from ..errors import FileRefused, WrongRootKey
 from ..ops import root_shares
 from ..ops.root_key import MIN_PASSPHRASE
 from ..store.files import sync_folder
@@ -121,7 +121,7 @@ def passphrase() -> None:
         sync_folder(place.root_key.parent)
     except OSError as error:
         written.unlink(missing_ok=True)
-        raise KeyFileError(
+        raise FileRefused(
             f"{place.root_key} can't be replaced: {error.strerror}"
         ) from None
     click.echo(f"{place.root_key} is sealed under the new passphrase")

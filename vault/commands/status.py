@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..card.scrub import one_line
+from ..clock import DAY_SECONDS
 from ..ops.anchor import Given, newest_given
 from ..ops.census import Census, KeyCount, take_census
 from ..store.database import reading
@@ -129,7 +130,7 @@ def _key_table(in_use: list[KeyCount]) -> Table:
             key.state,
             f"{key.cards:,}",
             f"{key.seals:,}",
-            str(key.age // 86400),
+            str(key.age // DAY_SECONDS),
         )
     if len(in_use) > SHOWN_KEYS:
         table.caption = f"and {len(in_use) - SHOWN_KEYS} older ones (--json has all)"

@@ -14,7 +14,7 @@ import click
 from .. import crypto
 from ..account import account_name
 from ..clock import system_clock
-from ..errors import IntegrityFault, KeyFileError, NotMadeByRoot
+from ..errors import FileRefused, IntegrityFault, NotMadeByRoot, WrongVault
 from ..ops import root_shares
 from ..ops.open_vault import OpenVault
 from ..ops.root_key import MIN_PASSPHRASE, RootKey, read_root_text
@@ -87,10 +87,10 @@ def _require_ready(vault: Vault) -> None:
         vault.require_ready()
     except NotMadeByRoot:
         raise
-    except (IntegrityFault, KeyFileError):
+    except (IntegrityFault, FileRefused, WrongVault):
         path = settings().web_key
         if _fits(vault, new_file_for(path)):
-            raise KeyFileError(
+            raise FileRefused(
                 f"the vault already uses the new web key file, {new_file_for(path)}",
                 hint=f"mv {new_file_for(path)} {path}, then restart the site",
             ) from None
@@ -100,7 +100,7 @@ def _require_ready(vault: Vault) -> None:
 def _fits(vault: Vault, path: Path) -> bool:
     try:
         newer = WebKey.read(path)
-    except KeyFileError:
+    except FileRefused:
         return False
     fits = Vault(newer, vault.engine, vault.clock).is_well()
     if fits and isinstance(vault, OpenVault):
@@ -210,7 +210,7 @@ def _output(command: str) -> str:
         command, shell=True, stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
-        raise KeyFileError(
+        raise FileRefused(
             f"VAULT_ROOT_KEY_COMMAND ended with exit code {done.returncode}",
             hint="run it by hand and see what it says",
         )

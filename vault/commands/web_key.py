@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .. import crypto
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from ..ops.open_vault import OpenVault
 from ..ops.rotation.rotation import require_made_by_root
 from ..ops.web_key_rotation import is_signed_by, resign
@@ -58,17 +58,17 @@ def rotate() -> None:
 
 def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:
     """The new web key that a killed run left; raises NotMadeByRoot when this root
-    didn't make it, KeyFileError when it doesn't replace this web key."""
+    didn't make it, FileRefused when it doesn't replace this web key."""
     left.require_made_by(vault.ops)
     own, path = vault.web_key, left.source
     if left.root.encoded != own.root.encoded:
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} belongs to a root rotation that is under way",
             hint="finish it with: cardvault root rotate --finalize, or give it up "
             "with: cardvault root rotate --abandon",
         )
     if left.sealing_key == own.sealing_key or left.replaces != own.name:
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} was not made to replace {own.source}: it is a copy of it, or of "
             "an older one",
             hint="move it away and run: cardvault web-key rotate",
@@ -83,7 +83,7 @@ def _new_key(path: Path, vault: OpenVault) -> WebKey:
         require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
     if coming is not None:
-        raise KeyFileError(
+        raise FileRefused(
             f"root {coming} is prepared, and its web key file would need another",
             hint="finish it with: cardvault root rotate --finalize, or give it up "
             "with: cardvault root rotate --abandon",

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, exists, insert, inspect, select
 
 from .. import crypto
 from ..clock import Clock
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from ..store.database import reading
 from ..store.migrations import HISTORY
 from ..store.schema import METADATA, VAULT
@@ -24,14 +24,14 @@ def new_keys() -> tuple[WebKey, RootKey]:
 
 
 def require_empty(engine: Engine, place: str) -> None:
-    """Raise KeyFileError when a table of a vault in the database has a row.  Empty
+    """Raise FileRefused when a table of a vault in the database has a row.  Empty
     tables, made by ``migrate`` or by an init that was killed, are not in the way."""
     with reading(engine) as db:
         there = set(inspect(db).get_table_names())
         ours = [table for table in METADATA.sorted_tables if table.name in there]
         filled = any(db.scalar(select(exists().select_from(table))) for table in ours)
     if filled:
-        raise KeyFileError(
+        raise FileRefused(
             f"{place} already holds a vault",
             hint="nothing was changed; see it with: cardvault status",
         )

@@ -72,7 +72,7 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
     and the problem of a card that is left out, because it could not be opened or the
     trail has another rev of it (the row was replaced by an older version, or put back
     after its deletion).  Raises InputError for a bad recipient or bad lines of
-    ``order.tokens`` before anything is written, KeyFileError when something is in the
+    ``order.tokens`` before anything is written, FileRefused when something is in the
     way, and IntegrityFault when the trail is broken, so that it can't be compared.
     """
     keys = require_recipients(order.recipients)

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import KeyFileError, VaultError
+from ..errors import FileRefused, VaultError
 from ..kill_points import kill_point
 from ..store import files
 from ..store.database import checkpoint, connect, reading, sqlite_path
@@ -60,7 +60,7 @@ class NewPlace:
 
 
 def require_free(place: NewPlace) -> None:
-    """Raise KeyFileError when a file is in the way, or when the root key's folder does
+    """Raise FileRefused when a file is in the way, or when the root key's folder does
     not exist."""
     for path in place.keys:
         files.require_free(path)
@@ -81,7 +81,7 @@ def _require_folder(folder: Path, made: Sequence[Path]) -> None:
     with disk_faults(folder):
         there = folder.is_dir()
     if not there and folder.absolute() not in {path.absolute() for path in made}:
-        raise KeyFileError(
+        raise FileRefused(
             f"{folder} is not there, where the root key is to go",
             hint=f"mount the medium, or make the folder: mkdir -m 700 {folder}",
         )
@@ -94,7 +94,7 @@ def make(
     and give everything its name.
 
     On an error nothing is left, except that with a database on a server that was
-    already created the key files are kept for ``finish``.  Raises KeyFileError when
+    already created the key files are kept for ``finish``.  Raises FileRefused when
     the disk refuses or another init is running, SQLAlchemyError when the database
     refuses.
     """
@@ -126,7 +126,7 @@ def _found_file(
     url = make_url(place.database_url).set(database=str(file.place))
     _found(url.render_as_string(hide_password=False), found)
     if any(os.path.lexists(path) for path in _side_files(file.place)):
-        raise KeyFileError(
+        raise FileRefused(
             f"{file.place} is in use by another process",
             hint="nothing was made; end it and run the same command again",
         )
@@ -210,10 +210,10 @@ def finish(place: NewPlace) -> None:
 
 def give_up(place: NewPlace) -> None:
     """Remove the names that ``is_left_whole`` found, so that a new vault can be made
-    there.  Raises KeyFileError when the database is on a server."""
+    there.  Raises FileRefused when the database is on a server."""
     if place.database is None:
         beside = part_of(place.web_key)
-        raise KeyFileError(
+        raise FileRefused(
             "an init was cut off when its vault was made and its shares were shown",
             hint=f"with those shares: mv {beside} {place.web_key}; "
             f"without: rm {beside} and give an empty database",

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from ..card.expiry import months_now
+from ..clock import DAY_SECONDS
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
 from ..store.database import reading
@@ -21,7 +22,6 @@ from ..trail import Actor
 from ..web.vault import Vault, purge_subject
 from .progress import Step
 
-DAY_SECONDS = 24 * 3600
 BATCH = 1000
 
 

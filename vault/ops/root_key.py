@@ -46,7 +46,7 @@ class RootKey(Unshown):
     def parse(cls, text: str, source: Path | str, passphrase: str | None) -> RootKey:
         """Read the text of a root key file.
 
-        Raises KeyFileError when it is damaged, WrongRootKey when it is sealed
+        Raises FileRefused when it is damaged, WrongRootKey when it is sealed
         and ``passphrase`` is missing or wrong; both name ``source``.
         """
         fields = parse_fields(source, text, ROOT_KEY_FORMAT)
@@ -82,7 +82,7 @@ class RootKey(Unshown):
     def write(
         self, path: Path, passphrase: str | None, maker: OpsKeys | None = None
     ) -> None:
-        """Write the file; raises KeyFileError when something is in the way."""
+        """Write the file; raises FileRefused when something is in the way."""
         write_private(path, self.text(passphrase, maker))
 
     @staticmethod
@@ -143,6 +143,6 @@ def _open_seed(
 
 
 def read_root_text(path: Path) -> str:
-    """A root key file's text; raises KeyFileError when it is missing or readable by
+    """A root key file's text; raises FileRefused when it is missing or readable by
     others."""
     return read_private(path)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Table, bindparam, select, update
 
 from .. import crypto
 from ..crypto import OPS_SUITE, RootSecret
-from ..errors import IntegrityFault, KeyFileError, NotMadeByRoot
+from ..errors import FileRefused, IntegrityFault, NotMadeByRoot
 from ..kill_points import kill_point
 from ..store.row_macs import SIGNED_TABLES, OpsSigner
 from ..store.schema import AUDIT_ENTRY, DATA_KEY, VAULT
@@ -31,7 +31,7 @@ def prepare(vault: OpenVault, new: RootSecret, by: Actor) -> int:
     """Wrap every data key to ``new`` too, in one transaction; returns how many were.
     Calling it again wraps the keys that were minted since.
 
-    Raises KeyFileError when ``new`` is the vault's root already or was given up before,
+    Raises FileRefused when ``new`` is the vault's root already or was given up before,
     or when another root is being prepared.
     """
     root_id = new.public.id
@@ -54,12 +54,12 @@ def prepare(vault: OpenVault, new: RootSecret, by: Actor) -> int:
 
 def _require_new(db: Connection, state: Row[Any], root_id: str) -> None:
     if root_id == state.root_id:
-        raise KeyFileError(
+        raise FileRefused(
             f"root {root_id} is this vault's root already, not a new one",
             hint="move the .new files away and run: cardvault root rotate",
         )
     if state.next_root_id not in (None, root_id):
-        raise KeyFileError(
+        raise FileRefused(
             f"another new root, {state.next_root_id}, is being prepared",
             hint="finish it with: cardvault root rotate --finalize, or give it up "
             "with: cardvault root rotate --abandon",
@@ -68,13 +68,13 @@ def _require_new(db: Connection, state: Row[Any], root_id: str) -> None:
 
 
 def _require_kept(db: Connection, root_id: str) -> None:
-    """Raise KeyFileError when the trail says that the root was given up.  The vault's
+    """Raise FileRefused when the trail says that the root was given up.  The vault's
     row from before that has a right MAC, so somebody could put it back."""
     given_up = select(AUDIT_ENTRY.c.seq).where(
         AUDIT_ENTRY.c.subject == f"root {root_id}", AUDIT_ENTRY.c.event == ABANDONED
     )
     if db.execute(given_up.limit(1)).first() is not None:
-        raise KeyFileError(
+        raise FileRefused(
             f"root {root_id} was given up and is never taken again",
             hint="clear its files away with: cardvault root rotate --abandon",
         )
@@ -93,7 +93,7 @@ def finalize(vault: OpenVault, new: RootSecret, by: Actor) -> bool:
         vault.shut(db)
         state = vault.state(db)
         if state.next_root_id != root_id:
-            raise KeyFileError(
+            raise FileRefused(
                 f"root {root_id} is not prepared", hint="cardvault root rotate"
             )
         _require_kept(db, root_id)
@@ -123,7 +123,7 @@ def abandon(vault: OpenVault, by: Actor, left: str | None = None) -> str | None:
     name, or None when there is none.  ``left`` is the name in the files of a run that
     was killed before it prepared anything.
 
-    The trail records it, so that its files are never used again.  Raises KeyFileError
+    The trail records it, so that its files are never used again.  Raises FileRefused
     when a web process has already sealed under it, because those cards would be lost.
     """
     with vault.engine.begin() as db:
@@ -135,7 +135,7 @@ def abandon(vault: OpenVault, by: Actor, left: str | None = None) -> str | None:
         for row in _keys(db):
             vault.signer.check(DATA_KEY, row, name_of(DATA_KEY, row))
             if row.root_id != state.root_id:
-                raise KeyFileError(
+                raise FileRefused(
                     f"the site seals under root {root_id} already",
                     hint="finish it with: cardvault root rotate --finalize",
                 )

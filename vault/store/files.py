@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from ..kill_points import kill_point
 
 SUFFIX = ".part"
@@ -27,7 +27,7 @@ class NewFile:
     A leftover ``.part`` file is overwritten, or with ``left_whole`` used as it is,
     unless a running process has it locked or it is another user's.  Closing removes
     the ``.part`` file, unless ``publish`` or ``keep`` was called.  With
-    ``replace`` it replaces the file at ``path``.  Raises KeyFileError when something
+    ``replace`` it replaces the file at ``path``.  Raises FileRefused when something
     is in the way, OSError when the disk refuses.
     """
 
@@ -141,29 +141,29 @@ def _lock(place: Path, descriptor: int) -> None:
     except (BlockingIOError, FileNotFoundError):
         mine = False
     if not mine:
-        raise KeyFileError(
+        raise FileRefused(
             f"{place} is being written by another process",
             hint="wait for its end, then run the same command again",
         )
 
 
 def _require_own(place: Path, found: os.stat_result) -> None:
-    """Raise KeyFileError for a file of another user's or with a second name, through
+    """Raise FileRefused for a file of another user's or with a second name, through
     which somebody else could read what is written into it."""
     if not stat.S_ISREG(found.st_mode):
-        raise KeyFileError(f"{place} is no plain file", hint="move it first")
+        raise FileRefused(f"{place} is no plain file", hint="move it first")
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
         whose = "is another user's" if found.st_nlink == 1 else "has another name too"
-        raise KeyFileError(
+        raise FileRefused(
             f"{place} {whose}",
             hint="find out who made it, and write into a folder of your own",
         )
 
 
 def require_free(path: Path) -> None:
-    """Raise KeyFileError when something stands at ``path``."""
+    """Raise FileRefused when something stands at ``path``."""
     if os.path.lexists(path):
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} is in the way",
             hint="nothing is ever written over; move it first",
         )
@@ -184,13 +184,13 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def disk_faults(path: Path) -> Iterator[None]:
-    """Raise KeyFileError for whatever the disk refuses inside; it names the file,
+    """Raise FileRefused for whatever the disk refuses inside; it names the file,
     or ``path`` when the system doesn't say which."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
         place = getattr(error, "filename", None) or path
-        raise KeyFileError(
+        raise FileRefused(
             f"{place}: {why.lower()}", hint="mend that and run the same command again"
         ) from None

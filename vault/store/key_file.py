@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import crypto
 from ..crypto import OpsKeys
-from ..errors import KeyFileError
+from ..errors import FileRefused
 from .files import NewFile
 
 
@@ -23,7 +23,7 @@ def write_private(path: Path, text: str) -> None:
     """Make the file ``path`` with mode 0600, durably, whole or not at all, and only if
     nothing is there.  Its folder is never made: it may be a medium not yet mounted.
 
-    Raises KeyFileError naming the path.
+    Raises FileRefused naming the path.
     """
     try:
         with NewFile(path) as part:
@@ -35,30 +35,28 @@ def write_private(path: Path, text: str) -> None:
         if error.errno == errno.ENOENT:
             why = f"the folder {path.parent} is not there"
             hint = f"mount it, or make it: mkdir -m 700 {path.parent}"
-        raise KeyFileError(f"{path} can't be written: {why}", hint=hint) from None
+        raise FileRefused(f"{path} can't be written: {why}", hint=hint) from None
 
 
 def read_private(path: Path) -> str:
-    """A key file's text; raises KeyFileError when it is missing, readable by others or
+    """A key file's text; raises FileRefused when it is missing, readable by others or
     no text.  A BOM, as Windows editors write one, is no part of it."""
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise KeyFileError(
-                f"{path} can be read by others", hint=f"chmod 600 {path}"
-            )
+            raise FileRefused(f"{path} can be read by others", hint=f"chmod 600 {path}")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise KeyFileError(
+        raise FileRefused(
             f"{path} is not there", hint="a new place is made with: cardvault init"
         ) from None
     except OSError as error:
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from None
+        raise FileRefused(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise damaged(path) from None
 
 
 def parse_fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
-    """What a key file of the format ``form`` holds; raises KeyFileError naming
+    """What a key file of the format ``form`` holds; raises FileRefused naming
     ``source`` when ``text`` is damaged or of another format or suite."""
     try:
         fields = json.loads(text)
@@ -68,21 +66,21 @@ def parse_fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
         raise damaged(source)
     found = fields.get("format")
     if found == "cardvault web key 1":
-        raise KeyFileError(
+        raise FileRefused(
             f"{source} was made by an earlier version, whose vaults are not taken over",
             hint="move it, its root key and its database away and make a new vault "
             "with: cardvault init",
         )
     if found != form:
-        raise KeyFileError(f"{source} is not a {form[:-2]}")
+        raise FileRefused(f"{source} is not a {form[:-2]}")
     if fields.get("suite") != crypto.SUITE:
-        raise KeyFileError(f"{source} is for another suite than {crypto.SUITE}")
+        raise FileRefused(f"{source} is for another suite than {crypto.SUITE}")
     return fields
 
 
-def damaged(source: Path | str) -> KeyFileError:
+def damaged(source: Path | str) -> FileRefused:
     """The error for a key file that can't be read as one."""
-    return KeyFileError(f"{source} is damaged", hint="put back a copy of it")
+    return FileRefused(f"{source} is damaged", hint="put back a copy of it")
 
 
 def file_mac(ops: OpsKeys, fields: Mapping[str, Any]) -> str:

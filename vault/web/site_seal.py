@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import crypto
-from ..crypto import Cipher
+from ..crypto import Cipher, Unshown
 from ..errors import IntegrityFault
 
 MAX_SECRET_BYTES = 64
 
 
-class SiteSeal:
+class SiteSeal(Unshown):
     """Seals what the web server must be able to read back: the seeds of one-time
     passwords (RFC 6238).
 

@@ -72,7 +72,7 @@ class Vault(DataKeys):
         """The vault that ``settings`` name, after testing the ciphers (VLT-01);
         ``pool`` is that of ``database.connect``.
 
-        Raises KeyFileError when the web key file is missing, damaged or readable by
+        Raises FileRefused when the web key file is missing, damaged or readable by
         others.
         """
         crypto.self_test()
@@ -90,8 +90,11 @@ class Vault(DataKeys):
         """Seal a new card and return its token.  ``instead_of`` is the token of the
         card this customer had before and that no longer exists.
 
-        Raises IntegrityFault when the vault's row, its data key's or the trail's head
-        is not as it was written, KeyWornOut when a data key has reached its limit.
+        Raises IntegrityFault when the vault's row or its data key's is not as it was
+        written, KeyWornOut when a data key has reached its limit, WrongVault when the
+        database belongs to another vault, FileRefused when the web key is for another
+        root.  The commit raises IntegrityFault when the trail's head is not as it was
+        written.
         """
         detail = {"instead_of": instead_of} if instead_of else {}
         return self._register(db, pan, expiry, by, "card.registered", detail)
@@ -104,8 +107,9 @@ class Vault(DataKeys):
         subject: str = "",
     ) -> list[Token]:
         """Seal a batch of new cards under one data key, with one entry in the trail
-        that names them all; returns the tokens in the batch's order.  Raises as
-        ``tokenize`` does."""
+        that names them all; returns the tokens in the batch's order.  Raises
+        IntegrityFault, KeyWornOut, WrongVault and FileRefused as ``tokenize`` does; an
+        empty batch raises nothing."""
         if not cards:
             return []
         lock_numbers(db)

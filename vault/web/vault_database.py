@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, Table, Transaction, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..clock import Clock
-from ..errors import IntegrityFault, KeyFileError
+from ..errors import FileRefused, IntegrityFault, WrongVault
 from ..store.database import (
     before_commit,
     is_reading,
@@ -48,8 +48,8 @@ class VaultDatabase:
         self._told: WeakKeyDictionary[Transaction, list[Told]] = WeakKeyDictionary()
 
     def require_ready(self) -> None:
-        """Raise SchemaError or KeyFileError unless the database is at this
-        code's revision and belongs to this web key."""
+        """Raise SchemaError unless the database is at this code's revision, and what
+        ``state`` raises unless it belongs to this web key."""
         HISTORY.require_head(self.engine, "vault")
         with reading(self.engine) as db:
             self.state(db)
@@ -59,14 +59,15 @@ class VaultDatabase:
         try:
             with reading(self.engine) as db:
                 self.state(db)
-        except (SQLAlchemyError, IntegrityFault, KeyFileError):
+        except (SQLAlchemyError, IntegrityFault, FileRefused, WrongVault):
             return False
         return True
 
     def state(self, db: Connection, *, lock: bool = False) -> Row[Any]:
         """The vault's own row, checked; with ``lock`` it is locked until ``db`` ends,
-        so that the generation can't be raised.  Raises KeyFileError when the database
-        belongs to another vault, IntegrityFault when the row was edited."""
+        so that the generation can't be raised.  Raises WrongVault when the database
+        belongs to another vault, FileRefused when the web key is for another root than
+        the vault's, IntegrityFault when the row is missing or was edited."""
         query = select(VAULT)
         row = db.execute(query.with_for_update(read=True) if lock else query).first()
         if row is None:
@@ -74,7 +75,7 @@ class VaultDatabase:
         if row.vault_id != self.web_key.vault_id and _VAULT_ID.fullmatch(
             str(row.vault_id)
         ):
-            raise KeyFileError(
+            raise WrongVault(
                 f"the web key is of vault {self.web_key.vault_id}, "
                 f"the database of vault {row.vault_id}",
                 hint="check VAULT_WEB_KEY and VAULT_DATABASE_URL",
@@ -82,7 +83,7 @@ class VaultDatabase:
         self._check_state(row)
         if self.web_key.root.id not in (row.root_id, row.next_root_id):
             # A card sealed to another root than the vault's could never be opened.
-            raise KeyFileError(
+            raise FileRefused(
                 f"the web key is for root {self.web_key.root.id}, "
                 f"this vault's root is {row.root_id}",
                 hint=f"put the web key file of root {row.root_id} in place and "
@@ -112,8 +113,10 @@ class VaultDatabase:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Append to the audit trail in ``db``'s transaction, when it commits.  Lock
-        order: the rows, then the trail's head, so that two writers can't deadlock.  The
-        commit raises IntegrityFault when the head is not as it was written."""
+        order: the rows, then the trail's head, so that two writers can't deadlock.
+
+        Raises ValueError when ``db`` only reads.  The commit raises IntegrityFault when
+        the head is not as it was written."""
         if is_reading(db):
             raise ValueError(f"{event} can't be recorded by who only reads")
         told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))

@@ -94,7 +94,7 @@ class WebKey(Unshown):
 
     @classmethod
     def read(cls, path: Path) -> WebKey:
-        """Read a web key file; raises KeyFileError naming the file."""
+        """Read a web key file; raises FileRefused naming the file."""
         fields = parse_fields(path, read_private(path), WEB_KEY_FORMAT)
         try:
             read = cls(
@@ -112,7 +112,7 @@ class WebKey(Unshown):
         return read
 
     def write(self, path: Path) -> None:
-        """Write the file; raises KeyFileError when something is in the way."""
+        """Write the file; raises FileRefused when something is in the way."""
         write_private(path, self.text())
 
     def text(self) -> str:

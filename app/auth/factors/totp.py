@@ -10,6 +10,8 @@ import hmac
 import secrets
 from urllib.parse import quote, urlencode
 
+from vault import crypto
+
 STEP_SECONDS = 30
 DIGITS = 6
 # RFC 4226 section 4: 160 bits.
@@ -25,10 +27,7 @@ def new_seed() -> bytes:
 
 def code_at(seed: bytes, step: int) -> str:
     """The six digits of a 30-second ``step`` since 1970 (RFC 4226 section 5.3)."""
-    mac = hmac.digest(seed, step.to_bytes(8, "big"), "sha1")
-    start = mac[-1] & 0x0F
-    number = int.from_bytes(mac[start : start + 4], "big") & 0x7FFFFFFF
-    return f"{number % 10**DIGITS:0{DIGITS}d}"
+    return crypto.one_time_password(seed, step, DIGITS)
 
 
 def matching_step(seed: bytes, typed: str, now: int) -> int | None:

@@ -270,7 +270,7 @@ def test_shares_of_a_vault_that_came_to_nothing_are_named_so(
     """They were shown before the disk failed: whoever holds them is told."""
 
     def found(*_: object) -> None:
-        raise errors.KeyFileError("the disk failed")
+        raise errors.FileRefused("the disk failed")
 
     with monkeypatch.context() as here:
         here.setattr(create, "create_vault", found)

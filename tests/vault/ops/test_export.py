@@ -331,7 +331,7 @@ def test_a_file_in_the_way_stays(exporter: Exporter, register: Register) -> None
     """Nothing is written over, and no card is opened for it."""
     register()
     exporter.path.write_text("mine")
-    with pytest.raises(errors.KeyFileError, match="in the way"):
+    with pytest.raises(errors.FileRefused, match="in the way"):
         exporter()
     assert (exporter.path.read_text(), exporter.trail()) == ("mine", [])
 

@@ -11,7 +11,8 @@ from sqlalchemy import Executable, delete, insert, select, text, update
 
 from tests.places.vault import VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
-from vault.ops.purge import BATCH, DAY_SECONDS, Purge, first_kept
+from vault.clock import DAY_SECONDS
+from vault.ops.purge import BATCH, Purge, first_kept
 from vault.store.database import checkpoint, reading
 from vault.store.schema import CARD, PURGED, QUARANTINE, ROTATION
 

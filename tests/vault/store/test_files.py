@@ -36,7 +36,7 @@ def in_a_child(work: Callable[[], object]) -> int:
         try:
             work()
             code = 0
-        except errors.KeyFileError:
+        except errors.FileRefused:
             code = 1
         finally:
             os._exit(code)
@@ -108,7 +108,7 @@ def test_what_can_not_be_synced_is_not_there(
     path = tmp_path / "web.key"
     with monkeypatch.context() as here:
         here.setattr(os, "fsync", failing(why, of_folder=of_folder))
-        with pytest.raises(errors.KeyFileError, match=r"web\.key can't be written"):
+        with pytest.raises(errors.FileRefused, match=r"web\.key can't be written"):
             write_private(path, TEXT)
     assert names(tmp_path) == set()
     write_private(path, TEXT)
@@ -139,9 +139,7 @@ def test_a_file_system_that_syncs_no_folder_takes_a_file_all_the_same(
 def test_a_folder_is_never_made(tmp_path: Path) -> None:
     """It may be where a medium is to be mounted; the hint says both ways."""
     path = tmp_path / "usb" / "root.key"
-    with pytest.raises(
-        errors.KeyFileError, match=r"root\.key can't be written"
-    ) as told:
+    with pytest.raises(errors.FileRefused, match=r"root\.key can't be written") as told:
         write_private(path, TEXT)
     assert f"the folder {path.parent} is not there" in str(told.value)
     assert f"mkdir -m 700 {path.parent}" in told.value.hint
@@ -159,7 +157,7 @@ def test_a_part_of_another_user_is_refused(
     else:
         mine = os.geteuid()
         monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
-    with pytest.raises(errors.KeyFileError, match="is another user's") as told:
+    with pytest.raises(errors.FileRefused, match="is another user's") as told:
         NewFile(path)
     assert str(part_of(path)) in str(told.value)
     assert "folder of your own" in told.value.hint
@@ -178,12 +176,12 @@ def test_a_part_that_is_something_else_is_refused(tmp_path: Path) -> None:
     )
     for make in makers:
         make()
-        with pytest.raises(errors.KeyFileError, match=r"web\.key"):
+        with pytest.raises(errors.FileRefused, match=r"web\.key"):
             write_private(path, TEXT)
         assert names(tmp_path) == {"other", "web.key.part"}
         part_of(path).unlink()
     part_of(path).mkdir()
-    with pytest.raises(errors.KeyFileError, match=r"web\.key"):
+    with pytest.raises(errors.FileRefused, match=r"web\.key"):
         write_private(path, TEXT)
     assert other.read_text() == "mine"
 

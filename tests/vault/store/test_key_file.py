@@ -64,7 +64,7 @@ def test_nothing_is_ever_overwritten(
     """A file in the way is left as it was."""
     path = tmp_path / "root.key"
     path.write_text("mine")
-    with pytest.raises(errors.KeyFileError, match="in the way"):
+    with pytest.raises(errors.FileRefused, match="in the way"):
         keys[1].write(path, None)
     assert path.read_text() == "mine"
 
@@ -77,7 +77,7 @@ def test_a_file_others_can_read_is_refused(
     path = tmp_path / "web.key"
     keys[0].write(path)
     path.chmod(mode)
-    with pytest.raises(errors.KeyFileError, match="read by others") as refused:
+    with pytest.raises(errors.FileRefused, match="read by others") as refused:
         WebKey.read(path)
     assert str(path) in str(refused.value)
     assert "chmod 600" in refused.value.hint
@@ -105,7 +105,7 @@ def test_a_damaged_file_is_named(
     keys[0].write(path)
     damaged = edit(path.read_text())  # type: ignore[operator]
     path.write_bytes(os.fsencode(damaged))
-    with pytest.raises(errors.KeyFileError, match=r"web\.key"):
+    with pytest.raises(errors.FileRefused, match=r"web\.key"):
         WebKey.read(path)
 
 
@@ -115,13 +115,13 @@ def test_a_damaged_root_key_is_named(
 ) -> None:
     """A seed of the wrong size or type is a damaged file, not a wrong key."""
     text = json.dumps({**json.loads(keys[1].text(None)), "seed": seed})
-    with pytest.raises(errors.KeyFileError, match="damaged"):
+    with pytest.raises(errors.FileRefused, match="damaged"):
         RootKey.parse(text, "root.key", None)
 
 
 def test_a_missing_file_says_how_one_is_made(tmp_path: Path) -> None:
     """The hint is the command to type."""
-    with pytest.raises(errors.KeyFileError, match="not there") as refused:
+    with pytest.raises(errors.FileRefused, match="not there") as refused:
         WebKey.read(tmp_path / "web.key")
     assert "cardvault init" in refused.value.hint
 
@@ -130,11 +130,11 @@ def test_a_place_that_cannot_be_used_is_named(
     tmp_path: Path, keys: tuple[WebKey, RootKey]
 ) -> None:
     """A folder that can't be made is an error about the path."""
-    with pytest.raises(errors.KeyFileError, match="can't be written"):
+    with pytest.raises(errors.FileRefused, match="can't be written"):
         keys[0].write(Path("/proc/nowhere/web.key"))
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o700)
-    with pytest.raises(errors.KeyFileError, match="can't be read"):
+    with pytest.raises(errors.FileRefused, match="can't be read"):
         WebKey.read(folder)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
 
 import pytest
@@ -77,7 +79,8 @@ def test_it_takes_short_secrets_alone() -> None:
 
 
 def test_it_shows_nothing_of_itself() -> None:
-    """Neither printed nor pickled."""
-    assert NEW not in repr(seal_of(NEW))
-    with pytest.raises(TypeError):
-        pickle.dumps(seal_of(NEW))
+    """It is not printed, pickled, copied or written as JSON."""
+    assert repr(seal_of(NEW)) == "<SiteSeal hidden>"
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy, json.dumps):
+        with pytest.raises(TypeError):
+            copied(seal_of(NEW))

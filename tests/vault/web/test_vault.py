@@ -241,12 +241,17 @@ def test_a_damaged_row_can_still_be_given_up(
     assert place.findings() == {}
 
 
-def test_a_database_of_another_vault_is_refused(place: VaultPlace) -> None:
+def test_a_database_of_another_vault_is_refused(
+    place: VaultPlace, operator_actor: Actor
+) -> None:
     """The web key and the database must belong together; nothing is sealed."""
     foreign = WebKey("another", place.web_key.root, place.web_key.sealing_key)
     vault = Vault(foreign, place.engine, place.clock)
-    with pytest.raises(errors.KeyFileError, match="another"):
+    with pytest.raises(errors.WrongVault, match="another"):
         vault.require_ready()
+    sealed = (Pan.parse(VISA), Expiry(2031, 1), operator_actor)
+    with vault.engine.begin() as db, pytest.raises(errors.WrongVault):
+        vault.tokenize(db, *sealed)
     assert not vault.is_well()
     assert place.vault().is_well()
 

@@ -36,7 +36,7 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
     """Write the vault's database and the ``site``'s into the new file ``path``,
     while both are in use.  Needs no root key and holds no key.
 
-    Raises KeyFileError when something is in the way, OSError or sqlite3.Error
+    Raises FileRefused when something is in the way, OSError or sqlite3.Error
     when the disk refuses; ``path`` is there whole or not at all.
     """
     with NewFile(path) as part:

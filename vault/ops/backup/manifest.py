@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import crypto
 from ...crypto import Mac
-from ...errors import IntegrityFault, KeyFileError
+from ...errors import FileRefused, IntegrityFault, WrongVault
 from ...web.web_key import WebKey
 from ..anchor import Anchor
 
@@ -72,8 +72,8 @@ class Manifest:
     @classmethod
     def parse(cls, text: bytes, web_key: WebKey, source: Path) -> Manifest:
         """Read and check a manifest.  Raises IntegrityFault naming ``source`` when it
-        was changed, KeyFileError when it is another vault's or was made under another
-        web key."""
+        was changed, WrongVault when it is another vault's, FileRefused when it was made
+        under another sealing key."""
         try:
             fields = json.loads(text)
             if fields["format"] != FORMAT:
@@ -85,13 +85,13 @@ class Manifest:
                 str(source), "is not a backup this code can read", hint=DAMAGED_HINT
             ) from None
         if vault_id != web_key.vault_id:
-            raise KeyFileError(
+            raise WrongVault(
                 f"{source} is of vault {vault_id}, "
                 f"the web key of vault {web_key.vault_id}",
                 hint="nothing was restored; check VAULT_WEB_KEY",
             )
         if key_name != _key_name(web_key):
-            raise KeyFileError(
+            raise FileRefused(
                 f"{source} was made under another sealing key than the web key's",
                 hint=_KEY_HINT,
             )
@@ -116,10 +116,10 @@ class Manifest:
         )
 
     def require_root(self, web_key: WebKey, source: Path) -> None:
-        """Raise KeyFileError when this web key's root came after the backup, so that
+        """Raise FileRefused when this web key's root came after the backup, so that
         the site could not start on the restored database."""
         if web_key.root.id not in self.roots:
-            raise KeyFileError(
+            raise FileRefused(
                 f"{source} is for root {self.roots[0]}, "
                 f"the web key for root {web_key.root.id}",
                 hint=_KEY_HINT,

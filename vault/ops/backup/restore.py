@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ...errors import IntegrityFault, KeyFileError
+from ...errors import FileRefused, IntegrityFault, WrongVault
 from ...kill_points import kill_point
 from ...store.files import NewFile, require_free
 from ...web.web_key import WebKey
@@ -79,8 +79,9 @@ class Backup:
 def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
     """Open a backup and check its manifest with the web key.
 
-    Raises IntegrityFault when it is damaged, KeyFileError when it belongs to
-    other keys, OSError when the file can't be read.
+    Raises IntegrityFault when it is damaged, WrongVault when it is another vault's,
+    FileRefused when it was made under another sealing key, OSError when the file can't
+    be read.
     """
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
@@ -94,7 +95,7 @@ def opening(path: Path, web_key: WebKey) -> Iterator[Backup]:
             text = source.read(MAX_MANIFEST_BYTES) if source else b""
         try:
             manifest = Manifest.parse(text, web_key, path)
-        except KeyFileError:
+        except (FileRefused, WrongVault):
             # A damaged backup can look like another vault's; read it whole first, to
             # report the real reason.
             with _told(path):
@@ -116,7 +117,7 @@ def restore(
 
     Everything is written and checked before anything gets its name, so a damaged
     backup leaves nothing.  Raises IntegrityFault then, and when the trail doesn't have
-    the ``anchor``; KeyFileError when something is in the way.
+    the ``anchor``; FileRefused when something is in the way.
     """
     # The vault is named first, as it is committed first in registering: if this is
     # killed in between, no customer exists whose card is missing.
@@ -139,7 +140,7 @@ def restore(
 
 def _is_there(place: Path, member: Member) -> bool:
     """Say whether an earlier run put ``member`` at ``place`` and nothing has used it
-    since; raises KeyFileError when anything else is there."""
+    since; raises FileRefused when anything else is there."""
     there = place.is_file() and _is_copy(place, member)
     if not there:
         require_free(place)

@@ -177,7 +177,7 @@ def test_a_part_a_dead_run_left_is_written_over(
     assert {n for n in names(place.folder) if n.startswith("a.")} == {"a.backup"}
     assert tried(path, place).findings == ()
     kept = path.read_bytes()
-    with pytest.raises(errors.KeyFileError, match=r"a\.backup is in the way"):
+    with pytest.raises(errors.FileRefused, match=r"a\.backup is in the way"):
         make(place.vault(), site, path, OPS)
     assert path.read_bytes() == kept
 
@@ -187,14 +187,14 @@ def test_a_part_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.backup"
     with NewFile(path) as part:
         part.file.write(b"whole")
-        with pytest.raises(errors.KeyFileError, match="by another process"):
+        with pytest.raises(errors.FileRefused, match="by another process"):
             NewFile(path)
         part.sync()
         part.publish()
     assert path.read_bytes() == b"whole"
     with (tmp_path / "b.part").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(errors.KeyFileError, match="by another process"):
+        with pytest.raises(errors.FileRefused, match="by another process"):
             NewFile(tmp_path / "b")
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_came_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     """It is looked for again before the name is given."""
     with NewFile(tmp_path / "a") as part:
         (tmp_path / "a").write_text("another's")
-        with pytest.raises(errors.KeyFileError, match="is in the way"):
+        with pytest.raises(errors.FileRefused, match="is in the way"):
             part.publish()
     assert names(tmp_path) == {"a"}
     assert (tmp_path / "a").read_text() == "another's"
@@ -212,7 +212,7 @@ def test_what_the_disk_refuses_is_said(place: VaultPlace, site: Engine) -> None:
     """A folder that is not there, a symbolic link laid where the part goes."""
     (place.folder / "a.part").symlink_to(place.folder / "elsewhere")
     for path in (place.folder / "a", place.folder / "nowhere" / "a"):
-        with pytest.raises(errors.KeyFileError) as told, disk_faults(path):
+        with pytest.raises(errors.FileRefused) as told, disk_faults(path):
             make(place.vault(), site, path, OPS)
         assert str(told.value).startswith(f"{path}.part: ")
     assert not (place.folder / "elsewhere").exists()
@@ -322,14 +322,14 @@ def test_wrong_keys_are_refused(place: VaultPlace, backed_up: Path) -> None:
     foreign_web, foreign_root = new_keys()
     resigned = WebKey(place.web_key.vault_id, place.web_key.root, crypto.new_key())
     later = WebKey(place.web_key.vault_id, foreign_web.root, place.web_key.sealing_key)
-    with pytest.raises(errors.KeyFileError, match="is of vault"):
+    with pytest.raises(errors.WrongVault, match="is of vault"):
         put(backed_up, restored, foreign_web)
-    with pytest.raises(errors.KeyFileError, match="another sealing key"):
+    with pytest.raises(errors.FileRefused, match="another sealing key"):
         put(backed_up, restored, resigned)
     with opening(backed_up, later) as kept:
-        with pytest.raises(errors.KeyFileError, match="is for root"):
+        with pytest.raises(errors.FileRefused, match="is for root"):
             kept.manifest.require_root(later, backed_up)
-        with pytest.raises(errors.KeyFileError, match="is for root"):
+        with pytest.raises(errors.FileRefused, match="is for root"):
             drill(kept, later, place.root_key, place.clock)
     with pytest.raises(errors.WrongRootKey):
         tried(backed_up, place, foreign_root)
@@ -359,7 +359,7 @@ def test_only_an_empty_place_is_restored_into(
     folder = place.folder / "restored"
     folder.mkdir()
     (folder / there).write_bytes(b"here first")
-    with pytest.raises(errors.KeyFileError, match=f"{there} is in the way"):
+    with pytest.raises(errors.FileRefused, match=f"{there} is in the way"):
         put(backed_up, folder, place.web_key)
     assert names(folder) == {there}
     assert (folder / there).read_bytes() == b"here first"
@@ -382,7 +382,7 @@ def test_a_database_in_use_is_in_the_way(place: VaultPlace, backed_up: Path) -> 
     engine = connect(f"sqlite:///{folder / SITE}")
     engine.connect().close()
     engine.dispose()
-    with pytest.raises(errors.KeyFileError, match=r"site\.db is in the way"):
+    with pytest.raises(errors.FileRefused, match=r"site\.db is in the way"):
         put(backed_up, folder, place.web_key)
 
 
