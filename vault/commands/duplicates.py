@@ -9,7 +9,7 @@ import click
 from ..card.scrub import one_line
 from ..ops.duplicates import Duplicates, Search
 from ..store.database import reading
-from .output import counted
+from .output import counted, reader_may_leave
 from .progress import watching
 from .uses import record_use
 from .vaults import EXAMPLE, vault_with_root_key
@@ -30,12 +30,17 @@ def duplicates(context: click.Context, as_json: bool) -> None:
     """
     vault = vault_with_root_key()
     record_use(vault, vault.root_id, "duplicates")
+    # They are named afterwards, so that a slow terminal holds no snapshot.
+    left: list[tuple[str, str]] = []
     with reading(vault.engine) as db, watching() as watch:
-        found = Search(vault, db, watch, _name_left_out).run()
-    if as_json:
-        click.echo(json.dumps(_as_object(found)))
-    else:
-        _show(found)
+        found = Search(vault, db, watch, lambda *card: left.append(card)).run()
+    for token, problem in left:
+        _name_left_out(token, problem)
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(_as_object(found)))
+        else:
+            _show(found)
     if found.left_out:
         left_out = counted(found.left_out, "card")
         click.echo(f"cardvault: warning: {left_out} could not be opened", err=True)

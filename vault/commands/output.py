@@ -31,6 +31,8 @@ def reader_may_leave() -> Iterator[None]:
     """End a listing quietly when its reader goes away, as ``head`` does."""
     try:
         yield
+        # A short listing meets the closed pipe only here.
+        sys.stdout.flush()
     except BrokenPipeError:
         # Only the rest of the listing is written to it, and nobody reads that.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

@@ -15,7 +15,7 @@ from ..store.database import checkpoint
 from ..web.vault import card_of
 from .anchors import give_anchor
 from .leavings import clear_tables
-from .output import counted
+from .output import counted, reader_may_leave
 from .progress import Stop, follow, progress
 from .vaults import EXAMPLE, actor, vault_with_root_key_if_there, vault_without_root_key
 
@@ -52,7 +52,8 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     """
     if dry_run:
         run = Purge(vault_without_root_key(read_only=True), days)
-        (_list_as_json if as_json else _list)(run, days)
+        with reader_may_leave():
+            (_list_as_json if as_json else _list)(run, days)
         context.exit(EXIT_FOUND if run.damaged else 0)
     vault = vault_with_root_key_if_there()
     run = Purge(vault, days)

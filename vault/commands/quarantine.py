@@ -11,6 +11,7 @@ from ..errors import UnknownToken
 from ..store.database import reading
 from ..store.schema import CARD, QUARANTINE
 from .leavings import clear
+from .output import reader_may_leave
 from .vaults import EXAMPLE, actor, vault_with_root_key_if_there, vault_without_root_key
 
 
@@ -25,8 +26,9 @@ def list_quarantined() -> None:
     vault = vault_without_root_key()
     with reading(vault.engine) as db:
         rows = db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
-    for row in rows:
-        click.echo(one_line(f"{row.token}  {row.problem}"))
+    with reader_may_leave():
+        for row in rows:
+            click.echo(one_line(f"{row.token}  {row.problem}"))
     if rows:
         click.echo(
             "restore the row from a backup and run cardvault rotate again, or give "

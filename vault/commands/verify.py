@@ -14,7 +14,7 @@ from ..ops.verify import verify as find_faults
 from ..store.database import reading
 from ..store.migrations import HISTORY
 from ..store.schema import CARD
-from .output import counted
+from .output import counted, reader_may_leave
 from .uses import note_use
 from .vaults import EXAMPLE, open_parts
 
@@ -37,15 +37,18 @@ def verify(context: click.Context, as_json: bool) -> None:
     with reading(vault.engine) as db:
         findings = list(find_faults(vault, db))
         cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
-    if as_json:
-        found = [vars(finding) for finding in findings]
-        click.echo(json.dumps({"ok": not findings, "cards": cards, "findings": found}))
-    else:
-        for finding in findings:
-            click.echo(one_line(f"{finding.subject}  {finding.problem}"))
-        click.echo(
-            f"{len(findings)} found; nothing was changed"
-            if findings
-            else f"{counted(cards, 'card')} opened, every row and audit entry as written"
-        )
+    with reader_may_leave():
+        if as_json:
+            found = [vars(finding) for finding in findings]
+            click.echo(
+                json.dumps({"ok": not findings, "cards": cards, "findings": found})
+            )
+        else:
+            for finding in findings:
+                click.echo(one_line(f"{finding.subject}  {finding.problem}"))
+            click.echo(
+                f"{len(findings)} found; nothing was changed"
+                if findings
+                else f"{counted(cards, 'card')} opened, every row and audit entry as written"
+            )
     context.exit(1 if findings else 0)
