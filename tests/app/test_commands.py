@@ -322,6 +322,14 @@ def test_an_id_taken_while_the_password_is_hashed_is_named(
 def test_an_id_the_login_page_would_fold_is_refused(app: Flask) -> None:
     """Nobody could log in with it, because what they type is folded first."""
     ran = app.test_cli_runner().invoke(
-        args=["operators", "add", "ｔａｒｏ", "--name", "太郎", "--email", "a@example.jp"]
+        args=[
+            "operators",
+            "add",
+            "ｔａｒｏ",
+            "--name",
+            "太郎",
+            "--email",
+            "a@example.jp",
+        ]
     )
     assert (ran.exit_code, "half width" in ran.stderr) == (2, True), ran.output
