@@ -33,6 +33,10 @@ MOST_MISSING = 1_000_000
 # After bad entries in a row the MAC before the next one may be any of several; at most
 # so many are tried.
 MOST_TRIED = 8
+_LOOK_CLOSER = (
+    "look closer with: cardvault audit verify; docs/operations.md says what to do, "
+    "under: A broken trail"
+)
 _MAC_COLUMN = AUDIT_ENTRY.columns.keys().index("mac")
 
 # Built once: building the statement takes longer than executing it.
@@ -125,13 +129,15 @@ class Trail:
     def _open_head(self, db: Connection) -> tuple[int, bytes, int, object]:
         """How many entries there are, the next one's key, the latest one's time and
         its MAC."""
-        row = db.execute(_HEAD).one_or_none()
-        if row is None:
-            raise IntegrityFault("audit head", "is missing")
+        found: Any = db.execute(_HEAD).first()
+        row = _whole_head(found)
         # A second statement is needed: after waiting for the head's lock PostgreSQL
         # would still look for the entry as of before the wait.
         latest = db.execute(_LATEST, {"seq": row.seq}).first()
         at, mac = (latest.at, latest.mac) if latest is not None else (0, None)
+        if not isinstance(at, int):
+            # Nobody can say whether the clock was set back since that entry.
+            raise _unwritten(row.seq)
         return row.seq, self.open_chain_key(row.seq, row.sealed_chain_key), at, mac
 
     def open_chain_key(self, seq: int, sealed: bytes) -> bytes:
@@ -144,6 +150,25 @@ class Trail:
 
     def _head_aad(self, seq: int) -> bytes:
         return canonical(("audit head", self._vault_id, seq))
+
+
+def read_head(db: Connection) -> Row[Any]:
+    """The trail's head: ``seq``, how many entries it counts, and ``sealed_chain_key``.
+    Raises IntegrityFault when it is missing or a column is of another type; whether it
+    is the trail's own head shows when the key is opened."""
+    return _whole_head(db.execute(select(AUDIT_HEAD)).first())
+
+
+def _whole_head(row: Row[Any] | None) -> Row[Any]:
+    """The head's row.  A damaged database may hold a value of any type in a column, and
+    a text that is no UTF-8 can't even be looked for."""
+    if row is None:
+        raise IntegrityFault("audit head", "is missing", hint=_LOOK_CLOSER)
+    if not (isinstance(row.seq, int) and isinstance(row.sealed_chain_key, bytes)):
+        raise IntegrityFault(
+            "audit head", "is not as it was written", hint=_LOOK_CLOSER
+        )
+    return row
 
 
 def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
@@ -225,10 +250,9 @@ class Chain:
     ) -> Iterator[AuditEntry | IntegrityFault]:
         """Yield every entry in order, or, where one is not as it was written, the
         fault that names it."""
-        head = db.execute(select(AUDIT_HEAD)).first()
-        fault = _head_fault(trail, head)
+        head, fault = _head_or_fault(db, trail)
         # Without a head it is not known where the trail ends.
-        last = head.seq if head is not None and fault is None else None
+        last = head.seq if head is not None else None
         if self._next == 1:
             early = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.seq < 1)
             yield from map(_unwritten, db.execute(early).scalars())
@@ -274,14 +298,16 @@ class Chain:
         self._key, self._next = next_chain_key(self._key), self._next + 1
 
 
-def _head_fault(trail: Trail, head: Row[Any] | None) -> IntegrityFault | None:
-    if head is None:
-        return IntegrityFault("audit head", "is missing")
+def _head_or_fault(
+    db: Connection, trail: Trail
+) -> tuple[Row[Any] | None, IntegrityFault | None]:
+    """The head, or what is wrong with it: it is missing or its key can't be opened."""
     try:
+        head = read_head(db)
         trail.open_chain_key(head.seq, head.sealed_chain_key)
     except IntegrityFault as fault:
-        return fault
-    return None
+        return None, fault
+    return head, None
 
 
 def _checked(row: Row[Any], macs: Sequence[bytes]) -> AuditEntry | IntegrityFault:
@@ -298,7 +324,9 @@ def _checked(row: Row[Any], macs: Sequence[bytes]) -> AuditEntry | IntegrityFaul
 
 
 def _unwritten(seq: object) -> IntegrityFault:
-    return IntegrityFault(f"audit entry {seq}", "is not as it was written")
+    return IntegrityFault(
+        f"audit entry {seq}", "is not as it was written", hint=_LOOK_CLOSER
+    )
 
 
 def _rows(

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Row, func, select
 
 from ..crypto import OPS_SUITE
 from ..store.schema import (
-    AUDIT_HEAD,
     CARD,
     DATA_KEY,
     QUARANTINE,
@@ -18,6 +17,7 @@ from ..store.schema import (
     ROTATION_RANGE,
     VAULT,
 )
+from ..trail import read_head
 from ..web.vault import Vault
 from .rotation import lease, ranges
 
@@ -124,7 +124,7 @@ def take_census(vault: Vault, db: Connection) -> Census:
         quarantined=db.execute(
             select(func.count()).select_from(QUARANTINE)
         ).scalar_one(),
-        audit_seq=db.execute(select(AUDIT_HEAD.c.seq)).scalar_one(),
+        audit_seq=read_head(db).seq,
         unmarked=tuple(_unmarked(vault, db, state)),
     )
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, Table, bindparam, select, update
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
 from ..store.row_macs import SIGNED_TABLES, RowSigner
-from ..store.schema import AUDIT_HEAD, VAULT
-from ..trail import Actor, Trail
+from ..store.schema import VAULT
+from ..trail import Actor, Trail, read_head
 from ..web.vault import Vault
 from ..web.web_key import WebKey
 from .open_vault import OpenVault
@@ -73,7 +73,7 @@ def pages(db: Connection, table: Table) -> Iterator[Sequence[Row[Any]]]:
 
 
 def _reseal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:
-    head = db.execute(select(AUDIT_HEAD)).one()
+    head = read_head(db)
     key = vault.trail.open_chain_key(head.seq, head.sealed_chain_key)
     Trail(new.vault_id, new.sealing_key).write_head(db, head.seq, key)
 
