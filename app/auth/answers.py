@@ -7,7 +7,6 @@ counted until the ID is locked.  No function here commits or knows a page.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -117,36 +116,28 @@ def answer_code(
 ) -> Answer:
     """Compare a mailed code, once.  A wrong one counts for the code and for the ID; an
     expired one counts for neither."""
+    if _is_locked(session, login, trace):
+        return Answer(Result.LOCKED)
     digest = codes.digest(rule.key, login, typed)
-    event = "login.code"
-
-    def is_right() -> bool:
-        # A code to an address that was unbound since then is not accepted.
-        bound = service.bound_address(login) is not None
-        return bound and codes.use(session, login, digest, trace.now, rule.ttl)
-
-    def wrong() -> Answer:
-        left = codes.count_try(session, login, trace.now, rule.ttl)
-        if left is None:
-            return Answer(Result.EXPIRED)
-        return _failed(session, login, event, trace, left)
-
-    return _answer(session, login, event, trace, is_right, wrong)
+    # A code to an address that was unbound since then is not accepted.
+    bound = service.bound_address(login) is not None
+    if bound and codes.use(session, login, digest, trace.now, rule.ttl):
+        return _log_in(session, login, "login.code", trace)
+    left = codes.count_try(session, login, trace.now, rule.ttl)
+    if left is None:
+        return Answer(Result.EXPIRED)
+    return _failed(session, login, "login.code", trace, left)
 
 
 def answer_totp(
     session: Session, login: Login, typed: str, trace: Trace, seal: SiteSeal
 ) -> Answer:
     """Compare a code of the operator's authenticator app, once."""
-    event = "login.totp"
-    return _answer(
-        session,
-        login,
-        event,
-        trace,
-        lambda: rules.use_totp(session, login.operator, seal, typed, trace.now),
-        lambda: _failed(session, login, event, trace),
-    )
+    if _is_locked(session, login, trace):
+        return Answer(Result.LOCKED)
+    if rules.use_totp(session, login.operator, seal, typed, trace.now):
+        return _log_in(session, login, "login.totp", trace)
+    return _failed(session, login, "login.totp", trace)
 
 
 def answer_passkey(
@@ -154,40 +145,27 @@ def answer_passkey(
 ) -> Answer:
     """Check what a passkey signed (``given``, the browser's JSON).  The challenge is
     used up by any answer, right or wrong."""
-    event = "login.passkey"
-
-    def is_right() -> bool:
-        asked = logins.take_challenge(session, login)
-        operator = login.operator
-        return passkeys.verify_login(session, operator, party, asked, given, trace.now)
-
-    return _answer(
-        session,
-        login,
-        event,
-        trace,
-        is_right,
-        lambda: _failed(session, login, event, trace),
-    )
-
-
-def _answer(
-    session: Session,
-    login: Login,
-    event: str,
-    trace: Trace,
-    is_right: Callable[[], bool],
-    wrong: Callable[[], Answer],
-) -> Answer:
-    """Apply the rule of every second factor; ``event`` names it in the trail.  The
-    operator's row is locked by the caller, so that no try goes past the limit."""
-    if lockout.is_locked(login.operator, trace.now):
-        logins.end(session, login)
+    if _is_locked(session, login, trace):
         return Answer(Result.LOCKED)
-    if is_right():
-        cookie = service.log_in(session, login, trace, event)
-        return Answer(Result.RIGHT, cookie=cookie)
-    return wrong()
+    operator, asked = login.operator, logins.take_challenge(session, login)
+    if passkeys.verify_login(session, operator, party, asked, given, trace.now):
+        return _log_in(session, login, "login.passkey", trace)
+    return _failed(session, login, "login.passkey", trace)
+
+
+def _is_locked(session: Session, login: Login, trace: Trace) -> bool:
+    """Say whether the ID is locked, and end its login then.  The operator's row is
+    locked by the caller, so that no try goes past the limit."""
+    locked = lockout.is_locked(login.operator, trace.now)
+    if locked:
+        logins.end(session, login)
+    return locked
+
+
+def _log_in(session: Session, login: Login, event: str, trace: Trace) -> Answer:
+    """Log in after the right answer; ``event`` names the factor in the trail."""
+    cookie = service.log_in(session, login, trace, event)
+    return Answer(Result.RIGHT, cookie=cookie)
 
 
 def _failed(

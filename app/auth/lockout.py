@@ -60,7 +60,7 @@ def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
     """
     _count_origin(site, trace.origin, trace.now)
     unlocked = Operator.locked_until <= trace.now
-    counted = (
+    one_more = (
         update(Operator)
         .where(Operator.id == operator_id)
         .values(
@@ -70,7 +70,7 @@ def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
         .returning(Operator.failures)
         .execution_options(synchronize_session=False)
     )
-    failures = site.execute(counted).scalar()
+    failures = site.execute(one_more).scalar()
     if failures is None or failures < FAILURES:
         return False
     operator = site.get_one(Operator, operator_id, populate_existing=True)
