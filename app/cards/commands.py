@@ -56,16 +56,18 @@ def reconcile_command(
     _show(orphan.line() for orphan in left)
     if applied:
         _show(reconcile.remove(work(), vault, due, account()))
-    unlike = _show(reconcile.unlike(work(), vault, now, account(), applied))
+    other_expiries = _show(
+        reconcile.other_expiries(work(), vault, now, account(), applied)
+    )
     missing = _show(reconcile.without_card(work(), vault))
     if applied:
         checkpoint(vault.engine)
     elif older:
         click.echo(f"next       {OLDER}")
-    elif due or unlike:
+    elif due or other_expiries:
         more = f" --remove {len(due)}" if len(due) > reconcile.FEW else ""
         click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
-    found = bool(alone) or unlike or missing
+    found = bool(alone) or other_expiries or missing
     if not found:
         click.echo("every card has its customer, every customer a card")
     context.exit(EXIT_FOUND if found else 0)

@@ -55,7 +55,7 @@ def orphans(work: Work, vault: Vault, now: int) -> list[Orphan]:
     while page := vault.page_of_cards(work.vault_db, after, PAGE):
         after = page[-1][0]
         # Read the customers after the cards: a card is committed before its customer.
-        alone = _unreferred(work.site, [token for _, token, _ in page])
+        alone = _orphan_tokens(work.site, [token for _, token, _ in page])
         work.release()
         made = {token: made_at for _, token, made_at in page if token in alone}
         for token in _still_alone(work, vault, list(made)):
@@ -83,7 +83,7 @@ def remove(
     for begins in range(0, len(found), PAGE):
         page = found[begins : begins + PAGE]
         work.write()
-        alone = _unreferred(work.site, [one.token for one in page])
+        alone = _orphan_tokens(work.site, [one.token for one in page])
         done = [one for one in page if one.token in alone]
         lines = [one.line("removed") for one in done if _remove(work, vault, one, by)]
         work.commit()
@@ -110,7 +110,7 @@ def without_card(work: Work, vault: Vault) -> Iterator[str]:
     work.release()
 
 
-def unlike(
+def other_expiries(
     work: Work, vault: Vault, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
     """Name the customers whose stored expiry is not their card's; with ``applied`` each
@@ -124,11 +124,11 @@ def unlike(
         work.release()
         for row in page:
             if held.get(row.token, row.expiry) != row.expiry:
-                yield from _unlike(work, vault, row.id, now, by, applied)
+                yield from _other_expiry(work, vault, row.id, now, by, applied)
     work.release()
 
 
-def _unlike(
+def _other_expiry(
     work: Work, vault: Vault, number: int, now: int, by: Actor, applied: bool
 ) -> Iterator[str]:
     """Check a customer again under a lock, so that no change of it is half done."""
@@ -166,7 +166,7 @@ def _still_alone(work: Work, vault: Vault, tokens: Sequence[str]) -> list[str]:
         return []
     work.write()
     work.site.connection()
-    alone = _unreferred(work.site, tokens)
+    alone = _orphan_tokens(work.site, tokens)
     gone = vault.missing(work.vault_db, tokens)
     work.release()
     return [token for token in tokens if token in alone and token not in gone]
@@ -191,6 +191,6 @@ def _remove(work: Work, vault: Vault, orphan: Orphan, by: Actor) -> bool:
     return True
 
 
-def _unreferred(site: Session, tokens: Sequence[str]) -> set[str]:
+def _orphan_tokens(site: Session, tokens: Sequence[str]) -> set[str]:
     query = select(Customer.token).where(Customer.token.in_(tokens))
     return set(tokens) - set(site.scalars(query))

@@ -258,7 +258,7 @@ def mend(here: Here) -> int:
         found = reconcile.orphans(work, vault, NOON)
         due = [orphan for orphan in found if not orphan.young]
         list(reconcile.remove(work, vault, due, OPS))
-        list(reconcile.unlike(work, vault, NOON, OPS, applied=True))
+        list(reconcile.other_expiries(work, vault, NOON, OPS, applied=True))
     finally:
         work.close()
     return 0
