@@ -300,6 +300,35 @@ def test_what_can_not_be_looked_into_is_named(
     assert list(scan(path)) == [Unread(path, f"{why}, not looked into")]
 
 
+def patched_zip() -> bytes:
+    """A zip archive whose member says that it is patched data, which nothing unpacks."""
+    made = bytearray(zipped(a=TEXT))
+    made[6] |= 0x20
+    made[made.index(b"PK\x01\x02") + 8] |= 0x20
+    return bytes(made)
+
+
+def test_a_zip_of_an_unknown_kind_ends_nothing(tmp_path: Path) -> None:
+    """Its member is named, and the next file is looked through."""
+    (tmp_path / "a").write_bytes(patched_zip())
+    (tmp_path / "b").write_text(NUMBER)
+    unread, found = scan(tmp_path)
+    assert isinstance(unread, Unread)
+    assert unread.why == "is packed in an unknown way inside a, not looked into"
+    assert isinstance(found, Found)
+
+
+def test_a_mail_in_mails_without_end_ends_nothing(tmp_path: Path) -> None:
+    """The mail library gives up on it; the next file is looked through."""
+    head = b"MIME-Version: 1.0\n"
+    (tmp_path / "a").write_bytes(head + b"Content-Type: message/rfc822\n\n" * 5000)
+    (tmp_path / "b").write_text(NUMBER)
+    unread, found = scan(tmp_path)
+    assert isinstance(unread, Unread)
+    assert unread.why == "lies in too many mails, not looked into"
+    assert isinstance(found, Found)
+
+
 def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zeros packed twice end at the budget with one line about it."""
     monkeypatch.setattr("vault.ops.pan_scan.unpack.LEAST_BUDGET", 1 << 20)

@@ -52,6 +52,7 @@ CLOSED = {
     b"Salted__": "is encrypted with OpenSSL",
 }
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+UNKNOWN_PACKING = "is packed in an unknown way"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _MAIL = re.compile(
     rb"From [^\n]*\n[!-9;-~]+:|(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?"
@@ -237,17 +238,21 @@ class _File:
         if info.flag_bits & 1:
             why = "is encrypted"
         elif info.compress_type not in _METHODS:
-            why = "is packed in an unknown way"
+            why = UNKNOWN_PACKING
         try:
-            if why:
-                raise NotLookedInto(why)
-            with archive.open(info) as packed:
-                member = buffered(packed.read, self._budget)
-                yield from self._member(member, info.filename, within, depth)
+            if not why:
+                with archive.open(info) as packed:
+                    member = buffered(packed.read, self._budget)
+                    yield from self._member(member, info.filename, within, depth)
         except BudgetSpent:
             raise
-        except (NotLookedInto, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            why = str(error) if isinstance(error, NotLookedInto) else "is damaged"
+        except NotLookedInto as error:
+            why = str(error)
+        except NotImplementedError:
+            why = UNKNOWN_PACKING
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            why = "is damaged"
+        if why:
             where = f"{why} inside {info.filename}{within}"
             yield Unread(self._path, f"{where}, not looked into")
 
@@ -271,13 +276,21 @@ class _File:
         data = self._held(file)
         yield from self._bytes(buffered(io.BytesIO(data).read, self._budget), within)
         for one in _NEXT_MAIL.split(data):
-            for part in message_from_bytes(one, policy=policy.compat32).walk():
+            for part in _parts(one):
                 inner = _decoded_part(part)
                 if inner:
                     self._budget.spend(len(inner))
                     member = buffered(io.BytesIO(inner).read, self._budget)
                     name = part.get_filename() or part.get_content_type()
                     yield from self._member(member, name, within, depth)
+
+
+def _parts(mail: bytes) -> list[Message]:
+    """A mail and all its parts.  The library follows mails in mails by recursion."""
+    try:
+        return list(message_from_bytes(mail, policy=policy.compat32).walk())
+    except RecursionError:
+        raise NotLookedInto("lies in too many mails") from None
 
 
 def _decoded_part(part: Message) -> bytes:
