@@ -108,7 +108,8 @@ class Forks:
         kill_at: str = "",
     ) -> Run:
         """Run ``words`` in ``folder`` with that environment and no other, as fast as
-        it goes: no line is counted.  With ``kill_at`` it is killed at that instant."""
+        it goes: no line is counted.  With ``kill_at`` it is killed at that kill
+        point."""
         return self._ask(
             words=list(words),
             folder=str(folder),
