@@ -25,7 +25,7 @@ from sqlalchemy_utils.types.encrypted.encrypted_type import AesGcmEngine
 from vault import Token
 from vault.commands.rotate import BATCH
 from vault.ops import OpenVault
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 from vault.store.database import connect
 from vault.store.schema import CARD, DATA_KEY
 

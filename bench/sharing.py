@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Engine, select, text
 
 from vault.commands.rotate import BATCH
 from vault.ops import OpenVault
-from vault.ops.rotation.crew import Crew
-from vault.ops.rotation.pace import Pace
-from vault.ops.rotation.rotation import Rotation, take_up
+from vault.ops.rotation.rotation import Rotation
+from vault.ops.rotation.start import take_up
+from vault.ops.rotation.workers import WorkerProcesses
 from vault.store.database import connect
 from vault.store.schema import CARD, DATA_KEY
 
@@ -47,20 +47,16 @@ def ours(vault: OpenVault, workers: int) -> float:
     if workers == 1:
         _through(rotation, None)
         return time.perf_counter() - began
-    crew = Crew(
-        vault.engine,
-        workers,
-        lambda tally, stop: rotation.worker(Pace(None, stop), tally),
-        BATCH,
-        lambda: False,
+    processes = WorkerProcesses(
+        vault.engine, workers, rotation.work_on_ranges, BATCH, None, lambda: False
     )
-    with crew:
-        _through(rotation, crew)
+    with processes:
+        _through(rotation, processes)
     return time.perf_counter() - began
 
 
-def _through(rotation: Rotation, crew: Crew | None) -> None:
-    for _ in rotation.reencrypt(BATCH, None, crew):
+def _through(rotation: Rotation, processes: WorkerProcesses | None) -> None:
+    for _ in rotation.reencrypt(BATCH, None, processes):
         pass
 
 

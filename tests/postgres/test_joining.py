@@ -14,7 +14,7 @@ from tests.places.vault import FakeClock
 from tests.postgres.many import CARDS, PATIENCE_SECONDS, Many, until
 from vault import Actor, errors
 from vault.ops.rotation.ranges import Range, ranges_of
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 from vault.store.schema import CARD, ROTATION_RANGE
 from vault.trail import read_entries
 
@@ -133,7 +133,7 @@ def test_a_silent_helpers_range_is_taken_after_a_minute(many: Many) -> None:
     rotation = take_up(ops, OPS, "")
     with many.engine.begin() as db:
         theirs = Range(ops, ROTATION_RANGE, ranges_of(ops, db, rotation.id)[1])
-        theirs._write(db, lease="elsewhere/boot 17 99")
+        theirs.write(db, lease="elsewhere/boot 17 99")
     steps = rotation.reencrypt(1000)
     done = [next(steps).done for _ in range(7)]
     assert done[-3:] == [CARDS - 2000] * 3
@@ -143,7 +143,7 @@ def test_a_silent_helpers_range_is_taken_after_a_minute(many: Many) -> None:
     clock.advance(2)
     assert [step.done for step in steps][-1] == CARDS
     with many.engine.begin() as db, pytest.raises(errors.LeaseHeld, match="taken over"):
-        theirs._write(db)
+        theirs.write(db)
     for _ in rotation.read_back():
         pass
     rotation.finish(OPS)

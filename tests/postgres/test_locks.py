@@ -22,7 +22,8 @@ from vault.ops import RootKey
 from vault.ops.create import create_vault
 from vault.ops.rotation.batches import Batches
 from vault.ops.rotation.ranges import take
-from vault.ops.rotation.rotation import Rotation, take_up
+from vault.ops.rotation.rotation import Rotation
+from vault.ops.rotation.start import take_up
 from vault.store.database import connect
 from vault.store.schema import CARD
 from vault.web.live_key import DATA_KEY_SECONDS

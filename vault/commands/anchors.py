@@ -178,7 +178,7 @@ def check_trail(vault: OpenVault, db: Connection, anchors: Sequence[Anchor]) -> 
     return count
 
 
-def say_held(anchors: Sequence[Anchor], now: int) -> None:
+def print_held(anchors: Sequence[Anchor], now: int) -> None:
     """Print on stderr how many anchors agree, and how old the newest is at ``now``."""
     if anchors:
         click.echo(
@@ -188,7 +188,7 @@ def say_held(anchors: Sequence[Anchor], now: int) -> None:
         )
 
 
-def say_given(given: Given, now: int) -> None:
+def print_given(given: Given, now: int) -> None:
     """Print on stderr how old the newest anchor sent away is at ``now``."""
     if given.at is not None:
         click.echo(f"anchor  given away {age(given.at, now)}", err=True)

@@ -18,7 +18,7 @@ from ..store.database import reading
 from ..store.schema import AUDIT_ENTRY
 from ..trail import PAGE, VIEWED, AuditEntry, read_entries
 from ..web.vault import Vault
-from .anchors import ANCHOR_FILE, anchors_given, check_trail, say_given, say_held
+from .anchors import ANCHOR_FILE, anchors_given, check_trail, print_given, print_held
 from .output import counted, reader_may_leave
 from .uses import note_use, warn
 from .vaults import EXAMPLE, actor, vault_with_root_key, vault_without_root_key
@@ -63,8 +63,8 @@ def verify(context: click.Context, anchor_file: Path | None) -> None:
         click.echo(one_line(f"{fault.subject}  {fault.problem}"))
         context.exit(1)
     click.echo(f"{counted(count, 'entry')}, every one as written")
-    say_held(anchors, vault.clock())
-    say_given(given, vault.clock())
+    print_held(anchors, vault.clock())
+    print_given(given, vault.clock())
     if given.at is None:
         warn(
             "no anchor was ever given away",

@@ -19,7 +19,7 @@ from ..errors import FileRefused, IntegrityFault, WrongRootKey
 from ..ops import root_rotation, root_shares
 from ..ops.open_vault import OpenVault
 from ..ops.root_key import RootKey, read_root_text
-from ..ops.rotation.rotation import require_made_by_root
+from ..ops.rotation.start import require_made_by_root
 from ..store.database import connect, reading
 from ..store.migrations import HISTORY
 from ..store.row_macs import RowSigner

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import click
-from sqlalchemy import delete, select
 
 from ..card.scrub import one_line
-from ..card.token import Token
-from ..errors import UnknownToken
+from ..ops.rotation.quarantine import give_up, quarantined
 from ..store.database import reading
-from ..store.schema import CARD, QUARANTINE
 from .leavings import clear
 from .output import reader_may_leave
 from .vaults import EXAMPLE, actor, vault_with_root_key_if_there, vault_without_root_key
@@ -25,7 +22,7 @@ def list_quarantined() -> None:
     """Show each quarantined card: token and what is wrong with it."""
     vault = vault_without_root_key()
     with reading(vault.engine) as db:
-        rows = db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
+        rows = quarantined(db)
     with reader_may_leave():
         for row in rows:
             click.echo(one_line(f"{row.token}  {row.problem}"))
@@ -52,25 +49,7 @@ def drop(token: str, reason: str) -> None:
     """
     vault = vault_with_root_key_if_there()
     with vault.engine.begin() as db:
-        found = select(QUARANTINE).where(QUARANTINE.c.token == token)
-        row = db.execute(found).first()
-        if row is None:
-            raise UnknownToken(
-                f"no quarantined card has the token {token}",
-                hint="see them with: cardvault quarantine list",
-            )
-        vault.signer.check(QUARANTINE, row, f"quarantine {row.card_id}")
-        # Match both, because the row's number and its token may name different cards.
-        card = CARD.c.id == row.card_id, CARD.c.token == token
-        db.execute(delete(CARD).where(*card))
-        db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == row.card_id))
-        vault.record(
-            db,
-            "card.given_up",
-            actor(),
-            subject=Token(token),
-            detail={"reason": reason},
-        )
+        give_up(vault, db, token, actor(), reason)
     clear(vault.engine)
     click.echo(f"given up {token}")
     click.echo("next  cardvault rotate", err=True)

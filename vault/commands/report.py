@@ -7,15 +7,14 @@ import time
 from typing import Any
 
 import click
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import select
 
 from ..card.expiry import JAPAN_OFFSET
 from ..card.scrub import one_line
 from ..ops.open_vault import OpenVault
-from ..ops.rotation import lease, ranges
+from ..ops.rotation.status import rotation_status, with_counts
 from ..store.database import reading
 from ..store.schema import ROTATION
-from ..web.vault import Vault
 from .vaults import EXAMPLE, vault_with_root_key_if_there
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -149,23 +148,15 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
                 else "no card was ever rotated"
             )
         vault.signer.check(ROTATION, row, f"rotation {row.id}")
-        values = ranges.with_counts(vault, db, dict(row._mapping))
-        at_work = _at_work(vault, db, row)
+        values = with_counts(vault, db, dict(row._mapping))
+        running = row.state == "running"
+        now = rotation_status(db, row, vault.clock()).at_work if running else None
     proven = vault.root_id if isinstance(vault, OpenVault) else None
-    facts = {"vault": vault.web_key.vault_id, **_facts(values), **at_work}
+    facts = {"vault": vault.web_key.vault_id, **_facts(values)}
+    if now is not None:
+        facts["at_work"] = now
     facts["made_by_root"] = proven
     click.echo(json.dumps(facts) if as_json else page(facts, lang))
-
-
-def _at_work(vault: Vault, db: Connection, row: Row[Any]) -> dict[str, Any]:
-    """For a running rotation: the process that runs it, and its helpers."""
-    if row.state != "running":
-        return {}
-    now = vault.clock()
-    over = lease.is_over(row.lease, row.lease_at, now)
-    holder = [] if over else [lease.describe(row.lease)]
-    workers = ranges.standing(db, row, now)["workers"]
-    return {"at_work": list(dict.fromkeys([*holder, *workers]))}
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +12,27 @@ import click
 from ..errors import IntegrityFault
 from ..ops.anchor import Anchor, newest_given
 from ..ops.open_vault import OpenVault
-from ..ops.rotation.crew import Crew
 from ..ops.rotation.helper import join
-from ..ops.rotation.pace import Pace
-from ..ops.rotation.rotation import take_up
-from ..ops.rotation.worker import Tally, Worker
+from ..ops.rotation.start import take_up
+from ..ops.rotation.workers import RangeWork, RateLimit, WorkerProcesses
 from ..store.database import reading, takes_several
 from .anchors import (
     ANCHOR_FILE,
     anchors_given,
     check_trail,
     give_anchor,
-    say_given,
-    say_held,
+    print_given,
+    print_held,
 )
 from .leavings import clear
 from .progress import Stop, follow, progress
-from .rotate_output import say_interrupted, say_part, say_plan, say_result, say_resumed
+from .rotate_output import (
+    print_helped,
+    print_interrupted,
+    print_plan,
+    print_result,
+    print_resumed,
+)
 from .uses import writes_nothing
 from .vaults import EXAMPLE, HintedUsage, actor, vault_with_root_key
 
@@ -108,7 +112,7 @@ def rotate(
     _require_several(vault, workers, joins)
     _hold(vault, anchors)
     if dry_run:
-        say_plan(vault, as_json)
+        print_plan(vault, as_json)
         return
     limits = _Limits(batch, max_rate, workers)
     context.exit((_join if joins else _rotate)(vault, limits, reason, as_json))
@@ -125,8 +129,8 @@ def _hold(vault: OpenVault, anchors: Sequence[Anchor]) -> None:
             fault.hint = fault.hint or NOT_HELD_HINT
             raise
         given = newest_given(db)
-    say_held(anchors, vault.clock())
-    say_given(given, vault.clock())
+    print_held(anchors, vault.clock())
+    print_given(given, vault.clock())
 
 
 def _require_several(vault: OpenVault, workers: int, joins: bool) -> None:
@@ -153,57 +157,56 @@ class _Limits:
             return self.batch
         return min(self.batch, max(1, self.max_rate // self.workers))
 
-    def pace(self, stop: Stop) -> Pace:
+    def rate(self, stop: Stop) -> RateLimit:
         """The speed limit for this process when it works alone."""
-        return Pace(self.max_rate, stop.is_asked)
+        return RateLimit(self.max_rate, stop.is_asked)
 
-    def crew(
-        self, vault: OpenVault, worker: Callable[[Pace, Tally], Worker], stop: Stop
-    ) -> AbstractContextManager[Crew | None]:
+    def processes(
+        self, vault: OpenVault, work: RangeWork, stop: Stop
+    ) -> AbstractContextManager[WorkerProcesses | None]:
         """The processes that share the work; None when this one works alone."""
         if self.workers == 1:
             return nullcontext()
-        rate = self.max_rate / self.workers if self.max_rate else None
-
-        def hire(tally: Tally, asked: Callable[[], bool]) -> Worker:
-            return worker(Pace(rate, asked), tally)
-
-        return Crew(vault.engine, self.workers, hire, self.size, stop.is_asked)
+        return WorkerProcesses(
+            vault.engine, self.workers, work, self.size, self.max_rate, stop.is_asked
+        )
 
 
 def _rotate(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> int:
     rotation = take_up(vault, actor(), reason)
     if rotation.resumed:
-        say_resumed(rotation)
+        print_resumed(rotation)
     with Stop() as stop:
         with (
-            limits.crew(vault, rotation.worker, stop) as crew,
+            limits.processes(vault, rotation.work_on_ranges, stop) as others,
             progress() as shown,
-            closing(rotation.reencrypt(limits.size, limits.pace(stop), crew)) as steps,
+            closing(
+                rotation.reencrypt(limits.size, limits.rate(stop), others)
+            ) as steps,
         ):
             whole = follow(steps, shown, stop)
         with progress() as shown:
             whole = whole and follow(rotation.read_back(), shown, stop)
         if not whole:
             rotation.release()
-            return say_interrupted(rotation, as_json)
+            return print_interrupted(rotation, as_json)
         rotation.finish(actor())
     give_anchor(vault, actor())
     clear(vault.engine)
-    return say_result(rotation, as_json)
+    return print_result(rotation, as_json)
 
 
 def _join(vault: OpenVault, limits: _Limits, reason: str, as_json: bool) -> int:
-    joined = join(vault, actor(), reason)
-    if joined is None:
+    helper = join(vault, actor(), reason)
+    if helper is None:
         raise HintedUsage(
             "no rotation is running", hint="begin one with: cardvault rotate"
         )
     with (
         Stop() as stop,
-        limits.crew(vault, joined.worker, stop) as crew,
+        limits.processes(vault, helper.work_on_ranges, stop) as others,
         progress() as shown,
-        closing(joined.reencrypt(limits.size, limits.pace(stop), crew)) as steps,
+        closing(helper.reencrypt(limits.size, limits.rate(stop), others)) as steps,
     ):
         whole = follow(steps, shown, stop)
-    return say_part(joined, whole, as_json)
+    return print_helped(helper, whole, as_json)

@@ -9,30 +9,32 @@ from typing import Any
 import click
 from sqlalchemy import Row
 
-from ..ops.census import Census, take_census
+from ..ops.census import take_census
 from ..ops.open_vault import OpenVault
-from ..ops.rotation.helper import Joined
-from ..ops.rotation.rotation import Rotation, unfinished
+from ..ops.rotation.helper import Helper
+from ..ops.rotation.rotation import Rotation
+from ..ops.rotation.start import unfinished
+from ..ops.rotation.status import RotationStatus, rotation_status
 from ..store.database import reading
 from .output import counted
 
 EXIT_INTERRUPTED, EXIT_QUARANTINED, EXIT_NOTHING_MATCHED = 3, 4, 7
 
 
-def say_plan(vault: OpenVault, as_json: bool) -> None:
+def print_plan(vault: OpenVault, as_json: bool) -> None:
     """Print what a rotation would do, after opening every data key."""
     with reading(vault.engine) as db:
         census = take_census(vault, db)
         row = unfinished(vault, db)
+        begun = rotation_status(db, row, vault.clock()) if row is not None else None
         for key in census.keys:
             if key.cards and key.state != "damaged":
                 vault.cipher(db, key.id)
-    begun = row is not None
-    to_do = census.older_cards if begun else census.cards
-    generation = census.generation if begun else census.generation + 1
+    to_do = census.cards if begun is None else census.older_cards
+    generation = census.generation + (1 if begun is None else 0)
     plan = {
         "dry_run": True,
-        "resumes": row.id if row is not None else None,
+        "resumes": begun.id if begun is not None else None,
         "generation": generation,
         "cards": to_do,
         "census": {str(number): n for number, n in census.generations.items()},
@@ -42,19 +44,17 @@ def say_plan(vault: OpenVault, as_json: bool) -> None:
         click.echo(json.dumps(plan))
         return
     click.echo(f"would re-encrypt {counted(to_do, 'card')} to generation {generation}")
-    if row is not None:
-        click.echo(f"would go on with rotation {row.id}, {_where(row, census)}")
+    if row is not None and begun is not None:
+        click.echo(f"would go on with rotation {row.id}, {_where(row, begun)}")
     for line in census.warnings():
         click.echo(f"warning  {line}")
     click.echo("every data key opens; nothing was changed")
 
 
-def _where(row: Row[Any], census: Census) -> str:
-    stands = census.rotation
-    if stands is None or not stands["ranges"]:
+def _where(row: Row[Any], begun: RotationStatus) -> str:
+    if not begun.ranges:
         return f"at card {row.card_cursor}"
-    done, of = stands["ranges_done"], counted(stands["ranges"], "range")
-    return f"{done} of {of} done"
+    return f"{begun.ranges_done} of {counted(begun.ranges, 'range')} done"
 
 
 def as_object(rotation: Rotation) -> dict[str, object]:
@@ -77,7 +77,7 @@ def as_object(rotation: Rotation) -> dict[str, object]:
     }
 
 
-def say_resumed(rotation: Rotation) -> None:
+def print_resumed(rotation: Rotation) -> None:
     """Print who began the rotation that goes on, and when."""
     row = rotation.row
     begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["started_at"]))
@@ -89,29 +89,29 @@ def say_resumed(rotation: Rotation) -> None:
     )
 
 
-def say_interrupted(rotation: Rotation, as_json: bool) -> int:
+def print_interrupted(rotation: Rotation, as_json: bool) -> int:
     """Print how far the rotation came and how to go on; returns the exit code."""
     if as_json:
         click.echo(json.dumps(as_object(rotation)))
-    _say_stopped(rotation.facts["reencrypted"], "rotate")
+    _print_stopped(rotation.facts["reencrypted"], "rotate")
     return EXIT_INTERRUPTED
 
 
-def _say_stopped(done: int, verb: str) -> None:
+def _print_stopped(done: int, verb: str) -> None:
     click.echo(
         f"cardvault: stopped: {counted(done, 'card')} re-encrypted so far", err=True
     )
     click.echo(f"cardvault: hint: go on with: cardvault {verb}", err=True)
 
 
-def say_part(joined: Joined, whole: bool, as_json: bool) -> int:
+def print_helped(helper: Helper, whole: bool, as_json: bool) -> int:
     """Print what this command did as a helper; returns the exit code."""
-    number, done = joined.row["id"], joined.tally
+    number, done = helper.row["id"], helper.counts
     if as_json:
-        told = {"joined": number, "generation": joined.row["generation"], **done}
-        click.echo(json.dumps(told))
+        facts = {"joined": number, "generation": helper.row["generation"], **done}
+        click.echo(json.dumps(facts))
     if not whole:
-        _say_stopped(done["reencrypted"], "rotate --join")
+        _print_stopped(done["reencrypted"], "rotate --join")
         return EXIT_INTERRUPTED
     if not as_json:
         click.echo(
@@ -120,12 +120,12 @@ def say_part(joined: Joined, whole: bool, as_json: bool) -> int:
             f"{done['newer']:,} newer, {done['quarantined']:,} unreadable; "
             "no more ranges to take"
         )
-    if not joined.is_held:
+    if not helper.is_held:
         _warn(f"no process is left to finish rotation {number}", "rotate")
     return 0
 
 
-def say_result(rotation: Rotation, as_json: bool) -> int:
+def print_result(rotation: Rotation, as_json: bool) -> int:
     """Print the result of the rotation; returns the exit code."""
     result, row = as_object(rotation), rotation.row
     bad, left = row["quarantined"], rotation.left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import dataclass
 
 import click
 from rich.console import Console
@@ -14,6 +14,7 @@ from ..card.scrub import one_line
 from ..clock import DAY_SECONDS
 from ..ops.anchor import Given, newest_given
 from ..ops.census import Census, KeyCount, take_census
+from ..ops.rotation.status import RotationStatus, running_rotation
 from ..store.database import reading
 from .anchors import age
 from .half_done import HalfDone, half_done
@@ -29,30 +30,42 @@ def status(as_json: bool) -> None:
     """Show cards, keys, ages and the next step. Needs no root key."""
     vault = vault_without_root_key()
     with reading(vault.engine) as db:
-        census, given = take_census(vault, db), newest_given(db)
-    left = half_done(settings(), vault, census)
+        census, rotation = take_census(vault, db), running_rotation(vault, db)
+        given = newest_given(db)
+    found = Status(census, rotation, given, half_done(settings(), vault, census))
     if as_json:
-        click.echo(json.dumps(as_object(census, given, left)))
+        click.echo(json.dumps(as_object(found)))
     else:
-        show(census, given, left, vault.clock())
+        show(found, vault.clock())
 
 
-def next_step(census: Census, left: list[HalfDone]) -> str:
-    """The command to type next."""
-    if left:
-        return left[0].next
-    if census.rotation is not None:
-        return "cardvault rotate"
-    if census.quarantined:
-        return "cardvault quarantine list"
-    if census.older_cards or census.old_keys():
-        return "cardvault rotate"
-    return "cardvault verify"
+@dataclass(frozen=True)
+class Status:
+    """What the command shows: the census, the unfinished rotation, the newest anchor
+    sent away and what is half done."""
+
+    census: Census
+    rotation: RotationStatus | None
+    given: Given
+    half_done: list[HalfDone]
+
+    @property
+    def next_step(self) -> str:
+        """The command to type next."""
+        if self.half_done:
+            return self.half_done[0].next
+        if self.rotation is not None:
+            return "cardvault rotate"
+        if self.census.quarantined:
+            return "cardvault quarantine list"
+        if self.census.older_cards or self.census.old_keys():
+            return "cardvault rotate"
+        return "cardvault verify"
 
 
-def as_object(census: Census, given: Given, left: list[HalfDone]) -> dict[str, object]:
-    """What ``--json`` prints: the census, the newest anchor sent away and what is half
-    done."""
+def as_object(found: Status) -> dict[str, object]:
+    """What ``--json`` prints."""
+    census = found.census
     return {
         "vault": census.vault_id,
         "root": census.root_id,
@@ -61,18 +74,19 @@ def as_object(census: Census, given: Given, left: list[HalfDone]) -> dict[str, o
         "cards": census.cards,
         "census": {str(number): n for number, n in census.generations.items()},
         "data_keys": [vars(key) for key in census.keys],
-        "rotation": census.rotation,
+        "rotation": vars(found.rotation) if found.rotation else None,
         "quarantined": census.quarantined,
         "audit_seq": census.audit_seq,
-        "anchor": vars(given),
-        "half_done": [vars(one) for one in left],
+        "anchor": vars(found.given),
+        "half_done": [vars(one) for one in found.half_done],
         "warnings": census.warnings(),
-        "next": next_step(census, left),
+        "next": found.next_step,
     }
 
 
-def show(census: Census, given: Given, left: list[HalfDone], now: int) -> None:
+def show(found: Status, now: int) -> None:
     """Print the same as text; ``now`` is seconds since 1970 UTC."""
+    census = found.census
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"vault       {census.vault_id}")
     console.print(f"root        {census.root_id}")
@@ -80,42 +94,42 @@ def show(census: Census, given: Given, left: list[HalfDone], now: int) -> None:
     console.print(f"cards       {census.cards:,}")
     for number, count in sorted(census.generations.items()):
         console.print(f"            {count:,} of generation {number}")
-    if census.rotation is not None:
-        _show_rotation(console, census.rotation)
+    if found.rotation is not None:
+        _show_rotation(console, found.rotation)
     if census.quarantined:
         console.print(f"quarantine  {census.quarantined:,} cards can't be opened")
     console.print(f"trail       {counted(census.audit_seq, 'entry')}")
-    console.print(f"anchor      {_anchor_line(given, now)}")
+    console.print(f"anchor      {_anchor_line(found.given, now)}")
     in_use = [key for key in census.keys if key.state != "destroyed"]
     if in_use:
         console.print(_key_table(in_use))
-    for one in left:
+    for one in found.half_done:
         console.print(f"half done   {escape(one_line(one.what))}")
     for line in census.warnings():
         console.print(f"warning     {escape(one_line(line))}")
-    console.print(f"next        {next_step(census, left)}")
+    console.print(f"next        {found.next_step}")
 
 
 def _anchor_line(given: Given, now: int) -> str:
     if given.at is None:
-        told = "none was ever given away"
+        line = "none was ever given away"
     else:
-        told = f"given away {age(given.at, now)}"
-    return f"{told}; the last one could not be" if given.failed_since else told
+        line = f"given away {age(given.at, now)}"
+    return f"{line}; the last one could not be" if given.failed_since else line
 
 
-def _show_rotation(console: Console, rotation: dict[str, Any]) -> None:
+def _show_rotation(console: Console, rotation: RotationStatus) -> None:
     # The lease holds a name that any process may have written, and it is unchecked.
-    done, by = rotation["reencrypted"], escape(one_line(rotation["lease"]))
+    done, by = rotation.reencrypted, escape(one_line(rotation.lease))
     console.print(
-        f"rotation    {rotation['id']} is unfinished: {done:,} cards "
+        f"rotation    {rotation.id} is unfinished: {done:,} cards "
         f"re-encrypted, {'held by ' + by if by else 'not running'}"
     )
-    if rotation["ranges"]:
-        at_work = escape(one_line(", ".join(rotation["workers"]))) or "nobody"
+    if rotation.ranges:
+        at_work = escape(one_line(", ".join(rotation.workers))) or "nobody"
         console.print(
-            f"            {rotation['ranges_done']} of "
-            f"{counted(rotation['ranges'], 'range')} done, at work: {at_work}"
+            f"            {rotation.ranges_done} of "
+            f"{counted(rotation.ranges, 'range')} done, at work: {at_work}"
         )
 
 

@@ -9,8 +9,8 @@ import click
 from .. import crypto
 from ..errors import FileRefused
 from ..ops.open_vault import OpenVault
-from ..ops.rotation.rotation import require_made_by_root
-from ..ops.web_key_rotation import is_signed_by, resign
+from ..ops.rotation.start import require_made_by_root
+from ..ops.web_key_rotation import is_signed_by, sign_all_rows
 from ..store.database import reading
 from ..store.schema import PURGED
 from ..web.vault import Vault
@@ -48,7 +48,7 @@ def rotate() -> None:
         # This refuses a wrong root key before anything is written.
         vault.require_ready()
         new = _new_key(new_path, vault) if left is None else _taken_up(left, vault)
-        count = resign(vault, new, actor())
+        count = sign_all_rows(vault, new, actor())
         give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
     clear(vault.engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ from ..store.schema import (
 )
 from ..trail import read_head
 from ..web.vault import Vault
-from .rotation import lease, ranges
 
 WARN_SEALS = 2**28
 MAC_BYTES = 32
@@ -43,9 +43,8 @@ class KeyCount:
 
 @dataclass(frozen=True)
 class Census:
-    """The vault's counts at one moment.  ``rotation`` is the unfinished rotation: its
-    id, the process that holds it, if any, and what ``ranges.standing`` returns.
-    ``unmarked`` names rows that lack a root's MAC and should have one."""
+    """The vault's counts at one moment.  ``unmarked`` names rows that lack a root's MAC
+    and should have one."""
 
     vault_id: str
     root_id: str
@@ -53,7 +52,6 @@ class Census:
     generation: int
     cards: int
     keys: tuple[KeyCount, ...]
-    rotation: dict[str, Any] | None
     quarantined: int
     audit_seq: int
     unmarked: tuple[str, ...]
@@ -95,7 +93,7 @@ class Census:
 
 def take_census(vault: Vault, db: Connection) -> Census:
     """Count cards and keys in ``db``'s transaction.  The MACs of the vault's own row
-    and of the data keys are checked; those of the cards and of a rotation are not.
+    and of the data keys are checked; those of the cards are not.
 
     Raises IntegrityFault when the vault's own row was edited.
     """
@@ -120,7 +118,6 @@ def take_census(vault: Vault, db: Connection) -> Census:
         generation=state.generation,
         cards=sum(cards.values()),
         keys=tuple(keys),
-        rotation=_unfinished(vault, db),
         quarantined=db.execute(
             select(func.count()).select_from(QUARANTINE)
         ).scalar_one(),
@@ -147,11 +144,6 @@ def _unmarked(vault: Vault, db: Connection, state: Row[Any]) -> Iterator[str]:
         yield f"rotation {number} seals under a key wrapped as {suite!r}: {what}"
 
 
-def _unfinished(vault: Vault, db: Connection) -> dict[str, Any] | None:
-    row = db.execute(select(ROTATION).where(ROTATION.c.state == "running")).first()
-    if row is None:
-        return None
-    over = lease.is_over(row.lease, row.lease_at, vault.clock())
-    holder = "" if over else lease.describe(row.lease)
-    at_work = ranges.standing(db, row, vault.clock())
-    return {"id": row.id, "lease": holder, **at_work}
+def census_text(census: dict[int, int]) -> str:
+    """Cards by generation, as the JSON text that a rotation's row holds."""
+    return json.dumps({str(number): cards for number, cards in census.items()})

@@ -23,7 +23,7 @@ from .verify import name_of
 PAGE = 1000
 
 
-def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
+def sign_all_rows(vault: OpenVault, new: WebKey, by: Actor) -> int:
     """Sign every row under ``new`` in one transaction; returns how many.
 
     If it is killed before its commit, nothing has changed.  Raises IntegrityFault
@@ -35,8 +35,8 @@ def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
         vault.state(db)
         new.require_made_by(vault.ops)
         signer = RowSigner(new.vault_id, new.sealing_key)
-        count = sum(_resign_table(vault, db, signer, table) for table in SIGNED_TABLES)
-        _reseal_head(vault, db, new)
+        count = sum(_sign_table(vault, db, signer, table) for table in SIGNED_TABLES)
+        _seal_head(vault, db, new)
         Vault(new, vault.engine, vault.clock).record(
             db, "web_key.rotated", by, detail={"rows": count}
         )
@@ -45,7 +45,7 @@ def resign(vault: OpenVault, new: WebKey, by: Actor) -> int:
     return count
 
 
-def _resign_table(
+def _sign_table(
     vault: OpenVault, db: Connection, signer: RowSigner, table: Table
 ) -> int:
     key = next(iter(table.primary_key.columns))
@@ -72,7 +72,7 @@ def pages(db: Connection, table: Table) -> Iterator[Sequence[Row[Any]]]:
         rows = db.execute(query.where(key > rows[-1][0])).all()
 
 
-def _reseal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:
+def _seal_head(vault: OpenVault, db: Connection, new: WebKey) -> None:
     head = read_head(db)
     key = vault.trail.open_chain_key(head.seq, head.sealed_chain_key)
     Trail(new.vault_id, new.sealing_key).write_head(db, head.seq, key)

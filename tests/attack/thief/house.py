@@ -23,7 +23,7 @@ from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.commands import main
 from vault.ops import OpenVault, RootKey
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 from vault.store import database
 from vault.store.database import checkpoint, connect
 

@@ -10,8 +10,7 @@ from sqlalchemy import delete, select
 from vault.clock import system_clock
 from vault.crypto import OPS_SUITE, SUITE, OpsKeys
 from vault.errors import NotMadeByRoot
-from vault.ops.rotation.rotation import take_up
-from vault.ops.rotation.start import MAX_GENERATION
+from vault.ops.rotation.start import MAX_GENERATION, take_up
 from vault.store.schema import (
     AUDIT_ENTRY,
     CARD,

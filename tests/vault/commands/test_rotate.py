@@ -9,7 +9,7 @@ import pytest
 
 from vault import Actor
 from vault.commands import progress
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 
 from .shell import Shell
 

@@ -12,7 +12,7 @@ from tests.places.vault import VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey, crypto, errors
 from vault.ops import RootKey
 from vault.ops.open_vault import OpenVault
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 from vault.ops.verify import verify
 from vault.store.database import connect
 from vault.store.row_macs import canonical

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, insert, inspect
 from tests.places.vault import NOON, VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
 from vault.ops.purge import Purge
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 from vault.ops.verify import _Verification
 from vault.store.schema import (
     AUDIT_ENTRY,

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tests.places.vault import VISA, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.crypto import Cipher
-from vault.ops.rotation.rotation import take_up
+from vault.ops.rotation.start import take_up
 from vault.store.schema import DATA_KEY
 from vault.web.data_keys import DATA_KEY_SEALS
 from vault.web.live_key import DATA_KEY_SECONDS, KeyMemory, LiveKey

@@ -13,14 +13,20 @@ from ...store.schema import CARD, ROTATION
 from ...trail import Actor
 from ..open_vault import OpenVault
 from ..progress import Step
-from . import lease, ranges
-from .crew import Crew, at_work
-from .pace import Pace
-from .rotation import unfinished
-from .worker import COUNTS, Tally, Worker
+from .lease import describe, is_over, own_name
+from .start import unfinished
+from .status import cards_done
+from .workers import (
+    COUNTS,
+    RateLimit,
+    WorkerCounts,
+    WorkerProcesses,
+    wait_then_work,
+    work_on_ranges,
+)
 
 
-class Joined:
+class Helper:
     """A helper of another process's rotation: it re-encrypts ranges; reading back and
     finishing stay with the lease's holder."""
 
@@ -28,31 +34,36 @@ class Joined:
         self._vault = vault
         self._by = by
         self.row: dict[str, Any] = dict(row._mapping)
-        self._tally = Tally()
-        self._crew: Crew | None = None
+        self._counts = WorkerCounts()
+        self._processes: WorkerProcesses | None = None
 
-    def worker(self, pace: Pace, tally: Tally) -> Worker:
-        """A worker of this helper."""
-        return Worker(self._vault, self.row, self._by, pace, tally)
+    def work_on_ranges(
+        self, size: int, rate: RateLimit, counts: WorkerCounts
+    ) -> Generator[None]:
+        """Re-encrypt free ranges, ``size`` cards a batch, until none is left."""
+        yield from work_on_ranges(self._vault, self.row, self._by, size, rate, counts)
 
-    def reencrypt(self, size: int, pace: Pace, crew: Crew | None) -> Generator[Step]:
+    def reencrypt(
+        self, size: int, rate: RateLimit, processes: WorkerProcesses | None
+    ) -> Generator[Step]:
         """Re-encrypt ``size`` cards a batch until no range is free.  Stopping between
         two steps loses nothing.  The steps count the whole rotation's cards."""
-        self._crew = crew
+        self._processes = processes
         with reading(self._vault.engine) as db:
             total = db.execute(select(func.count()).select_from(CARD)).scalar_one()
-        worker = self.worker(pace, self._tally)
-        with closing(at_work(worker, size, crew)) as working:
+        own = self.work_on_ranges(size, rate, self._counts)
+        with closing(wait_then_work(processes, own)) as working:
             for _ in working:
                 with reading(self._vault.engine) as db:
-                    done = ranges.done_so_far(db, self.row["id"])
+                    done = cards_done(db, self.row["id"])
                 yield Step("re-encrypt", done, max(total, done))
 
     @property
-    def tally(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """What this command's processes did, by name."""
-        tallies = [self._tally, *(self._crew.tallies if self._crew else ())]
-        return {name: sum(getattr(tally, name) for tally in tallies) for name in COUNTS}
+        others = self._processes.counts if self._processes else ()
+        every = [self._counts, *others]
+        return {name: sum(getattr(one, name) for one in every) for name in COUNTS}
 
     @property
     def is_held(self) -> bool:
@@ -61,12 +72,10 @@ class Joined:
         with reading(self._vault.engine) as db:
             row = db.execute(query).one()
         now = self._vault.clock()
-        return row.state == "finished" or not lease.is_over(
-            row.lease, row.lease_at, now
-        )
+        return row.state == "finished" or not is_over(row.lease, row.lease_at, now)
 
 
-def join(vault: OpenVault, by: Actor, reason: str) -> Joined | None:
+def join(vault: OpenVault, by: Actor, reason: str) -> Helper | None:
     """Join the running rotation and record that in the trail; None when none runs."""
     with vault.engine.begin() as db:
         row = unfinished(vault, db)
@@ -77,6 +86,6 @@ def join(vault: OpenVault, by: Actor, reason: str) -> Joined | None:
             "rotation.joined",
             by,
             subject=f"rotation {row.id}",
-            detail={"process": lease.describe(lease.own_name()), "reason": reason},
+            detail={"process": describe(own_name()), "reason": reason},
         )
-    return Joined(vault, row, by)
+    return Helper(vault, row, by)

@@ -1,12 +1,96 @@
-"""Names processes in leases, so that others can tell whether a process still runs."""
+"""Leases: the process named in a row's ``lease`` column alone may update the row.
+
+Others can tell whether that process still runs.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, update
+
+from ...errors import LeaseHeld
+from ..open_vault import OpenVault
+from ..verify import name_of
+from .reencrypt import END, Batch
 
 SILENT_SECONDS = 60
+
+
+class LeasedRow(ABC):
+    """A signed row of ``table`` under a lease, a rotation's or a range's: it has a
+    cursor over the card numbers and counts what was done.  ``row`` is the row as this
+    process last wrote it."""
+
+    def __init__(self, vault: OpenVault, table: Table, row: Row[Any]) -> None:
+        self.vault = vault
+        self.row: dict[str, Any] = dict(row._mapping)
+        self._table = table
+        self._name = name_of(table, row)
+
+    @property
+    def id(self) -> int:
+        """The row's number."""
+        number: int = self.row["id"]
+        return number
+
+    @property
+    def cursor(self) -> int:
+        """The highest card number the row is done with."""
+        number: int = self.row["card_cursor"]
+        return number
+
+    @property
+    def last_card(self) -> int:
+        """The highest card number the row is for."""
+        return END
+
+    def hold(self, db: Connection) -> None:
+        """Take over the lease for this process."""
+        self.write(db, lease=own_name())
+
+    def release(self) -> None:
+        """Give the lease back, so that the next command doesn't wait for it to end."""
+        with self.vault.engine.begin() as db:
+            self.write(db, lease="")
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Say whether no card is left for the row."""
+
+    @abstractmethod
+    def advance(self, db: Connection, batch: Batch, size: int) -> None:
+        """Move the cursor past a ``batch`` of up to ``size`` cards and count it."""
+
+    def count(self, db: Connection, batch: Batch, **changes: Any) -> None:
+        """Add a batch's cards to the row's counts, and write ``changes``."""
+        self.write(
+            db,
+            reencrypted=self.row["reencrypted"] + len(batch.revs),
+            newer=self.row["newer"] + batch.newer,
+            **changes,
+        )
+
+    def write(self, db: Connection, **changes: Any) -> None:
+        """Update the row and renew its lease, if the row is still as this process last
+        wrote it (its MAC covers the lease too).  Raises LeaseHeld otherwise."""
+        after = {**self.row, "lease_at": self.vault.clock(), **changes}
+        known = after.pop("mac")
+        signed = self.vault.signer.signed(self._table, after)
+        mine = self._table.c.id == self.id
+        query = update(self._table).where(mine, self._table.c.mac == known)
+        written = db.execute(query, signed)
+        if written.rowcount != 1:
+            raise LeaseHeld(
+                f"{self._name} was taken over, or signed anew, by another process",
+                hint="nothing is lost; see it with: cardvault status",
+            )
+        self.row = signed
 
 
 def own_name() -> str:

@@ -1,5 +1,5 @@
-"""The quarantine: records cards that cannot be opened, and removes the record when a
-later run opens them."""
+"""The quarantine: records cards that cannot be opened, removes the record when a later
+run opens them, and gives a card up when somebody says so."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
-from ...errors import IntegrityFault
+from ...card.token import Token
+from ...errors import IntegrityFault, UnknownToken
 from ...store.schema import CARD, QUARANTINE, REV, TOKEN
+from ...trail import Actor
+from ...web.vault import Vault
 from ..expected_rows import ExpectedRows
 from ..open_vault import OpenVault
+from ..verify import name_of
 
 Bad = Mapping[tuple[int, str], str]
 """What is wrong with a card, by its (card id, token)."""
@@ -29,6 +33,32 @@ def put_in(vault: OpenVault, db: Connection, rotation_id: int, bad: Bad) -> None
             "found_at": vault.clock(),
         }
         db.execute(insert(QUARANTINE), vault.signer.signed(QUARANTINE, row))
+
+
+def quarantined(db: Connection) -> Sequence[Row[Any]]:
+    """The quarantine's rows, by card number.  Their MACs are not checked."""
+    return db.execute(select(QUARANTINE).order_by(QUARANTINE.c.card_id)).all()
+
+
+def give_up(vault: Vault, db: Connection, token: str, by: Actor, reason: str) -> None:
+    """Delete a quarantined card for good, with an entry in the trail.
+
+    Raises UnknownToken when no quarantined card has the token, IntegrityFault or
+    NotMadeByRoot when the quarantine's row is not as it was written.
+    """
+    found = select(QUARANTINE).where(QUARANTINE.c.token == token)
+    row = db.execute(found).first()
+    if row is None:
+        raise UnknownToken(
+            f"no quarantined card has the token {token}",
+            hint="see them with: cardvault quarantine list",
+        )
+    vault.signer.check(QUARANTINE, row, name_of(QUARANTINE, row))
+    # Match both, because the row's number and its token may name different cards.
+    db.execute(delete(CARD).where(CARD.c.id == row.card_id, CARD.c.token == token))
+    db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == row.card_id))
+    detail = {"reason": reason}
+    vault.record(db, "card.given_up", by, subject=Token(token), detail=detail)
 
 
 def unreadable(

@@ -1,6 +1,6 @@
 """Divides a rotation's cards into ranges, so that several processes can work on it.
 
-The process that holds a range goes through it from its lowest card number to its
+The process that has leased a range goes through it from its lowest card number to its
 highest, so that no two processes wait for each other's cards.  A range's row has a
 cursor and a lease; when its process ends, the range is free again.  On SQLite, where
 one process writes at a time, there are no ranges.
@@ -8,7 +8,7 @@ one process writes at a time, there are no ranges.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
@@ -16,11 +16,12 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 from ...errors import LeaseHeld
 from ...kill_points import kill_point
 from ...store.database import reading, takes_several
-from ...store.schema import CARD, ROTATION, ROTATION_RANGE
+from ...store.schema import CARD, ROTATION_RANGE
 from ...web.vault import Vault
 from ...web.vault_database import next_id
-from . import lease
-from .held import Held, name_of
+from ..open_vault import OpenVault
+from ..verify import name_of
+from .lease import LeasedRow, is_over, own_name
 from .reencrypt import Batch
 
 # Enough for several workers to end at nearly the same time, and few enough to read them
@@ -28,9 +29,7 @@ from .reencrypt import Batch
 MOST_RANGES = 64
 CARDS_A_RANGE = 2000
 
-COUNTED = ("reencrypted", "newer")
-
-_LEFT = ROTATION_RANGE.c.card_cursor < ROTATION_RANGE.c.last_card
+LEFT = ROTATION_RANGE.c.card_cursor < ROTATION_RANGE.c.last_card
 
 
 def highest_divided(db: Connection) -> int:
@@ -66,34 +65,10 @@ def ranges_of(
     """A rotation's ranges in order, checked; with ``left`` only those not done."""
     query = select(ROTATION_RANGE).where(ROTATION_RANGE.c.rotation_id == rotation_id)
     query = query.order_by(ROTATION_RANGE.c.id)
-    rows = db.execute(query.where(_LEFT) if left else query).all()
+    rows = db.execute(query.where(LEFT) if left else query).all()
     for row in rows:
-        vault.signer.check(ROTATION_RANGE, row, name_of(ROTATION_RANGE, row.id))
+        vault.signer.check(ROTATION_RANGE, row, name_of(ROTATION_RANGE, row))
     return rows
-
-
-def done_so_far(db: Connection, rotation_id: int) -> int:
-    """How many cards a rotation and its ranges have gone through, at one moment."""
-    of_range = ROTATION_RANGE.c.reencrypted + ROTATION_RANGE.c.newer
-    of_it = ROTATION_RANGE.c.rotation_id == rotation_id
-    in_ranges = select(func.coalesce(func.sum(of_range), 0)).where(of_it)
-    own = ROTATION.c.reencrypted + ROTATION.c.newer
-    query = select(own + in_ranges.scalar_subquery()).where(
-        ROTATION.c.id == rotation_id
-    )
-    return int(db.execute(query).scalar_one())
-
-
-def with_counts(
-    vault: Vault, db: Connection, rotation: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A rotation's row with what its ranges have counted added."""
-    rows = ranges_of(vault, db, rotation["id"])
-    counts = {
-        name: rotation[name] + sum(row._mapping[name] for row in rows)
-        for name in COUNTED
-    }
-    return {**rotation, **counts}
 
 
 def forget(db: Connection, rotation_id: int) -> None:
@@ -102,37 +77,40 @@ def forget(db: Connection, rotation_id: int) -> None:
     db.execute(delete(ROTATION_RANGE).where(of_it))
 
 
-class Range(Held):
-    """One range, held by this process."""
+class Range(LeasedRow):
+    """One range, leased by this process."""
 
-    def advance(self, db: Connection, batch: Batch, size: int) -> None:
-        """Move the cursor past a ``batch`` of up to ``size`` cards and count it; past
-        the last one the lease is given back."""
-        cursor = batch.last if batch.seen == size else self.row["last_card"]
-        changes: dict[str, Any] = {
-            "card_cursor": cursor,
-            "reencrypted": self.row["reencrypted"] + len(batch.revs),
-            "newer": self.row["newer"] + batch.newer,
-        }
-        if cursor == self.row["last_card"]:
-            changes["lease"] = ""
-        self._write(db, **changes)
+    @property
+    def last_card(self) -> int:
+        """The highest card number of the range."""
+        number: int = self.row["last_card"]
+        return number
 
     @property
     def is_done(self) -> bool:
         """Say whether the cursor has reached the last card."""
-        return bool(self.row["card_cursor"] == self.row["last_card"])
+        return self.cursor == self.last_card
+
+    def advance(self, db: Connection, batch: Batch, size: int) -> None:
+        """Move the cursor past a ``batch`` of up to ``size`` cards and count it; past
+        the last one the lease is given back."""
+        if batch.last is not None and batch.seen == size:
+            cursor = batch.last
+        else:
+            cursor = self.last_card
+        lease = "" if cursor == self.last_card else self.row["lease"]
+        self.count(db, batch, card_cursor=cursor, lease=lease)
 
 
-def take(vault: Vault, rotation_id: int) -> Range | None:
+def take(vault: OpenVault, rotation_id: int) -> Range | None:
     """Take the first range that is not done and that no running process holds."""
     for row in _free(vault, rotation_id):
-        if (taken := _hold(vault, row)) is not None:
+        if (taken := _lease(vault, row)) is not None:
             return taken
     return None
 
 
-def _hold(vault: Vault, row: Row[Any]) -> Range | None:
+def _lease(vault: OpenVault, row: Row[Any]) -> Range | None:
     taken = Range(vault, ROTATION_RANGE, row)
     try:
         with vault.engine.begin() as db:
@@ -144,32 +122,12 @@ def _hold(vault: Vault, row: Row[Any]) -> Range | None:
     return taken
 
 
-def _free(vault: Vault, rotation_id: int) -> list[Row[Any]]:
+def _free(vault: OpenVault, rotation_id: int) -> list[Row[Any]]:
     with reading(vault.engine) as db:
         rows, now = ranges_of(vault, db, rotation_id, left=True), vault.clock()
     # A range leased to this very process was left by its own failed batch: take it
     # again.
-    own = lease.own_name()
+    own = own_name()
     return [
-        row
-        for row in rows
-        if row.lease == own or lease.is_over(row.lease, row.lease_at, now)
+        row for row in rows if row.lease == own or is_over(row.lease, row.lease_at, now)
     ]
-
-
-def standing(db: Connection, rotation: Row[Any], now: int) -> dict[str, Any]:
-    """How far a rotation is: cards re-encrypted, ranges done of how many, and the
-    running processes that hold one, as text for a person."""
-    query = select(ROTATION_RANGE, _LEFT.label("left"))
-    query = query.where(ROTATION_RANGE.c.rotation_id == rotation.id)
-    rows = db.execute(query.order_by(ROTATION_RANGE.c.id)).all()
-    return {
-        "reencrypted": rotation.reencrypted + sum(row.reencrypted for row in rows),
-        "ranges": len(rows),
-        "ranges_done": sum(not row.left for row in rows),
-        "workers": [
-            lease.describe(row.lease)
-            for row in rows
-            if row.left and not lease.is_over(row.lease, row.lease_at, now)
-        ],
-    }

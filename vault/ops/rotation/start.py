@@ -1,26 +1,94 @@
-"""Begins a rotation: raises the generation and mints its data key."""
+"""Begins a rotation (raises the generation, mints its data key), or takes up the one
+that was not finished."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from ...card.scrub import one_line, scrub
-from ...errors import IntegrityFault
-from ...store.schema import DATA_KEY, ROTATION, VAULT
+from ...errors import IntegrityFault, LeaseHeld
+from ...kill_points import kill_point
+from ...store.schema import DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE, VAULT
+from ...store.triggers import require_no_triggers
 from ...trail import Actor
-from ...web.vault_database import next_id
-from ..census import take_census
+from ...web.vault_database import lock_numbers, next_id
+from ..census import census_text, take_census
 from ..open_vault import OpenVault
+from ..verify import name_of
 from . import lease, ranges
+from .finish import require_unfinished
+from .rotation import Rotation
 
 MAX_GENERATION = 2**31 - 1
 """What its column can hold."""
 
 
-def begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
+def take_up(vault: OpenVault, by: Actor, reason: str) -> Rotation:
+    """Begin a rotation, or continue the unfinished one; ``Rotation`` says which.
+
+    Raises LeaseHeld when another process runs it, NotMadeByRoot when a row it relies on
+    was not made by the root.
+    """
+    with vault.engine.begin() as db:
+        lock_numbers(db)
+        row = unfinished(vault, db)
+        if row is None:
+            rotation = Rotation(vault, _begin(vault, db, by, reason), resumed=False)
+        else:
+            rotation = Rotation(vault, row, resumed=True)
+            _take_over(db, rotation)
+        kill_point("begin")
+    kill_point("begun")
+    return rotation
+
+
+def _take_over(db: Connection, rotation: Rotation) -> None:
+    row = rotation.row
+    if not lease.is_over(row["lease"], row["lease_at"], rotation.vault.clock()):
+        raise LeaseHeld(
+            f"rotation {rotation.id} is being run by {lease.describe(row['lease'])}",
+            hint="wait for it, watch it with: cardvault status, "
+            "or help it with: cardvault rotate --join",
+        )
+    rotation.hold(db)
+
+
+def unfinished(vault: OpenVault, db: Connection) -> Row[Any] | None:
+    """The rotation that was begun and not finished, checked; or None.
+
+    Raises NotMadeByRoot when the root didn't begin it, didn't mint its key or didn't
+    make another row that a rotation relies on, IntegrityFault when it is the row of a
+    rotation that was finished.
+    """
+    require_made_by_root(vault, db)
+    query = select(ROTATION).where(ROTATION.c.state == "running")
+    row = db.execute(query.order_by(ROTATION.c.id)).first()
+    if row is not None:
+        require_unfinished(vault, db, row)
+        vault.rotation_cipher(db, row.data_key_id, row.generation)
+    return row
+
+
+def require_made_by_root(vault: OpenVault, db: Connection, *more: Table) -> None:
+    """Raise NotMadeByRoot naming the first row that only the root may make and did not
+    make, among those a rotation acts upon and in the tables ``more``; or naming a
+    trigger in the database.
+
+    A key whose row was merely edited is accepted here; the rotation steps over it.
+    """
+    require_no_triggers(db)
+    vault.state(db)
+    for table in (ROTATION, ROTATION_RANGE, QUARANTINE, *more):
+        for row in db.execute(select(table)).all():
+            vault.signer.check(table, row, name_of(table, row))
+    for row in db.execute(select(DATA_KEY)).all():
+        if vault.signer.is_sealed(DATA_KEY, row):
+            vault.signer.check_ops(DATA_KEY, row, name_of(DATA_KEY, row))
+
+
+def _begin(vault: OpenVault, db: Connection, by: Actor, reason: str) -> Row[Any]:
     """Write a new rotation's row, held by this process; the caller has called
     ``lock_numbers``."""
     before = census_text(take_census(vault, db).generations)
@@ -91,8 +159,3 @@ def _highest_of_keys(db: Connection) -> int:
             f"is of generation {key.generation}, and there is none above it",
         )
     return key.generation if key is not None else 0
-
-
-def census_text(census: dict[int, int]) -> str:
-    """A census as the JSON text its column holds."""
-    return json.dumps({str(number): cards for number, cards in census.items()})

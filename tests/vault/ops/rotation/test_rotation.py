@@ -15,8 +15,9 @@ from tests.places.vault import VISA, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, crypto, errors
 from vault.card.scrub import CUT
 from vault.ops.census import take_census
-from vault.ops.rotation.rotation import Rotation, take_up
-from vault.ops.web_key_rotation import resign
+from vault.ops.rotation.rotation import Rotation
+from vault.ops.rotation.start import take_up
+from vault.ops.web_key_rotation import sign_all_rows
 from vault.store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION
 
 Register = Callable[..., Token]
@@ -306,7 +307,7 @@ def test_a_lease_ends_with_its_process_or_after_a_minute_of_silence(
         host, pid, started = first.row["lease"].rsplit(" ", 2)
         lease = f"{host} {pid} {int(started) - 1}"
     with place.engine.begin() as db:
-        first._write(db, lease=lease, lease_at=place.clock())
+        first.write(db, lease=lease, lease_at=place.clock())
     place.clock.advance(silent)
     if held:
         with pytest.raises(errors.LeaseHeld):
@@ -326,8 +327,8 @@ def test_a_holder_who_lost_his_lease_writes_nothing_more(
     next(steps)
     with place.engine.begin() as db:
         row = db.execute(select(ROTATION)).one()
-        taker = Rotation(place.open_vault(), row)
-        taker._write(db, lease="elsewhere/boot 17 99", lease_at=place.clock())
+        taker = Rotation(place.open_vault(), row, resumed=True)
+        taker.write(db, lease="elsewhere/boot 17 99", lease_at=place.clock())
     with pytest.raises(errors.LeaseHeld, match="taken over"):
         next(steps)
     assert generations(place) == {1: 2, 2: 2}
@@ -346,13 +347,13 @@ def test_a_new_sealing_key_meanwhile_stops_it_and_nothing_is_lost(
     new = place.web_key.successor(
         ops.ops, root=place.web_key.root, sealing_key=crypto.new_key()
     )
-    resign(ops, new, OPS)
+    sign_all_rows(ops, new, OPS)
     with pytest.raises(errors.LeaseHeld, match="signed anew"):
         next(steps)
     after = dataclasses.replace(place, web_key=new)
     with place.engine.connect() as db:
         row = db.execute(select(ROTATION)).one()
-    Rotation(after.open_vault(), row).release()
+    Rotation(after.open_vault(), row, resumed=True).release()
     assert rotate(after).row["quarantined"] == 0
     assert after.findings() == {}
 
