@@ -150,7 +150,7 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
         vault.signer.check(ROTATION, row, f"rotation {row.id}")
         values = with_counts(vault, db, dict(row._mapping))
         running = row.state == "running"
-        now = rotation_status(db, row, vault.clock()).at_work if running else None
+        now = rotation_status(vault, db, row).at_work if running else None
     proven = vault.root_id if isinstance(vault, OpenVault) else None
     facts = {"vault": vault.web_key.vault_id, **_facts(values)}
     if now is not None:

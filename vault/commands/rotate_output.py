@@ -26,7 +26,7 @@ def print_plan(vault: OpenVault, as_json: bool) -> None:
     with reading(vault.engine) as db:
         census = take_census(vault, db)
         row = unfinished(vault, db)
-        begun = rotation_status(db, row, vault.clock()) if row is not None else None
+        begun = rotation_status(vault, db, row) if row is not None else None
         for key in census.keys:
             if key.cards and key.state != "damaged":
                 vault.cipher(db, key.id)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from ..crypto import OPS_SUITE
+from ..store.row_macs import NOT_AS_WRITTEN
 from ..store.schema import (
     CARD,
     DATA_KEY,
@@ -20,6 +21,7 @@ from ..store.schema import (
 )
 from ..trail import read_head
 from ..web.vault import Vault
+from .verify import name_of
 
 WARN_SEALS = 2**28
 MAC_BYTES = 32
@@ -43,8 +45,8 @@ class KeyCount:
 
 @dataclass(frozen=True)
 class Census:
-    """The vault's counts at one moment.  ``unmarked`` names rows that lack a root's MAC
-    and should have one."""
+    """The vault's counts at one moment.  ``unmarked`` has a line for each row that lacks
+    a root's MAC and should have one, and for each row of a rotation that was edited."""
 
     vault_id: str
     root_id: str
@@ -100,17 +102,8 @@ def take_census(vault: Vault, db: Connection) -> Census:
     state = vault.state(db)
     by_key = select(CARD.c.data_key_id, func.count()).group_by(CARD.c.data_key_id)
     cards: dict[int, int] = {row[0]: row[1] for row in db.execute(by_key)}
-    keys = [
-        KeyCount(
-            id=row.id,
-            generation=row.generation,
-            state=row.state if vault.is_whole(row) else "damaged",
-            cards=cards.get(row.id, 0),
-            seals=row.seals,
-            age=vault.clock() - row.created_at,
-        )
-        for row in db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id))
-    ]
+    rows = db.execute(select(DATA_KEY).order_by(DATA_KEY.c.id))
+    keys = [_count(vault, row, cards.get(row.id, 0)) for row in rows]
     return Census(
         vault_id=state.vault_id,
         root_id=state.root_id,
@@ -126,22 +119,43 @@ def take_census(vault: Vault, db: Connection) -> Census:
     )
 
 
+def _count(vault: Vault, key: Row[Any], cards: int) -> KeyCount:
+    """A data key's count.  The columns of a damaged row may hold anything; those that
+    hold no number count as 0."""
+    now = vault.clock()
+    created_at = key.created_at if isinstance(key.created_at, int) else now
+    return KeyCount(
+        id=key.id,
+        generation=key.generation if isinstance(key.generation, int) else 0,
+        state=key.state if vault.is_whole(key) else "damaged",
+        cards=cards,
+        seals=key.seals if isinstance(key.seals, int) else 0,
+        age=now - created_at,
+    )
+
+
 def _unmarked(vault: Vault, db: Connection, state: Row[Any]) -> Iterator[str]:
-    """The names of rows that lack a root's MAC and should have one.  Only the root can
-    tell whether a MAC that is there is right."""
+    """What ``Census.unmarked`` says.  Only the root can tell whether a MAC of the root
+    that is there is right."""
     what = "not made by this vault's root; see: cardvault verify"
     if state.root_id not in vault.web_key.made_by:
         yield f"{vault.web_key.source or 'the web key'}: {what}"
     for table in (VAULT, ROTATION, ROTATION_RANGE, QUARANTINE):
-        mark = func.length(table.c.ops_mac) == MAC_BYTES
-        for row in db.execute(select(table).where(~mark).limit(MOST_NAMED)):
-            yield f"{table.name.replace('_', ' ')} {row[0]}: {what}"
+        # A missing one has no length, which is not the same as one of another length.
+        other = func.length(table.c.ops_mac).is_distinct_from(MAC_BYTES)
+        for row in db.execute(select(table).where(other).limit(MOST_NAMED)):
+            yield f"{name_of(table, row)}: {what}"
     sealing = select(ROTATION.c.id, DATA_KEY.c.suite).join(
         DATA_KEY, DATA_KEY.c.id == ROTATION.c.data_key_id
     )
     running = sealing.where(ROTATION.c.state == "running")
-    for number, suite in db.execute(running.where(DATA_KEY.c.suite != OPS_SUITE)):
+    theirs = DATA_KEY.c.suite.is_distinct_from(OPS_SUITE)
+    for number, suite in db.execute(running.where(theirs)):
         yield f"rotation {number} seals under a key wrapped as {suite!r}: {what}"
+    for table in (ROTATION, ROTATION_RANGE):
+        for row in db.execute(select(table).order_by(table.c.id)):
+            if not vault.is_signed(table, row):
+                yield f"{name_of(table, row)} {NOT_AS_WRITTEN}; see: cardvault verify"
 
 
 def census_text(census: dict[int, int]) -> str:

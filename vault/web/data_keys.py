@@ -93,7 +93,7 @@ class DataKeys(VaultDatabase):
 
     def is_whole(self, key: Row[Any]) -> bool:
         """Say whether a data key's row has a right MAC."""
-        return self._is_signed(DATA_KEY, key)
+        return self.is_signed(DATA_KEY, key)
 
     def mint_key(
         self, db: Connection, generation: int, by: Actor, *, seals: int

@@ -197,7 +197,7 @@ class Vault(DataKeys):
         """When a card was purged (seconds since 1970 UTC), or None.  A mark whose MAC
         is wrong does not count."""
         row = db.execute(select(PURGED).where(PURGED.c.token == token)).first()
-        if row is None or not self._is_signed(PURGED, row):
+        if row is None or not self.is_signed(PURGED, row):
             return None
         at: int = row.at
         return at

@@ -95,7 +95,8 @@ class VaultDatabase:
         """Check the vault's own row."""
         self.signer.check(VAULT, row, "vault row")
 
-    def _is_signed(self, table: Table, row: Row[Any]) -> bool:
+    def is_signed(self, table: Table, row: Row[Any]) -> bool:
+        """Say whether a row of ``table`` has the MACs that this role can check."""
         try:
             self.signer.check(table, row, table.name)
         except IntegrityFault:

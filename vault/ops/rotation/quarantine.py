@@ -23,7 +23,9 @@ Bad = Mapping[tuple[int, str], str]
 
 def put_in(vault: OpenVault, db: Connection, rotation_id: int, bad: Bad) -> None:
     """Record each card of ``bad`` as found by this rotation."""
-    for (card_id, token), problem in bad.items():
+    for (card_id, damaged), problem in bad.items():
+        # Bytes that were no text are lone surrogates, which can't be written back.
+        token = damaged.encode(errors="backslashreplace").decode()
         db.execute(delete(QUARANTINE).where(QUARANTINE.c.card_id == card_id))
         row = {
             "card_id": card_id,

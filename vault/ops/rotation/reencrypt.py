@@ -2,8 +2,9 @@
 
 On SQLite one UPDATE does it all, calling a Python function on each row: an operator's
 edit can't come between reading a row and writing it, and it is faster than reading and
-writing in turn.  On PostgreSQL the rows are locked, read and written back by id, rev
-and data key in one statement.
+writing in turn.  A batch with text that is no UTF-8, which SQLite can't hand to a
+function, is read and written in turn.  On PostgreSQL the rows are locked, read and
+written back by id, rev and data key in one statement.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from ..open_vault import OpenVault
 # The order of the arguments SQLite passes; all of CARD's columns.
 _COLUMNS = CardRow._fields
 
-_KEYS = select(DATA_KEY.c.id, DATA_KEY.c.generation)
 _RANGE = text("""
     SELECT max(id), count(*) FROM (
         SELECT id FROM card WHERE id > :after AND id <= :last ORDER BY id LIMIT :size
@@ -55,6 +55,12 @@ _UPDATE_PAGE = """
     WHERE card.id = new.id AND card.rev = new.rev AND card.data_key_id = new.key
         AND card.id > %b AND card.id <= %b
 """
+# The same on SQLite, for a batch with a row that it can't give to a function.
+_UPDATE_ROW = """
+    UPDATE card SET envelope = ?, mac = ?, data_key_id = ?, rev = rev + 1
+    WHERE id = ? AND rev = ? AND data_key_id = ?
+"""
+NO_KEY = "its data key is missing"
 END = 2**63 - 1
 """A card number no card reaches."""
 
@@ -101,21 +107,28 @@ class Reencryptor:
         """Re-encrypt up to ``size`` cards with ids above ``after``, up to ``last``,
         in ``db``."""
         if db.dialect.name == "sqlite":
-            return self._in_place(db, after, size, last)
+            try:
+                return self._in_place(db, after, size, last)
+            except sqlite3.OperationalError as error:
+                if "user-defined function" not in str(error):
+                    raise
         return self._by_page(db, after, size, last)
 
     def _load_keys(self, db: Connection) -> None:
         """Load the data keys that web processes minted since the last batch."""
-        for key_id, generation in db.execute(_KEYS):
+        for key_id in db.execute(select(DATA_KEY.c.id)).scalars().all():
             if key_id in self._ciphers or key_id in self._lost:
                 continue
             try:
-                older = generation < self._generation
-                self._ciphers[key_id] = self._cipher_of(db, key_id) if older else None
+                self._ciphers[key_id] = self._cipher_of(db, key_id)
             except IntegrityFault as fault:
                 self._lost[key_id] = f"its {fault}"
 
-    def _cipher_of(self, db: Connection, key_id: int) -> tuple[Cipher, bytes]:
+    def _cipher_of(self, db: Connection, key_id: int) -> tuple[Cipher, bytes] | None:
+        key = db.execute(select(DATA_KEY).where(DATA_KEY.c.id == key_id)).one()
+        # What an edited row says of its generation is not believed.
+        if self._vault.is_whole(key) and key.generation >= self._generation:
+            return None
         return self._vault.cipher(db, key_id), aad_ending(key_id)
 
     def _in_place(self, db: Connection, after: int, size: int, last: int) -> Batch:
@@ -152,15 +165,22 @@ class Reencryptor:
     ) -> None:
         """Write the new envelopes of ``changed`` rows, every one or none."""
         fresh = [batch.new[row.id] for row in changed]
-        columns = (
-            [row.id for row in changed],
-            [row.rev for row in changed],
-            [row.data_key_id for row in changed],
-            [envelope for envelope, _ in fresh],
-            [mac for _, mac in fresh],
-        )
-        bounds = (after, batch.last)
-        done = db.exec_driver_sql(_UPDATE_PAGE, (self._key_id, *columns, *bounds))
+        if db.dialect.name == "sqlite":
+            rows = [
+                (*new, self._key_id, row.id, row.rev, row.data_key_id)
+                for new, row in zip(fresh, changed, strict=True)
+            ]
+            done = db.exec_driver_sql(_UPDATE_ROW, rows)
+        else:
+            columns = (
+                [row.id for row in changed],
+                [row.rev for row in changed],
+                [row.data_key_id for row in changed],
+                [envelope for envelope, _ in fresh],
+                [mac for _, mac in fresh],
+            )
+            bounds = (after, batch.last)
+            done = db.exec_driver_sql(_UPDATE_PAGE, (self._key_id, *columns, *bounds))
         if done.rowcount != len(changed):
             raise IntegrityFault(
                 f"cards {after + 1} to {batch.last}",
@@ -203,7 +223,7 @@ class Reencryptor:
             except IntegrityFault as fault:
                 bad[card_id, str(token)] = fault.problem
             except KeyError:
-                bad[card_id, str(token)] = lost[data_key_id]
+                bad[card_id, str(token)] = lost.get(data_key_id, NO_KEY)
             else:
                 new[card_id] = fresh, sign(start + moved + facts + fresh)
                 revs[token] = rev + 1

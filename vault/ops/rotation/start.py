@@ -135,7 +135,7 @@ def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
     generation.
     """
     state = vault.state(db)
-    generation: int = max(state.generation, _highest_of_keys(db)) + 1
+    generation: int = max(state.generation, _highest_of_keys(vault, db)) + 1
     raised = vault.signer.signed(VAULT, {**state._mapping, "generation": generation})
     db.execute(update(VAULT), raised)
     live = select(DATA_KEY).where(DATA_KEY.c.state == "live").order_by(DATA_KEY.c.id)
@@ -145,17 +145,19 @@ def _raise_generation(vault: OpenVault, db: Connection, by: Actor) -> int:
     return generation
 
 
-def _highest_of_keys(db: Connection) -> int:
+def _highest_of_keys(vault: OpenVault, db: Connection) -> int:
     """The highest generation of a data key; raises IntegrityFault naming a key of the
-    highest possible one, which whoever has the web key can make."""
-    key = db.execute(
-        select(DATA_KEY.c.id, DATA_KEY.c.generation)
-        .order_by(DATA_KEY.c.generation.desc())
-        .limit(1)
-    ).first()
-    if key is not None and key.generation >= MAX_GENERATION:
+    highest possible one, which whoever has the web key can make.
+
+    A key whose row was edited is left out: whatever it says, its cards don't open.
+    """
+    keys = [key for key in db.execute(select(DATA_KEY)).all() if vault.is_whole(key)]
+    if not keys:
+        return 0
+    highest = max(keys, key=lambda key: int(key.generation))
+    if highest.generation >= MAX_GENERATION:
         raise IntegrityFault(
-            f"data key {key.id}",
-            f"is of generation {key.generation}, and there is none above it",
+            f"data key {highest.id}",
+            f"is of generation {highest.generation}, and there is none above it",
         )
-    return key.generation if key is not None else 0
+    return int(highest.generation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ COUNTED = ("reencrypted", "newer")
 class RotationStatus:
     """How far rotation ``id`` is: cards ``reencrypted``, how many ``ranges`` it has and
     how many of them are done.  ``lease`` is the running process that holds it, or "";
-    ``workers`` are those that work on a range, as text for a person."""
+    ``workers`` are those that work on a range, as text for a person.  What a damaged row
+    says is left out."""
 
     id: int
     lease: str
@@ -38,31 +39,34 @@ class RotationStatus:
 
 
 def running_rotation(vault: Vault, db: Connection) -> RotationStatus | None:
-    """The status of the rotation that was begun and not finished, or None.  Its MACs are
-    not checked."""
+    """The status of the rotation that was begun and not finished, or None."""
     query = select(ROTATION).where(ROTATION.c.state == "running")
     row = db.execute(query.order_by(ROTATION.c.id)).first()
-    return rotation_status(db, row, vault.clock()) if row is not None else None
+    return rotation_status(vault, db, row) if row is not None else None
 
 
-def rotation_status(db: Connection, rotation: Row[Any], now: int) -> RotationStatus:
-    """The status of the rotation with this row; ``now`` is seconds UTC."""
+def rotation_status(vault: Vault, db: Connection, rotation: Row[Any]) -> RotationStatus:
+    """The status of the rotation with this row."""
     query = select(ROTATION_RANGE, LEFT.label("left"))
     query = query.where(ROTATION_RANGE.c.rotation_id == rotation.id)
     rows = db.execute(query.order_by(ROTATION_RANGE.c.id)).all()
-    over = is_over(rotation.lease, rotation.lease_at, now)
+    whole = [row for row in rows if vault.is_signed(ROTATION_RANGE, row)]
+    own = [rotation] if vault.is_signed(ROTATION, rotation) else []
+    left = [row for row in whole if row.left]
     return RotationStatus(
         id=rotation.id,
-        lease="" if over else describe(rotation.lease),
-        reencrypted=rotation.reencrypted + sum(row.reencrypted for row in rows),
+        lease="".join(_at_work(own, vault.clock())),
+        reencrypted=sum(row.reencrypted for row in (*own, *whole)),
         ranges=len(rows),
-        ranges_done=sum(not row.left for row in rows),
-        workers=[
-            describe(row.lease)
-            for row in rows
-            if row.left and not is_over(row.lease, row.lease_at, now)
-        ],
+        ranges_done=len(whole) - len(left),
+        workers=_at_work(left, vault.clock()),
     )
+
+
+def _at_work(rows: Sequence[Row[Any]], now: int) -> list[str]:
+    """The running processes that hold ``rows``, as text for a person."""
+    held = [row for row in rows if not is_over(row.lease, row.lease_at, now)]
+    return [describe(row.lease) for row in held]
 
 
 def cards_done(db: Connection, rotation_id: int) -> int:

@@ -243,6 +243,35 @@ def _tokens(place: VaultPlace) -> list[str]:
         return list(db.execute(select(CARD.c.token)).scalars())
 
 
+def test_text_that_is_no_utf8_is_stepped_over(
+    place: VaultPlace, register: Register
+) -> None:
+    """SQLite can't hand such a row to a function; the batch's other cards go over."""
+    tokens = [register() for _ in range(3)]
+    with place.engine.begin() as db:
+        bad = text("UPDATE card SET brand = CAST(x'ff41' AS TEXT) WHERE token = :token")
+        db.execute(bad, {"token": tokens[1]})
+    row = rotate(place).row
+    assert (row["reencrypted"], row["quarantined"]) == (2, 1)
+    assert generations(place) == {1: 1, 2: 2}
+    with place.engine.connect() as db:
+        assert db.execute(select(QUARANTINE.c.token)).scalars().all() == [tokens[1]]
+
+
+@pytest.mark.parametrize("generation", [2, 99, "x"])
+def test_an_edited_generation_keeps_no_card_out(
+    place: VaultPlace, register: Register, generation: object
+) -> None:
+    """A key's row that says it is newer is not believed; its cards are quarantined."""
+    register()
+    with place.engine.begin() as db:
+        edit = text("UPDATE data_key SET generation = :generation WHERE id = 1")
+        db.execute(edit, {"generation": generation})
+    rotation = rotate(place)
+    assert rotation.row["generation"] == 2
+    assert (rotation.row["newer"], rotation.row["quarantined"]) == (0, 1)
+
+
 def test_a_lost_data_key_quarantines_its_cards_alone(
     place: VaultPlace, register: Register, operator_actor: Actor
 ) -> None:
