@@ -1,4 +1,4 @@
-"""Nothing waits for ever on PostgreSQL, and pgbouncer may stand between (LCK-04)."""
+"""Nothing waits for ever on PostgreSQL, and no session keeps anything (LCK-04)."""
 
 from __future__ import annotations
 
@@ -149,9 +149,9 @@ def test_migrate_gives_up_behind_a_lock(app: Flask, databases: tuple[str, str]) 
     assert app.test_cli_runner().invoke(args=["migrate"]).exit_code == 0
 
 
-def test_pages_work_behind_a_pgbouncer(desk: Desk) -> None:
-    """Nothing is kept in a session that the next transaction of another might get: no
-    prepared statement, no setting, no lock."""
+def test_a_session_keeps_nothing_of_a_page(desk: Desk) -> None:
+    """The next transaction in it may be another's, through pgbouncer: there is no
+    prepared statement, no setting and no lock in it."""
     desk.register()
     for _ in range(20):
         assert desk.open("/cards").status_code == 200
