@@ -16,6 +16,7 @@ from ..ops.rotation import lease, ranges
 from ..store.database import reading
 from ..store.schema import ROTATION
 from ..web.vault import Vault
+from .output import reader_may_leave
 from .vaults import EXAMPLE, vault_with_root_key_if_there
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -154,7 +155,8 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
     proven = vault.root_id if isinstance(vault, OpenVault) else None
     facts = {"vault": vault.web_key.vault_id, **_facts(values), **at_work}
     facts["made_by_root"] = proven
-    click.echo(json.dumps(facts) if as_json else page(facts, lang))
+    with reader_may_leave():
+        click.echo(json.dumps(facts) if as_json else page(facts, lang))
 
 
 def _at_work(vault: Vault, db: Connection, row: Row[Any]) -> dict[str, Any]:
