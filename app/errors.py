@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app, render_template, request, session
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
@@ -123,7 +123,18 @@ def _incident(page: HTTPException, cause: BaseException) -> BaseResponse:
     """The page with an incident number; the log has the error under the same number."""
     incident = random_letters(INCIDENT_LETTERS)
     log.error("incident %s", incident, exc_info=cause)
+    _restore_session()
     return _page(page, incident=incident)
+
+
+def _restore_session() -> None:
+    """Leave the browser's session as it came.  Nothing of the request was committed, so
+    a login that it began or ended in the session is not so in the database, and the
+    same form can be sent again only with the session it was shown with."""
+    came = current_app.session_interface.open_session(current_app, request)
+    session.clear()
+    session.update(came or {})
+    session.modified = False
 
 
 def _page(

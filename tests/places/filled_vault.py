@@ -15,15 +15,17 @@ from vault.store.schema import CARD
 
 from .site import Place
 
+GOOD_FOR_YEARS = Expiry(2030, 1)
 
-def fill(place: Place, count: int) -> None:
+
+def fill(place: Place, count: int, expiry: Expiry = GOOD_FOR_YEARS) -> None:
     """Seal one card as the site does, and ``count`` alike in bulk."""
     web_key = WebKey.read(place.folder / "web.key")
     url = place.environ()["VAULT_DATABASE_URL"]
     vault = Vault(web_key, connect(url), system_clock)
     pan, by = Pan.parse("4810000000020000"), Actor("taro", "192.0.2.1")
     with vault.engine.begin() as db:
-        vault.tokenize(db, pan, Expiry(2030, 1), by)
+        vault.tokenize(db, pan, expiry, by)
         one = db.execute(select(CARD)).one()
         live = vault._live
         assert live is not None

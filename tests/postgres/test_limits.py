@@ -1,9 +1,11 @@
-"""Nothing waits for ever on PostgreSQL, and pgbouncer may stand between (LCK-04)."""
+"""Nothing waits for ever on PostgreSQL, and no session keeps anything (LCK-04)."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from config import Config
 from tests.actors.operator_client import Desk
 from tests.places.postgres_cluster import Cluster
 from tests.places.vault import NOON, FakeClock
-from tests.postgres.many import until
+from tests.postgres.many import PATIENCE_SECONDS, until
 from vault import Actor, WebKey
 from vault.ops import RootKey
 from vault.ops.create import create_vault
@@ -35,18 +37,18 @@ NAMES = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeo
 
 
 @pytest.fixture
-def app(
+def environ(
     databases: tuple[str, str],
     keys: tuple[WebKey, RootKey],
     clock: FakeClock,
     tmp_path: Path,
-) -> Iterator[Flask]:
-    """A site on PostgreSQL, in this process, with one connection to each database."""
+) -> dict[str, str]:
+    """The settings of a site with one connection to each database, its vault made."""
     keys[0].write(tmp_path / "web.key")
     engine = connect(databases[1])
     create_vault(*keys, engine, clock, Actor("ops", "command"))
     engine.dispose()
-    environ = {
+    return {
         "SECRET_KEY": "a secret of at least thirty-two bytes",
         "DATABASE_URL": databases[0],
         "VAULT_DATABASE_URL": databases[1],
@@ -54,6 +56,11 @@ def app(
         "VAULT_WEB_KEY": str(tmp_path / "web.key"),
         "ALLOW_INSECURE_LOOPBACK": "1",
     }
+
+
+@pytest.fixture
+def app(environ: dict[str, str], clock: FakeClock) -> Iterator[Flask]:
+    """A site on PostgreSQL, in this process."""
     app = create_app(Config.from_environ(environ), clock)
     HISTORY.upgrade(app.extensions["site_engine"])
     yield app
@@ -149,9 +156,65 @@ def test_migrate_gives_up_behind_a_lock(app: Flask, databases: tuple[str, str]) 
     assert app.test_cli_runner().invoke(args=["migrate"]).exit_code == 0
 
 
-def test_pages_work_behind_a_pgbouncer(desk: Desk) -> None:
-    """Nothing is kept in a session that the next transaction of another might get: no
-    prepared statement, no setting, no lock."""
+WIDER = """
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision = "9999", "{head}"
+def upgrade():
+    op.add_column("customer", sa.Column("wider", sa.Integer))
+"""
+
+
+@pytest.fixture
+def migrating(
+    environ: dict[str, str],
+    clock: FakeClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Flask]:
+    """A site of another process whose ``migrate`` alters the customers' table."""
+    shutil.copytree(HISTORY.place, tmp_path / "migrations")
+    newer = WIDER.format(head=HISTORY.head())
+    (tmp_path / "migrations/versions/9999_wider.py").write_text(newer)
+    wider = replace(HISTORY, place=tmp_path / "migrations")
+    monkeypatch.setattr("app.cli.HISTORY", wider)
+    made = create_app(Config.from_environ(environ), clock)
+    yield made
+    for used in (made.extensions["site_engine"], made.extensions["vault"].engine):
+        used.dispose()
+
+
+def test_pages_go_on_behind_a_migration_that_waits(
+    desk: Desk, migrating: Flask, server: Cluster, databases: tuple[str, str]
+) -> None:
+    """A psql left open holds the table up; the migration stands before it, and every
+    page behind the migration.  It gives up and says why, and the page is answered."""
+    desk.register()
+    psql = connect(databases[0])
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psql.connect() as db, ThreadPoolExecutor(2) as threads:
+        db.execute(text("SELECT 1 FROM customer LIMIT 1"))
+        run = migrating.test_cli_runner().invoke
+        migrated = threads.submit(run, args=["migrate"])
+        until(lambda: migrated.done() or bool(server.say(waiting)))
+        page = threads.submit(desk.open, "/cards")
+        try:
+            status = page.result(PATIENCE_SECONDS).status_code
+            ran = migrated.result(PATIENCE_SECONDS)
+        finally:
+            db.rollback()
+    psql.dispose()
+    assert status in (200, 503)
+    assert (ran.exit_code, "nothing was changed" in ran.output) == (2, True)
+    assert "hint: somebody may be at work in it" in ran.output
+    assert desk.open("/cards").status_code == 200
+    ran = migrating.test_cli_runner().invoke(args=["migrate"])
+    assert ran.exit_code == 0, ran.output
+
+
+def test_a_session_keeps_nothing_of_a_page(desk: Desk) -> None:
+    """The next transaction in it may be another's, through pgbouncer: there is no
+    prepared statement, no setting and no lock in it."""
     desk.register()
     for _ in range(20):
         assert desk.open("/cards").status_code == 200

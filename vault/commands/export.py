@@ -72,8 +72,12 @@ def export(
     order = Order(out, tuple(dict.fromkeys(recipients)), reason, actor(), tokens)
     exports.require_recipients(order.recipients)
     vault = vault_with_root_key()
+    # They are named afterwards, so that a slow terminal holds no snapshot.
+    left: list[tuple[str, str]] = []
     with disk_faults(out), watching() as watch:
-        result = exports.export(vault, order, watch, _name_left_out)
+        result = exports.export(vault, order, watch, lambda *card: left.append(card))
+    for token, problem in left:
+        _name_left_out(token, problem)
     give_anchor(vault, order.by)
     _say_result(order, result, as_json)
     context.exit(EXIT_LEFT_OUT if result.left_out else 0)

@@ -15,6 +15,7 @@ from ..ops.open_vault import OpenVault
 from ..ops.rotation.status import rotation_status, with_counts
 from ..store.database import reading
 from ..store.schema import ROTATION
+from .output import reader_may_leave
 from .vaults import EXAMPLE, vault_with_root_key_if_there
 
 _WORDS: dict[str, dict[str, str]] = {
@@ -156,7 +157,8 @@ def rotation(number: int | None, lang: str, as_json: bool) -> None:
     if now is not None:
         facts["at_work"] = now
     facts["made_by_root"] = proven
-    click.echo(json.dumps(facts) if as_json else page(facts, lang))
+    with reader_may_leave():
+        click.echo(json.dumps(facts) if as_json else page(facts, lang))
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:

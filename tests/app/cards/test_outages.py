@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.actors.operator_client import A_CARD, Desk
-from tests.places.site import site_path
+from tests.actors.operator_client import A_CARD, ADDRESS, LOGIN_ID, Auth, Desk
+from tests.places.site import PASSWORD, site_path
 from tests.places.vault import VaultPlace
 
 
@@ -62,6 +62,54 @@ def test_a_locked_database_is_503_and_passes(
     assert (desk.customers(), desk.cards()) == ([], 0)
     assert desk.send("/cards", fields).status_code == 303
     assert desk.cards() == 1
+
+
+STEPS = {
+    "password": ("/login", "/login", {"login_id": LOGIN_ID, "password": PASSWORD}),
+    "address": ("/login/email", "/login/email", {"email": ADDRESS}),
+    "code": ("/login/code", "/login/code", {}),
+    "logout": ("/cards", "/logout", {}),
+    "change": (
+        "/password",
+        "/password",
+        {
+            "current_password": PASSWORD,
+            "new_password": "another horse battery 6",
+            "new_password_again": "another horse battery 6",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("which", ["site", "vault"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_login_that_is_503_is_as_it_was(
+    auth: Auth,
+    environ: dict[str, str],
+    place: VaultPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    which: str,
+) -> None:
+    """The browser keeps its cookie, for the database has kept its login; the same form
+    is taken when it is sent again."""
+    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    page, path, fields = STEPS[step]
+    if step == "address":
+        auth.password()
+    elif step == "code":
+        fields = {"code": auth.to_code()}
+    elif step != "password":
+        auth.login()
+    form = {**fields, "csrf_token": auth.csrf(page)}
+    before = auth.client.get_cookie("session")
+    file = site_path(environ) if which == "site" else place.folder / "vault.db"
+    with locked(file):
+        answer = auth.client.post(path, data=form)
+    assert answer.status_code == 503
+    assert auth.client.get_cookie("session") == before
+    assert auth.client.post(path, data=form).status_code == 303
+    assert auth.client.get_cookie("session") != before
 
 
 def test_without_its_entry_in_the_trail_no_act_happens(

@@ -145,13 +145,17 @@ def entries(shell: Shell) -> int:
     return count
 
 
-def test_a_reader_of_the_list_may_go_away(shell: Shell) -> None:
+@pytest.mark.parametrize("words", [("audit", "list"), ("report", "rotation")])
+def test_a_reader_of_a_listing_may_go_away(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
     """As in ``cardvault audit list | head -1``: exit 0, and nothing is said."""
     shell.seal(2)
+    assert shell("rotate").code == 0
     reader, writer = os.pipe()
     os.close(reader)
     ran = subprocess.run(
-        [BIN / "cardvault", "audit", "list"],
+        [BIN / "cardvault", *words],
         cwd=shell.folder,
         stdout=writer,
         stderr=subprocess.PIPE,
