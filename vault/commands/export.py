@@ -10,6 +10,7 @@ import click
 from ..card.scrub import one_line
 from ..errors import FileRefused
 from ..ops import export as exports
+from ..ops.age_file import require_recipients
 from ..ops.export import Exported, Order
 from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
@@ -30,8 +31,9 @@ EXIT_LEFT_OUT = 4
     multiple=True,
     required=True,
     metavar="AGE_RECIPIENT",
-    help="Who may open the file: age1..., of an identity made by age-keygen. May be "
-    "given several times.",
+    help="Who may open the file: age1... of an identity made by age-keygen, or "
+    "age1tag1... or age1tagpq1... of a hardware key; not those of age-keygen -pq or of "
+    "another plugin. May be given several times, age1tagpq1... with its own kind alone.",
 )
 @click.option("--reason", required=True, help="Why, for the trail.")
 @click.option(
@@ -70,7 +72,7 @@ def export(
         raise click.UsageError("give a reason: the trail keeps it")
     _require_file(out)
     order = Order(out, tuple(dict.fromkeys(recipients)), reason, actor(), tokens)
-    exports.require_recipients(order.recipients)
+    require_recipients(order.recipients)
     vault = vault_with_root_key()
     with disk_faults(out), watching() as watch:
         result = exports.export(vault, order, watch, _name_left_out)

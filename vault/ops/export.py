@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import pyrage
 from sqlalchemy import Connection, Row, func, select
 
 from ..card.token import Token
@@ -25,6 +24,7 @@ from ..store.files import NewFile
 from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
 from ..web.vault import Vault
+from .age_file import encrypt, require_recipients
 from .expected_rows import ExpectedRows
 from .open_vault import OpenVault
 from .progress import Step, Tell, Watch
@@ -36,8 +36,6 @@ PAGE = 200
 # Longer than any token, so that a line without an end is not read into memory.
 MAX_LINE = 200
 MAX_FAULTS = 20
-# An age recipient of X25519 has 62 letters, a post-quantum one some 2,000.
-MOST_SHOWN = 62
 _GONE = {
     "purged": "its card was purged",
     "given up": "its card was given up",
@@ -84,7 +82,7 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
             # The first entry is written before the first card is opened, because the
             # recipient can read the ciphertext that a killed export leaves.
             _record(vault, order, "cards.export_started", count=csv.total)
-            _encrypt(csv.pages(), part.file, keys)
+            encrypt(csv.pages(), part.file, keys)
             part.sync()
             kill_point("export-written")
             result = Exported(csv.done, csv.left_out)
@@ -99,14 +97,6 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
             part.publish()
     kill_point("export-named")
     return result
-
-
-def require_recipients(texts: Sequence[str]) -> list[Any]:
-    """The public keys the recipients are; raises InputError naming the first that
-    is not one."""
-    if not texts:
-        raise InputError("recipients", "there is none")
-    return [_key(place, text) for place, text in enumerate(texts, 1)]
 
 
 class _Csv:
@@ -183,69 +173,6 @@ def _month_and_year(expiry: int) -> str:
     """The last two columns of a line; cached, as there are only some hundred."""
     year, month = divmod(expiry, 100)
     return f"{month:02},{year}\r\n"
-
-
-class _Ends:
-    """The source and the target of the age library.  pyrage turns an exception raised
-    in them into a string, and ignores it in the last write; so the first one is kept,
-    to be raised afterwards."""
-
-    def __init__(self, pages: Iterator[bytes], file: BinaryIO) -> None:
-        self._pages = pages
-        self._file = file
-        self._held = b""
-        self.fault: BaseException | None = None
-
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes of plain text; none at the end."""
-        try:
-            while not self._held and (page := next(self._pages, None)) is not None:
-                self._held = page
-        except BaseException as fault:
-            self.fault = self.fault or fault
-            raise
-        given, self._held = self._held[:size], self._held[size:]
-        return given
-
-    def write(self, data: bytes) -> int:
-        """Write a piece of the encrypted file."""
-        try:
-            return self._file.write(data)
-        except BaseException as fault:
-            self.fault = self.fault or fault
-            raise
-
-    def flush(self) -> None:
-        """Do nothing: the file is synced when it is complete."""
-
-
-def _encrypt(pages: Iterator[bytes], file: BinaryIO, keys: Sequence[Any]) -> None:
-    ends = _Ends(pages, file)
-    try:
-        pyrage.encrypt_io(ends, ends, keys)
-    except pyrage.EncryptError as error:
-        if ends.fault is None:
-            raise InputError("recipients", str(error)) from None
-    if ends.fault is not None:
-        raise ends.fault
-
-
-def _key(place: int, text: str) -> Any:
-    """The public key in ``text``; raises InputError naming the recipient by its number
-    alone, because the text may be a secret key."""
-    shown = f"recipient {place}"
-    if text.upper().startswith("AGE-SECRET-KEY-"):
-        raise InputError(shown, "is a secret key; give its public half (age1...)")
-    if text.startswith("age1"):
-        shown += f" ({text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + '...'})"
-    try:
-        return pyrage.x25519.Recipient.from_str(text)
-    except pyrage.RecipientError:
-        why = "is not an age recipient (age1...)"
-        if text.startswith("age1") and "1" in text[4:]:
-            # No age1... of X25519 has another "1"; with one it names another kind.
-            why += "; only those of X25519 are taken, as age-keygen makes them"
-        raise InputError(shown, why) from None
 
 
 def _record(vault: Vault, order: Order, event: str, **counts: int) -> None:
