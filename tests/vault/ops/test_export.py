@@ -15,6 +15,7 @@ from tests.actors.age_tag import HardwareKey
 from tests.places.vault import VISA, VaultPlace
 from vault import Actor, Expiry, Token, errors
 from vault.ops import export as exports
+from vault.ops.billing.chosen import MAX_FAULTS
 from vault.ops.export import Exported, Order, export
 from vault.ops.progress import Step
 from vault.store.files import NewFile
@@ -272,7 +273,7 @@ class TestTokens:
         """Neither is read whole; at most twenty are named."""
         with pytest.raises(errors.InputError, match="line 1: is not") as refused:
             exporter(tokens=listed("x" * 1_000_000))
-        assert str(refused.value).count("is not a token") == exports.MAX_FAULTS
+        assert str(refused.value).count("is not a token") == MAX_FAULTS
         (tmp_path / "tokens.txt").write_bytes(b"\xff\xfe\x00")
         with pytest.raises(errors.InputError, match="line 1: is not a token"):
             exporter(tokens=tmp_path / "tokens.txt")
