@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select
 
 from ...card.token import ALPHABET, LENGTH, PREFIX, Token
 from ...errors import InputError
-from ...store.schema import CARD
+from ...store.schema import CARD, TOKEN
 from ...web.vault import Vault
 from .layout import NUMBER, Layout
 from .sheet import Record, Sheet
@@ -110,8 +110,8 @@ def pages_of(sheet: Sheet) -> Iterator[list[Record]]:
 def cards_of(db: Connection, page: Sequence[Record]) -> dict[str, Row[Any]]:
     """The card rows that a page names, by token."""
     tokens = {one.token for one in page}
-    rows = db.execute(select(CARD).where(CARD.c.token.in_(tokens)))
-    return {row.token: row for row in rows}
+    rows = db.execute(select(CARD).where(CARD.c.token.in_(tokens))).all()
+    return {row[TOKEN]: row for row in rows}
 
 
 def _gone(vault: Vault, db: Connection, tokens: Collection[str]) -> dict[str, str]:
@@ -123,7 +123,7 @@ def _lengths(db: Connection, page: Sequence[Record]) -> dict[str, object]:
     token by its shape is not asked for, because it may be a card number."""
     tokens = {one.token for one in page if _SHAPE.fullmatch(one.token)}
     query = select(CARD.c.token, CARD.c.length).where(CARD.c.token.in_(tokens))
-    return {row.token: row.length for row in db.execute(query)}
+    return {row.token: row.length for row in db.execute(query).all()}
 
 
 def _is_token(text: str) -> bool:

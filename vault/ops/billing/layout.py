@@ -118,20 +118,35 @@ class Layout:
     def line(self) -> Line:
         """A function that makes a line of a token, a card number, an expiry (YYYYMM)
         and a row's carried values.  It is called for every card."""
+        return self._record() if self.widths else self._csv()
+
+    def _csv(self) -> Line:
+        # Nothing but a carried value can need quotes, and there are only some hundred
+        # expiries: so a line is one of some hundred texts with the rest put into it.
+        pool = (TOKEN, NUMBER, *self.carried)
+        pick = _picker([pool.index(name) for name in self.columns if name in pool])
+        texts: dict[int, str] = {}
+
+        def text_for(expiry: int) -> str:
+            forms = dict(zip(EXPIRIES, _forms(expiry), strict=True))
+            cells = [forms.get(name, "%s") for name in self.columns]
+            return texts.setdefault(expiry, ",".join(cells) + self.newline)
+
+        def line(token: str, number: str, expiry: int, cells: Sequence[str]) -> str:
+            text = texts.get(expiry) or text_for(expiry)
+            if cells:
+                return text % pick((token, number, *map(_quoted, cells)))
+            return text % pick((token, number))
+
+        return line
+
+    def _record(self) -> Line:
         pool = (*OWN, *self.carried)
-        places = [pool.index(name) for name in self.columns]
-        pick = (
-            itemgetter(*places) if len(places) > 1 else itemgetter(slice(*_one(places)))
-        )
+        pick = _picker([pool.index(name) for name in self.columns])
         ends, encoding, widths = self.newline, self.encoding, self.widths
-        plain = not widths and not {*self.columns} & {*self.carried}
 
         def line(token: str, number: str, expiry: int, cells: Sequence[str]) -> str:
             texts = pick((token, number, *_forms(expiry), *cells))
-            if plain:
-                return ",".join(texts) + ends
-            if not widths:
-                return ",".join(map(_quoted, texts)) + ends
             fields = (w.fitted(t, encoding) for w, t in zip(widths, texts, strict=True))
             return "".join(fields) + ends
 
@@ -183,9 +198,12 @@ def read_widths(text: str) -> tuple[Width, ...]:
     return tuple(widths)
 
 
-def _one(places: Sequence[int]) -> tuple[int, int]:
-    """The slice of one place, so that what is picked is always several."""
-    return places[0], places[0] + 1
+def _picker(places: Sequence[int]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """A function that picks what stands at ``places`` out of a tuple."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    # Of a single place itemgetter would return the thing itself.
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -196,7 +214,7 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 
 def _quoted(text: str) -> str:
-    if not _TO_QUOTE.search(text):
+    if text.isalnum() or not _TO_QUOTE.search(text):
         return text
     return '"' + text.replace('"', '""') + '"'
 

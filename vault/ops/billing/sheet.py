@@ -7,8 +7,8 @@ import csv
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import FileRefused, InputError
 from .layout import OWN, TOKEN
@@ -18,8 +18,7 @@ CHUNK = 1 << 16
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One row: the line it begins on, its token, as it was typed, and its carried
     cells.  ``fault`` says what is wrong with the row's shape, or nothing."""
 
@@ -55,7 +54,7 @@ class Sheet:
         rows = self._rows()
         next(rows, None)
         for line, cells in rows:
-            if any(map(str.strip, cells)):
+            if "".join(cells).strip():
                 yield self._record(line, cells)
 
     def require_unchanged(self) -> None:
@@ -75,7 +74,7 @@ class Sheet:
             fault = f"has {len(cells)} cells, the heading has {len(self._heading)}"
             return Record(line, "", (), fault)
         fault = ""
-        if any(cells[at].strip() for at in self._unnamed):
+        if self._unnamed and any(cells[at].strip() for at in self._unnamed):
             fault = "has a value in a column without a name"
         carried = tuple([cells[at] for at in self._places])
         return Record(line, cells[self._token].strip(), carried, fault)
