@@ -132,7 +132,10 @@ def _moving(folder: Path) -> None:
         )
         moving.write_sheet(sheet, count)
         _beside("import", count, moving.raw(bare, sheet), moving.imported(ours, sheet))
-        _beside("export", count, moving.raw_export(bare), moving.exported(ours))
+        raw = moving.raw_export(bare)
+        _beside("export", count, raw, moving.exported(ours))
+        _beside("  started already", count, raw, moving.exported_within(ours))
+        _beside("export --with", count, moving.raw_billing(bare), moving.billed(ours))
 
 
 def _beside(what: str, count: int, bare: float, ours: tuple[float, float]) -> None:

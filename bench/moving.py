@@ -1,15 +1,17 @@
 """Cards in and out: an import beside a raw insert of the same rows, an export beside a
-raw select and open."""
+raw select and open, and one with a file of amounts beside the same with a look-up."""
 
 from __future__ import annotations
 
 import csv
 import os
+import random
 import secrets
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +19,11 @@ import pyrage
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.cards.importing import BATCH
+from vault import Actor, WebKey
+from vault.clock import system_clock
+from vault.ops import OpenVault, RootKey
+from vault.ops.export import Order, export
+from vault.store.database import connect
 
 from .cards import numbers
 from .growing import most_memory
@@ -78,6 +85,60 @@ def exported(folder: Path) -> tuple[float, float]:
     recipient = str(pyrage.x25519.Identity.generate().to_public())
     to = ("--recipient", recipient, "--reason", "bench", "--out", f"{folder}/out.age")
     return run(folder, "cardvault", "export", *to)
+
+
+def exported_within(folder: Path) -> tuple[float, float]:
+    """The export alone, in this process, which has started already; no memory."""
+    web_key = WebKey.read(folder / "web.key")
+    root_key = RootKey.parse((folder / "root.key").read_text(), "root.key", None)
+    engine = connect(f"sqlite:///{folder}/vault.db")
+    vault = OpenVault(web_key, root_key, engine, system_clock)
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    order = Order(folder / "within.age", (recipient,), "bench", Actor("bench", "here"))
+    began = time.perf_counter()
+    export(vault, order, lambda _: None, lambda *_: None)
+    spent = time.perf_counter() - began
+    engine.dispose()
+    return spent, 0.0
+
+
+def write_amounts(database: Path, path: Path) -> None:
+    """A file with an amount for each card, in no order."""
+    with closing(sqlite3.connect(database)) as db:
+        tokens = [row[0] for row in db.execute("SELECT token FROM card")]
+    random.Random(len(tokens)).shuffle(tokens)  # nosec B311
+    lines = (f"{token},A-{place},{place}\n" for place, token in enumerate(tokens))
+    path.write_text("token,order_no,amount\n" + "".join(lines))
+
+
+def billed(folder: Path) -> tuple[float, float]:
+    """The whole ``cardvault export --with`` of an amount for each card."""
+    write_amounts(folder / "vault.db", folder / "amounts.csv")
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    to = ("--recipient", recipient, "--reason", "bench", "--out", f"{folder}/bill.age")
+    return run(folder, "cardvault", "export", *to, "--with", f"{folder}/amounts.csv")
+
+
+def raw_billing(folder: Path) -> float:
+    """Seconds of looking up each token of a file of amounts in what ``raw`` wrote, and
+    opening and writing as ``raw_export`` does."""
+    write_amounts(folder / "raw.db", folder / "amounts.csv")
+    opening = AESGCM(bytes(32))
+    began = time.perf_counter()
+    query = "SELECT envelope, exp_month, exp_year FROM card WHERE token = ?"
+    with (
+        closing(sqlite3.connect(folder / "raw.db")) as db,
+        (folder / "amounts.csv").open(newline="") as sheet,
+        (folder / "bill.csv").open("w") as out,
+    ):
+        rows = csv.reader(sheet)
+        next(rows)
+        for token, order_no, amount in rows:
+            envelope, month, year = db.execute(query, (token,)).fetchone()
+            plain = opening.decrypt(envelope[:12], envelope[12:], token.encode())
+            number = plain.rstrip(b"\0").decode()
+            out.write(f"{token},{number},{month},{year},{order_no},{amount}\r\n")
+    return time.perf_counter() - began
 
 
 def raw_export(folder: Path) -> float:

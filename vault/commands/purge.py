@@ -10,22 +10,33 @@ import click
 from sqlalchemy import Engine, Row
 
 from ..card.scrub import one_line
-from ..ops.purge import Purge
+from ..ops.purge import Purge, doubt_about_clock
 from ..store.database import checkpoint
 from ..web.vault import card_of
 from .anchors import give_anchor
 from .leavings import clear_tables
 from .output import counted, reader_may_leave
 from .progress import Stop, follow, progress
-from .vaults import EXAMPLE, actor, vault_with_root_key_if_there, vault_without_root_key
+from .vaults import (
+    EXAMPLE,
+    HintedUsage,
+    actor,
+    vault_with_root_key_if_there,
+    vault_without_root_key,
+)
 
-MAX_DAYS = 36_500
+MAX_DAYS, MAX_AHEAD = 36_500, 366
 EXIT_FOUND, EXIT_INTERRUPTED = 1, 3
 # A reader (a backup, a long page) keeps the write-ahead log from being emptied.
 CHECKPOINT_SECONDS = 5.0
 
 
-@click.command(epilog=EXAMPLE + "cardvault purge --expired-for 90 --dry-run")
+@click.command(
+    epilog=EXAMPLE
+    + "cardvault purge --expired-for 90 --dry-run\n"
+    + "  cardvault purge --expired-for 90 --dry-run --ahead 7\n"
+    + "  cardvault purge --expired-for 90"
+)
 @click.option(
     "--expired-for",
     "days",
@@ -35,9 +46,29 @@ CHECKPOINT_SECONDS = 5.0
     help="Cards whose month ended more than so many days ago, in Japan time.",
 )
 @click.option("--dry-run", is_flag=True, help="List them; change nothing.")
+@click.option(
+    "--ahead",
+    type=click.IntRange(0, MAX_AHEAD),
+    default=0,
+    metavar="DAYS",
+    help="With --dry-run: list what it would be in so many days.",
+)
+@click.option(
+    "--clock-is-right",
+    "vouched",
+    is_flag=True,
+    help="Go on although the clock is far ahead of the trail; the trail gets this.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> None:
+def purge(
+    context: click.Context,
+    days: int,
+    dry_run: bool,
+    ahead: int,
+    vouched: bool,
+    as_json: bool,
+) -> None:
     """Delete the cards that expired long enough ago, for good.
 
     A card is good until its month ends in Japan. The customers stay: the site says
@@ -47,16 +78,29 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     Needs no root key. With it the marks of purged cards are signed by the root; without
     it whoever has the web key could have made them.
 
+    A clock that is more than a day ahead of the trail's newest entry is refused, since a
+    wrong year would delete cards that are good; so is one where nothing but the last
+    day's entries is younger than 31 days. --dry-run says it too, with exit code 1.
+
     Exit code 1: cards that are not as they were written were not deleted, all others
-    were; 3: interrupted.
+    were; 2: the clock is in doubt, nothing was deleted; 3: interrupted.
     """
     if dry_run:
-        run = Purge(vault_without_root_key(read_only=True), days)
+        vault = vault_without_root_key(read_only=True)
+        doubt = "" if vouched else doubt_about_clock(vault)
+        run = Purge(vault, days, ahead=ahead)
         with reader_may_leave():
-            (_list_as_json if as_json else _list)(run, days)
-        context.exit(EXIT_FOUND if run.damaged else 0)
+            (_list_as_json if as_json else _list)(run, days, ahead, doubt)
+        if doubt:
+            _warn(doubt, _next_step(days))
+        context.exit(EXIT_FOUND if run.damaged or doubt else 0)
+    if ahead:
+        raise click.UsageError("--ahead looks; give it with --dry-run")
+    if not vouched:
+        # The root key comes later: its use may be an entry, at the clock's own time.
+        _require_clock(days)
     vault = vault_with_root_key_if_there()
-    run = Purge(vault, days)
+    run = Purge(vault, days, vouched=vouched)
     with Stop() as stop, progress() as shown:
         finished = follow(run.run(actor()), shown, stop)
     emptied = _empty_log(vault.engine)
@@ -68,21 +112,40 @@ def purge(context: click.Context, days: int, dry_run: bool, as_json: bool) -> No
     context.exit(EXIT_FOUND if run.damaged or not emptied else 0)
 
 
-def _list(run: Purge, days: int) -> None:
+def _require_clock(days: int) -> None:
+    """Raise HintedUsage when the clock is in doubt."""
+    vault = vault_without_root_key(read_only=True)
+    doubt = doubt_about_clock(vault)
+    vault.engine.dispose()
+    if doubt:
+        raise HintedUsage(f"{doubt}; nothing was deleted", hint=_next_step(days))
+
+
+def _next_step(days: int) -> str:
+    return (
+        "set the clock; if it is right: "
+        f"cardvault purge --expired-for {days} --clock-is-right"
+    )
+
+
+def _list(run: Purge, days: int, ahead: int, doubt: str) -> None:
     count = 0
     for row in run.due():
         click.echo("  ".join(_shown(row).values()))
         count += 1
     _name_damaged(run)
-    click.echo(f"would purge {counted(count, 'card')}; nothing was changed", err=True)
-    if count:
+    when = f" in {counted(ahead, 'day')}" if ahead else ""
+    would = f"would purge {counted(count, 'card')}{when}"
+    click.echo(f"{would}; nothing was changed", err=True)
+    if count and not ahead and not doubt:
         click.echo(f"next  cardvault purge --expired-for {days}", err=True)
 
 
-def _list_as_json(run: Purge, days: int) -> None:
+def _list_as_json(run: Purge, days: int, ahead: int, doubt: str) -> None:
     """Print one object, a card at a time, because there may be a million."""
     count = 0
-    click.echo(f'{{"dry_run": true, "expired_for": {days}, "would_purge": [', nl=False)
+    asked = {"dry_run": True, "expired_for": days, "ahead": ahead, "clock": doubt}
+    click.echo(json.dumps(asked).removesuffix("}") + ', "would_purge": [', nl=False)
     for count, row in enumerate(run.due(), 1):
         comma = ", " if count > 1 else ""
         click.echo(comma + json.dumps(_shown(row)), nl=False)

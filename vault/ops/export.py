@@ -1,4 +1,4 @@
-"""Exports whole card numbers as CSV, encrypted with age while they are written.
+"""Exports whole card numbers, encrypted with age while they are written.
 
 The plain text exists a page at a time in memory and nowhere else.  The encrypted file
 (https://age-encryption.org/v1) gets its name when it is complete and the trail has the
@@ -8,58 +8,55 @@ entry about it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import repeat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import pyrage
 from sqlalchemy import Connection, Row, func, select
 
-from ..card.token import Token
-from ..errors import InputError, IntegrityFault
+from ..errors import IntegrityFault
 from ..kill_points import kill_point
 from ..store.database import reading
 from ..store.files import NewFile
 from ..store.schema import CARD, EXPIRY, REV, TOKEN
 from ..trail import Actor
-from ..web.vault import Vault
+from .age_file import encrypt, require_recipients
+from .billing.chosen import cards_of, count_rows, numbers_of, pages_of, require_room
+from .billing.layout import CSV, DEFAULT, Layout
+from .billing.sheet import Sheet
 from .expected_rows import ExpectedRows
 from .open_vault import OpenVault
 from .progress import Step, Tell, Watch
 from .verify import TrailReading
 
-HEADING = b"token,card_number,exp_month,exp_year\r\n"
 # Smaller pages are faster: there are fewer objects for the garbage collector to scan.
 PAGE = 200
-# Longer than any token, so that a line without an end is not read into memory.
-MAX_LINE = 200
-MAX_FAULTS = 20
-# An age recipient of X25519 has 62 letters, a post-quantum one some 2,000.
-MOST_SHOWN = 62
-_GONE = {
-    "purged": "its card was purged",
-    "given up": "its card was given up",
-    "missing": "no card has this token",
-}
+
+Rows = tuple[Sequence[Row[Any]], Iterable[Sequence[str]]]
+"""A page of card rows, and what goes along with each."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What was asked for: the new file, the age recipients, the reason and who asks.
-    ``tokens`` is a file with a token a line, for an export of those cards only."""
+    ``tokens`` is a file with a token a line, for an export of those cards only;
+    ``sheet`` one whose rows go along, each beside its card, in the file's order."""
 
     path: Path
     recipients: tuple[str, ...]
     reason: str
     by: Actor
     tokens: Path | None = None
+    sheet: Sheet | None = None
+    layout: Layout = CSV
 
 
 @dataclass(frozen=True)
 class Exported:
-    """The result: how many ``cards`` are in the file and how many were ``left_out``."""
+    """The result: how many ``cards`` are in the file and how many were ``left_out``;
+    with a sheet both count its rows, in which a card may stand twice."""
 
     cards: int
     left_out: int
@@ -71,23 +68,25 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
     ``watch`` is called after each page and may raise to stop.  ``tell`` gets the token
     and the problem of a card that is left out, because it could not be opened or the
     trail has another rev of it (the row was replaced by an older version, or put back
-    after its deletion).  Raises InputError for a bad recipient or bad lines of
-    ``order.tokens`` before anything is written, FileRefused when something is in the
-    way, and IntegrityFault when the trail is broken, so that it can't be compared.
+    after its deletion).  Raises InputError for a bad recipient, and for lines of
+    ``order.tokens`` or ``order.sheet`` that name no card or can't be written, before
+    anything is written; FileRefused when something is in the way or the sheet changes
+    meanwhile; and IntegrityFault when the trail is broken, so that it can't be
+    compared.
     """
     keys = require_recipients(order.recipients)
     with reading(vault.engine) as db:
-        wanted = _wanted(vault, db, order.tokens) if order.tokens else None
+        chosen = _chosen(vault, db, order)
         known = _known(vault, db)
         with NewFile(order.path) as part:
-            csv = _Csv(vault, db, wanted, known, watch, tell)
+            lines = _Lines(vault, db, chosen, order.layout, known, watch, tell)
             # The first entry is written before the first card is opened, because the
             # recipient can read the ciphertext that a killed export leaves.
-            _record(vault, order, "cards.export_started", count=csv.total)
-            _encrypt(csv.pages(), part.file, keys)
+            _record(vault, order, "cards.export_started", count=lines.total)
+            encrypt(lines.pages(), part.file, keys)
             part.sync()
             kill_point("export-written")
-            result = Exported(csv.done, csv.left_out)
+            result = Exported(lines.done, lines.left_out)
             _record(
                 vault,
                 order,
@@ -101,46 +100,81 @@ def export(vault: OpenVault, order: Order, watch: Watch, tell: Tell) -> Exported
     return result
 
 
-def require_recipients(texts: Sequence[str]) -> list[Any]:
-    """The public keys the recipients are; raises InputError naming the first that
-    is not one."""
-    if not texts:
-        raise InputError("recipients", "there is none")
-    return [_key(place, text) for place, text in enumerate(texts, 1)]
+@dataclass(frozen=True)
+class _Chosen:
+    """Which cards are exported: how many lines there will be, and the pages of rows."""
+
+    total: int
+    pages: Iterator[Rows]
 
 
-class _Csv:
-    """The CSV of the cards with the numbers ``wanted``, or of all."""
+def _chosen(vault: OpenVault, db: Connection, order: Order) -> _Chosen:
+    """The cards that were asked for; raises InputError when one of them is unknown or
+    can't be written as was asked."""
+    if order.sheet is not None:
+        total = count_rows(vault, db, order.sheet, order.layout)
+        return _Chosen(total, _beside(db, order.sheet))
+    numbers = numbers_of(vault, db, order.tokens) if order.tokens else None
+    require_room(db, numbers, order.layout)
+    if numbers is not None:
+        return _Chosen(len(numbers), _named(db, numbers))
+    count = select(func.count()).select_from(CARD)
+    return _Chosen(db.execute(count).scalar_one(), _all(db))
+
+
+def _all(db: Connection) -> Iterator[Rows]:
+    query = select(CARD).order_by(CARD.c.id).execution_options(yield_per=PAGE)
+    for rows in db.execute(query).partitions():
+        yield rows, repeat(())
+
+
+def _named(db: Connection, numbers: array[int]) -> Iterator[Rows]:
+    query = select(CARD).order_by(CARD.c.id)
+    for start in range(0, len(numbers), PAGE):
+        page = numbers[start : start + PAGE]
+        yield db.execute(query.where(CARD.c.id.in_(page))).all(), repeat(())
+
+
+def _beside(db: Connection, sheet: Sheet) -> Iterator[Rows]:
+    """The cards of a sheet that was checked, in its order."""
+    for page in pages_of(sheet):
+        cards = cards_of(db, page)
+        if any(one.token not in cards for one in page):
+            raise sheet.changed()
+        yield [cards[one.token] for one in page], [one.cells for one in page]
+    sheet.require_unchanged()
+
+
+class _Lines:
+    """The text of the export, a page at a time, and how many lines it has."""
 
     def __init__(
         self,
         vault: OpenVault,
         db: Connection,
-        wanted: array[int] | None,
+        chosen: _Chosen,
+        layout: Layout,
         known: ExpectedRows,
         watch: Watch,
         tell: Tell,
     ) -> None:
-        self._db = db
         self._opened = vault.opener(db)
         self._check = known.check_card
-        self._wanted = wanted
+        self._pages = chosen.pages
+        self._layout = layout
         self._watch = watch
         self._tell = tell
-        count = select(func.count()).select_from(CARD)
-        self.total: int = (
-            db.execute(count).scalar_one() if wanted is None else len(wanted)
-        )
+        self.total = chosen.total
         self.done = self.left_out = 0
 
     def pages(self) -> Iterator[bytes]:
-        """The heading, then a page of cards at a time (RFC 4180; no value needs
-        quotes)."""
-        yield HEADING
-        opened, check = self._opened, self._check
-        for rows in self._rows():
+        """The heading, then a page of cards at a time."""
+        encoding = self._layout.encoding
+        yield self._layout.first_line().encode(encoding)
+        opened, check, line = self._opened, self._check, self._layout.line()
+        for rows, beside in self._pages:
             lines = []
-            for row in rows:
+            for row, cells in zip(rows, beside, strict=False):
                 try:
                     number = opened(row).decode()
                     check(row[TOKEN], row[REV])
@@ -148,21 +182,10 @@ class _Csv:
                     self.left_out += 1
                     self._tell(fault.subject, fault.problem)
                 else:
-                    ends = _month_and_year(row[EXPIRY])
-                    lines.append(f"{row[TOKEN]},{number},{ends}")
+                    lines.append(line(row[TOKEN], number, row[EXPIRY], cells))
             self.done += len(lines)
-            yield "".join(lines).encode()
+            yield "".join(lines).encode(encoding)
             self._watch(Step("export", self.done + self.left_out, self.total))
-
-    def _rows(self) -> Iterator[Sequence[Row[Any]]]:
-        query = select(CARD).order_by(CARD.c.id)
-        if self._wanted is None:
-            streamed = query.execution_options(yield_per=PAGE)
-            yield from self._db.execute(streamed).partitions()
-            return
-        for start in range(0, len(self._wanted), PAGE):
-            page = self._wanted[start : start + PAGE]
-            yield self._db.execute(query.where(CARD.c.id.in_(page))).all()
 
 
 def _known(vault: OpenVault, db: Connection) -> ExpectedRows:
@@ -178,125 +201,16 @@ def _known(vault: OpenVault, db: Connection) -> ExpectedRows:
     return trail.expected
 
 
-@cache
-def _month_and_year(expiry: int) -> str:
-    """The last two columns of a line; cached, as there are only some hundred."""
-    year, month = divmod(expiry, 100)
-    return f"{month:02},{year}\r\n"
-
-
-class _Ends:
-    """The source and the target of the age library.  pyrage turns an exception raised
-    in them into a string, and ignores it in the last write; so the first one is kept,
-    to be raised afterwards."""
-
-    def __init__(self, pages: Iterator[bytes], file: BinaryIO) -> None:
-        self._pages = pages
-        self._file = file
-        self._held = b""
-        self.fault: BaseException | None = None
-
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes of plain text; none at the end."""
-        try:
-            while not self._held and (page := next(self._pages, None)) is not None:
-                self._held = page
-        except BaseException as fault:
-            self.fault = self.fault or fault
-            raise
-        given, self._held = self._held[:size], self._held[size:]
-        return given
-
-    def write(self, data: bytes) -> int:
-        """Write a piece of the encrypted file."""
-        try:
-            return self._file.write(data)
-        except BaseException as fault:
-            self.fault = self.fault or fault
-            raise
-
-    def flush(self) -> None:
-        """Do nothing: the file is synced when it is complete."""
-
-
-def _encrypt(pages: Iterator[bytes], file: BinaryIO, keys: Sequence[Any]) -> None:
-    ends = _Ends(pages, file)
-    try:
-        pyrage.encrypt_io(ends, ends, keys)
-    except pyrage.EncryptError as error:
-        if ends.fault is None:
-            raise InputError("recipients", str(error)) from None
-    if ends.fault is not None:
-        raise ends.fault
-
-
-def _key(place: int, text: str) -> Any:
-    """The public key in ``text``; raises InputError naming the recipient by its number
-    alone, because the text may be a secret key."""
-    shown = f"recipient {place}"
-    if text.upper().startswith("AGE-SECRET-KEY-"):
-        raise InputError(shown, "is a secret key; give its public half (age1...)")
-    if text.startswith("age1"):
-        shown += f" ({text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + '...'})"
-    try:
-        return pyrage.x25519.Recipient.from_str(text)
-    except pyrage.RecipientError:
-        why = "is not an age recipient (age1...)"
-        if text.startswith("age1") and "1" in text[4:]:
-            # No age1... of X25519 has another "1"; with one it names another kind.
-            why += "; only those of X25519 are taken, as age-keygen makes them"
-        raise InputError(shown, why) from None
-
-
-def _record(vault: Vault, order: Order, event: str, **counts: int) -> None:
+def _record(vault: OpenVault, order: Order, event: str, **counts: int) -> None:
     """Record the export in the trail, in a transaction of its own."""
-    detail = {
+    detail: dict[str, Any] = {
         **counts,
         "reason": order.reason,
         "recipients": ", ".join(order.recipients),
     }
+    if order.layout.columns != DEFAULT:
+        detail["columns"] = ", ".join(order.layout.columns)
+    if order.sheet is not None:
+        detail["with"] = order.sheet.path.name
     with vault.engine.begin() as db:
         vault.record(db, event, order.by, subject=order.path.name, detail=detail)
-
-
-def _wanted(vault: Vault, db: Connection, path: Path) -> array[int]:
-    """The row numbers of the cards a file names, in order, each once; raises InputError
-    with the lines that name no card."""
-    numbers: set[int] = set()
-    faults: list[tuple[int, str]] = []
-    for page in _token_pages(path, faults):
-        found = _numbers(db, page)
-        numbers.update(found.values())
-        gone = vault.missing(db, page.keys() - found.keys())
-        faults += [(page[token], _GONE[why]) for token, why in gone.items()]
-        if len(faults) >= MAX_FAULTS:
-            break
-    if not faults and not numbers:
-        raise InputError(str(path), "names no card")
-    if faults:
-        named = [f"line {line}: {what}" for line, what in sorted(faults)[:MAX_FAULTS]]
-        raise InputError(str(path), "; ".join(named))
-    return array("q", sorted(numbers))
-
-
-def _token_pages(path: Path, faults: list[tuple[int, str]]) -> Iterator[dict[str, int]]:
-    """Pages of tokens with their line numbers.  A line that is no token goes to
-    ``faults`` by its number alone, because it may hold a card number."""
-    page: dict[str, int] = {}
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for place, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
-            if not line.strip():
-                continue
-            try:
-                page[Token.parse(line.strip())] = place
-            except InputError:
-                faults.append((place, "is not a token"))
-            if len(page) == PAGE or len(faults) == MAX_FAULTS:
-                yield page
-                page = {}
-    yield page
-
-
-def _numbers(db: Connection, tokens: dict[str, int]) -> dict[str, int]:
-    query = select(CARD.c.token, CARD.c.id).where(CARD.c.token.in_(tokens))
-    return {row.token: row.id for row in db.execute(query)}

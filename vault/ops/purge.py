@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,12 +18,14 @@ from ..clock import DAY_SECONDS
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
 from ..store.database import reading
-from ..store.schema import CARD, PURGED, QUARANTINE
+from ..store.schema import AUDIT_ENTRY, CARD, PURGED, QUARANTINE
 from ..trail import Actor
 from ..web.vault import Vault, purge_subject
 from .progress import Step
 
 BATCH = 1000
+# In a vault in use the trail is never this long without an entry.
+QUIET_DAYS = 31
 
 
 def first_kept(days: int, now: int) -> int:
@@ -38,17 +41,57 @@ def first_kept(days: int, now: int) -> int:
     return 100 * year + month + 1
 
 
-class Purge:
-    """One run over the cards whose month ended more than ``days`` days ago.
+def doubt_about_clock(vault: Vault) -> str:
+    """Why the clock may be far ahead, so that a purge would delete cards that are good;
+    or "".
 
-    ``purged`` counts the cards deleted so far, and ``damaged`` names those that were
-    left because their row is not as it was written.
+    It is in doubt more than a day after the trail's newest entry.  Entries may have
+    been written since it was set wrong, at a login for example; so it is in doubt too
+    when the last entry that is more than a day old is over 31 days old.
+    """
+    now = vault.clock()
+    newest = select(AUDIT_ENTRY.c.at).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
+    before = newest.where(AUDIT_ENTRY.c.at < now - DAY_SECONDS)
+    with reading(vault.engine) as db:
+        last, older = db.scalar(newest), db.scalar(before)
+    if not isinstance(last, int):
+        return "the trail has no newest entry to hold the clock against"
+    if now - last > DAY_SECONDS:
+        return _said(now, last, "the trail's newest entry is of")
+    if isinstance(older, int) and now - older > QUIET_DAYS * DAY_SECONDS:
+        return _said(now, older, "but for a day's entries the trail ends at")
+    return ""
+
+
+def _said(now: int, then: int, what: str) -> str:
+    days = (now - then) // DAY_SECONDS
+    return f"the clock says {_utc(now)}, {what} {_utc(then)}, {days} days before"
+
+
+def _utc(at: int) -> str:
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    except (OSError, OverflowError, ValueError):
+        # An edited entry may be of any time.
+        return f"second {at}"
+
+
+class Purge:
+    """One run over the cards whose month ended more than ``days`` days ago, or will
+    have in ``ahead`` days, which is for looking alone.
+
+    ``vouched`` says that a person vouched for the clock; the trail gets it.  ``purged``
+    counts the cards deleted so far, and ``damaged`` names those that were left because
+    their row is not as it was written.
     """
 
-    def __init__(self, vault: Vault, days: int) -> None:
+    def __init__(
+        self, vault: Vault, days: int, *, ahead: int = 0, vouched: bool = False
+    ) -> None:
         self._vault = vault
         self._days = days
-        self._kept = first_kept(days, vault.clock())
+        self._vouched = {"clock_is_right": True} if vouched else {}
+        self._kept = first_kept(days, vault.clock() + ahead * DAY_SECONDS)
         self.purged = 0
         self.damaged: list[str] = []
 
@@ -129,6 +172,7 @@ class Purge:
                 detail={
                     "cards": {row.token: row.rev for row in rows},
                     "expired_for": self._days,
+                    **self._vouched,
                 },
             )
             kill_point("purge-ready")

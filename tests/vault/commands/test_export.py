@@ -11,6 +11,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from vault import Token
 from vault.commands.progress import Stop
 
 from .shell import Ran, Shell
@@ -83,6 +84,69 @@ def test_tokens_choose_the_cards(shell: Shell, export: Export) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "cardvault: error: tokens.txt: line 2: is not a token\n"
     assert not Path("again.age").exists()
+
+
+def test_a_billing_run_is_one_command(
+    shell: Shell, export: Export, identity: pyrage.x25519.Identity
+) -> None:
+    """Amounts beside numbers, as records of an acquirer's; the result counts rows."""
+    first, second = shell.seal(2)
+    amounts = f"\ufefftoken,no,amount\r\n{second},A1,980\r\n{first},A2,50\r\n"
+    Path("amounts.csv").write_text(amounts, encoding="utf-8", newline="")
+    ran = export("--with", "amounts.csv")
+    assert (ran.code, ran.out.split(",")[0]) == (0, "exported  cards.age   2 rows")
+    plain = pyrage.decrypt(Path("cards.age").read_bytes(), [identity])
+    assert plain.decode() == (
+        "token,card_number,exp_month,exp_year,no,amount\r\n"
+        f"{second},4810000000020000,01,2030,A1,980\r\n"
+        f"{first},4810000000020000,01,2030,A2,50\r\n"
+    )
+    words = ("--with", "amounts.csv", "--columns", "card_number,exp_yymm,amount,no")
+    form = ("--encoding", "cp932", "--newline", "lf")
+    assert export(*words, "--no-header", *form, out="b.age").code == 0
+    plain = pyrage.decrypt(Path("b.age").read_bytes(), [identity])
+    assert plain == b"4810000000020000,3001,980,A1\n4810000000020000,3001,50,A2\n"
+    assert export(*words, "--fixed", "16,4,08,3", *form, out="c.age").code == 0
+    plain = pyrage.decrypt(Path("c.age").read_bytes(), [identity])
+    assert plain == (
+        b"4810000000020000300100000980A1 \n4810000000020000300100000050A2 \n"
+    )
+    assert '"with": "amounts.csv"' in shell("audit", "list").out
+
+
+def test_the_columns_of_an_export_without_a_file(
+    shell: Shell, export: Export, identity: pyrage.x25519.Identity
+) -> None:
+    """The vault's own, in the order asked for."""
+    shell.seal()
+    assert export("--columns", "exp_mm_yy,card_number", "--no-header").code == 0
+    plain = pyrage.decrypt(Path("cards.age").read_bytes(), [identity])
+    assert plain == b"01/30,4810000000020000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--with", "a.csv", "--columns", "price"), "--columns: there is no 'price'"),
+        (("--columns", "amount"), "--columns: there is no 'amount'"),
+        (("--with", "a.csv", "--fixed", "16"), "there are 1 widths for 5 columns"),
+        (("--with", "b.csv"), "b.csv: line 2: no card has this token"),
+        (("--with", "none.csv"), "none.csv' does not exist"),
+        (("--with", "a.csv", "--tokens", "a.csv"), "give --tokens or --with"),
+        (("--encoding", "utf-16"), "'utf-16' is not one of"),
+    ],
+)
+def test_a_wish_that_can_not_be_is_exit_2_and_writes_nothing(
+    shell: Shell, export: Export, words: tuple[str, ...], said: str
+) -> None:
+    """Before a card is opened; with the option or the line."""
+    (token,) = shell.seal()
+    Path("a.csv").write_text(f"token,amount\n{token},1\n")
+    Path("b.csv").write_text(f"token,amount\n{Token.new()},1\n")
+    ran = export(*words)
+    assert (ran.code, ran.out, said in ran.err) == (2, "", True)
+    assert list(Path().glob("cards.age*")) == []
+    assert not [event for event, _, _ in shell.trail() if event.startswith("cards.")]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import calendar
 import json
+import sqlite3
+import time
+from contextlib import closing
 
 import pytest
 
-from vault import Actor, Expiry, Pan, Token
+from tests.places.vault import FakeClock
+from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings
+from vault.card.expiry import JAPAN_OFFSET
+from vault.clock import DAY_SECONDS, system_clock
 from vault.commands import purge as command
 from vault.commands.progress import Stop
 from vault.store.database import reading
@@ -113,3 +120,124 @@ def test_a_reader_that_keeps_the_log_is_told(
     assert "a reader or a full disk was in the way" in ran.err
     again = shell("purge", "--expired-for", "90")
     assert (again.code, again.out) == (0, "purged 0 cards\n")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock the commands see, at the machine's time until it is turned."""
+    turned = FakeClock(system_clock())
+    monkeypatch.setattr("vault.commands.vaults.system_clock", turned)
+    return turned
+
+
+class TestClock:
+    """A wrong year must not delete every card."""
+
+    def test_a_clock_ahead_of_the_trail_deletes_nothing(
+        self, shell: Shell, clock: FakeClock
+    ) -> None:
+        """More than a day after its newest entry; one second less is right."""
+        shell.seal()
+        clock.now = _newest(shell) + DAY_SECONDS + 1
+        before = shell.files()
+        ran = shell("purge", "--expired-for", "0")
+        assert (ran.code, ran.out, shell.files()) == (2, "", before)
+        assert "the trail's newest entry is of" in ran.err
+        assert "1 days before; nothing was deleted" in ran.err
+        assert ran.err.endswith("cardvault purge --expired-for 0 --clock-is-right\n")
+        clock.now -= 1
+        assert shell("purge", "--expired-for", "0").out == "purged 0 cards\n"
+
+    def test_years_ahead_it_keeps_what_is_good(
+        self, shell: Shell, clock: FakeClock, due: list[Token]
+    ) -> None:
+        """Nothing goes until a person says that the clock is right; the trail has
+        that they did."""
+        clock.advance(10 * 366 * DAY_SECONDS)
+        assert shell("purge", "--expired-for", "90").code == 2
+        ran = shell("purge", "--expired-for", "90", "--clock-is-right")
+        assert (ran.code, ran.out) == (0, f"purged {len(due) + 1} cards\n")
+        (detail,) = [d for event, _, d in shell.trail() if event == "card.purged"]
+        assert detail["clock_is_right"] is True
+
+    @pytest.mark.usefixtures("due")
+    def test_what_was_written_since_does_not_vouch_for_the_clock(
+        self, shell: Shell, clock: FakeClock
+    ) -> None:
+        """A login under the wrong clock: a month without an entry before the last day
+        is refused, less is not."""
+        began = _newest(shell)
+        clock.now = began + 33 * DAY_SECONDS
+        vault = Vault.open(VaultSettings(), clock)
+        with vault.engine.begin() as db:
+            vault.record(db, "login", Actor("taro", "192.0.2.1"))
+        vault.engine.dispose()
+        ran = shell("purge", "--expired-for", "90")
+        assert (ran.code, "but for a day's entries the trail ends at" in ran.err) == (
+            2,
+            True,
+        )
+        clock.now = began + 31 * DAY_SECONDS
+        assert shell("purge", "--expired-for", "90").code == 0
+
+    def test_a_dry_run_says_it_too(
+        self, shell: Shell, clock: FakeClock, due: list[Token]
+    ) -> None:
+        """It lists, warns, and names no purge as the next step; exit 1."""
+        clock.advance(400 * DAY_SECONDS)
+        ran = shell("purge", "--expired-for", "90", "--dry-run")
+        assert (ran.code, ran.out.count("card_")) == (1, len(due))
+        assert "cardvault: warning: the clock says" in ran.err
+        assert "next  cardvault purge" not in ran.err
+        told = shell("purge", "--expired-for", "90", "--dry-run", "--json").out
+        assert json.loads(told)["clock"].startswith("the clock says")
+        words = ("purge", "--expired-for", "90", "--dry-run", "--clock-is-right")
+        assert (shell(*words).code, shell(*words).err.count("warning")) == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("harm", "said"),
+        [
+            ("UPDATE audit_entry SET at = 'x'", "no newest entry"),
+            ("DELETE FROM audit_entry", "no newest entry"),
+            ("UPDATE audit_entry SET at = -9000000000000000000", "is of second -9"),
+        ],
+    )
+    def test_a_trail_without_a_time_is_no_proof(
+        self, shell: Shell, due: list[Token], harm: str, said: str
+    ) -> None:
+        """An edited entry, an emptied trail: nothing is deleted."""
+        shell.edit(harm)
+        ran = shell("purge", "--expired-for", "90")
+        assert (ran.code, said in ran.err) == (2, True)
+        assert shell("purge", "--expired-for", "90", "--dry-run").out.count(
+            "card_"
+        ) == len(due)
+
+
+def _newest(shell: Shell) -> int:
+    """The time of the trail's newest entry."""
+    with closing(sqlite3.connect(shell.folder / "instance" / "vault.db")) as db:
+        ((at,),) = db.execute("SELECT at FROM audit_entry ORDER BY seq DESC LIMIT 1")
+    return int(at)
+
+
+def test_a_look_ahead_lists_what_will_be_due(shell: Shell, clock: FakeClock) -> None:
+    """What a purge in so many days deletes, and not a day earlier; it only looks."""
+    vault, pan, by = shell.vault(), Pan.parse("4810000000020000"), Actor("t", "x")
+    japan = time.gmtime(clock() + JAPAN_OFFSET)
+    month = Expiry(japan.tm_year, japan.tm_mon)
+    with vault.engine.begin() as db:
+        (token,) = vault.tokenize_many(db, [(pan, month)], by)
+    vault.engine.dispose()
+    months = 12 * japan.tm_year + japan.tm_mon
+    over = calendar.timegm((months // 12, months % 12 + 1, 1, 0, 0, 0)) - JAPAN_OFFSET
+    left = over - clock()
+    days = left // DAY_SECONDS + 1
+    words = ("purge", "--expired-for", "0", "--dry-run", "--ahead")
+    ran = shell(*words, str(days))
+    assert (ran.code, ran.out.split("  ")[0]) == (0, token)
+    when = f"{days} day{'s' * (days > 1)}"
+    assert ran.err == f"would purge 1 card in {when}; nothing was changed\n"
+    assert shell(*words, str(days - 1)).out == ""
+    refused = shell("purge", "--expired-for", "0", "--ahead", "7")
+    assert (refused.code, "--dry-run" in refused.err) == (2, True)
