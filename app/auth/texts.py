@@ -23,7 +23,11 @@ LOGGED_OUT = "ログアウトしました。"
 
 EMAIL_EMPTY = "メールアドレスを入力してください。"
 EMAIL_FORM = "メールアドレスの形式が正しくありません。例：taro@example.co.jp"
-TOO_MANY_SENDS = "送信回数が上限に達しました。しばらくしてからもう一度お試しください。"
+LOGIN_SENDS = (
+    "1回のログインで送信できるのは3回までです。ログインからやり直してください。"
+)
+DAY_SENDS = "本日の送信回数の上限（10回）に達しました。管理者に連絡してください。"
+CODE_STILL_GOOD = "届いている認証コードは、そのまま使えます。"
 
 CODE_EMPTY = "認証コードを入力してください。"
 CODE_EXPIRED = (
@@ -58,6 +62,11 @@ LAST_FACTOR = (
     "最後のログイン方法は削除できません。"
     "メールの認証コードに戻すときは、管理者に連絡してください。"
 )
+
+
+def sends_apart(seconds: int) -> str:
+    """The text about a code asked for within a minute of the last, with the wait."""
+    return f"認証コードは1分に1回まで送信できます。あと{seconds}秒お待ちください。"
 
 
 def code_wrong(left: int) -> str:
