@@ -11,6 +11,7 @@ from flask import current_app, flash, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app import current
 from app.db import Work, at_once, work
@@ -30,6 +31,13 @@ COOKIE = "login"
 STILL_HERE = "cards.still_here"
 # The page a login at each step is led to.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
+
+# The page that shows the forms of each blueprint to an operator who is in.
+FORM_PAGES = {
+    "auth": "cards.index",
+    "cards": "cards.index",
+    "factors": "factors.index",
+}
 
 
 class CookieSession(SecureCookieSessionInterface):
@@ -197,6 +205,24 @@ def refuse_strangers() -> ResponseReturnValue | None:
         forget()
         flash(texts.EXPIRED)
     return redirect(next_page(login), 303)
+
+
+def lead_back_to_form() -> ResponseReturnValue | None:
+    """Lead whoever opens the address that a form is sent to, as a reload after an error
+    may, to the page the form is on.  What is no form of a page stays refused."""
+    refused = isinstance(request.routing_exception, MethodNotAllowed)
+    if not refused or request.method not in ("GET", "HEAD"):
+        return None
+    adapter = current_app.create_url_adapter(request)
+    try:
+        endpoint = str(adapter.match(method="POST")[0]) if adapter else ""
+    except HTTPException:
+        return None
+    page = FORM_PAGES.get(endpoint.partition(".")[0])
+    if page is None:
+        return None
+    inside = load_operator() is not None
+    return redirect(url_for(page) if inside else next_page(login_or_none()), 303)
 
 
 def is_at(place: str) -> bool:
