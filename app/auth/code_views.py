@@ -63,7 +63,10 @@ def passkey() -> ResponseReturnValue:
         work().site, login, given, guard.trace(), pages.party()
     )
     form = CodeForm(formdata=None)
-    form.form_errors.append(texts.PASSKEY_WRONG)
+    unreadable = answer.result is Result.UNREADABLE
+    form.form_errors.append(
+        texts.PASSKEY_UNREADABLE if unreadable else texts.PASSKEY_WRONG
+    )
     return _answered(answer, form)
 
 
