@@ -120,7 +120,7 @@ def disable(login_id: str) -> None:
     """Keep an operator out from their next request on."""
     operator = _operator(login_id)
     operator.disabled_at = current.now()
-    logins.end_all(work().site, operator.id)
+    logins.end_all(work().site, current.now(), operator.id)
     _done("operator.disabled", login_id)
     click.echo(f"disabled {login_id}")
 
@@ -158,7 +158,7 @@ def reset_password(login_id: str) -> None:
         current.now() + service.DAY,
     )
     _let_in_again(operator)
-    logins.end_all(work().site, operator.id)
+    logins.end_all(work().site, current.now(), operator.id)
     _done("operator.password_reset", login_id)
     click.echo(f"reset {login_id}")
     _show_once(password, ", good for 24 hours")
@@ -172,7 +172,7 @@ def reset_factors(login_id: str) -> None:
     Their logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
     more, they enrol again at once.
     """
-    if not rules.reset(work().site, _operator(login_id)):
+    if not rules.reset(work().site, _operator(login_id), current.now()):
         fail(
             f"{login_id} has neither an authenticator app nor a passkey",
             "see flask --app wsgi operators list",
@@ -216,7 +216,7 @@ def remove_email(login_id: str, address: str) -> None:
             "see flask --app wsgi operators list",
         )
     operator.addresses[:] = kept
-    logins.end_confirmed_by(work().site, operator.id, address)
+    logins.end_confirmed_by(work().site, operator.id, address, current.now())
     _done("operator.address_removed", login_id)
     click.echo(f"unbound {address} from {login_id}")
 
@@ -244,7 +244,7 @@ def end_sessions(login_id: str | None, everyone: bool) -> None:
     if everyone:
         work().write()
         service.hold(work().site)
-    count = logins.end_all(work().site, operator_id)
+    count = logins.end_all(work().site, current.now(), operator_id)
     _done("session.ended", login_id or "everyone")
     click.echo(f"ended {count}")
 

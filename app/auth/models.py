@@ -141,6 +141,17 @@ class Login(Base):
         return self.address if confirmed else self.operator.login_id
 
 
+class EndedLogin(Base):
+    """Why a login ended whose browser has not been told yet.  ``id`` is what the login's
+    was, ``reason`` a value of ``logins.Ended``."""
+
+    __tablename__ = "ended_login"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(16))
+    at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class Code(Base):
     """A code that was asked for.  ``digest`` is its HMAC, or empty when the
     address was not bound and no code was sent.

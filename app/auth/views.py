@@ -14,6 +14,7 @@ from app.db import work
 from . import answers, codes, guard, logins, pages, passwords, service, texts
 from .answers import Result
 from .forms import EmailForm, LoginForm, PasswordForm
+from .logins import Ended
 from .pages import SEE_OTHER, blueprint
 
 
@@ -31,8 +32,7 @@ def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect(url_for("cards.index"), SEE_OTHER)
     if guard.COOKIE in session and guard.login_or_none() is None:
-        guard.forget()
-        flash(texts.EXPIRED)
+        guard.tell_end()
     form = LoginForm()
     if form.is_submitted():
         pages.require_unblocked_origin()
@@ -132,7 +132,7 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     service.set_password(site, login.operator, new_hash, trace.now)
     trace.record_of("operator.password_changed", login)
     following, cookie = logins.advance(site, login, "in", trace.now)
-    service.end_others(site, following, trace)
+    service.end_others(site, following, trace, Ended.PASSWORD)
     guard.set_cookie(cookie)
     flash(texts.PASSWORD_CHANGED)
     return redirect(url_for("cards.index"), SEE_OTHER)

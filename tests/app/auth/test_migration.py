@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.orm import Session
 
 from app.auth import codes
-from app.auth.models import Code, Login, Operator, Passkey, Totp
+from app.auth.models import Code, EndedLogin, Login, Operator, Passkey, Totp
 from app.migrations import HISTORY
 from tests.actors.operator_client import ADDRESS
 from tests.places.vault import NOON
@@ -105,8 +105,8 @@ CODE = """
 
 
 def test_codes_sent_before_count_on(engine: Engine) -> None:
-    """Those of one person's ID still count for the day; down again the columns are
-    gone, the code is not."""
+    """Those of one person's ID still count for the day; down again the columns and why
+    logins ended are gone, the code is not."""
     HISTORY.upgrade(engine, "0005")
     with engine.begin() as db:
         db.execute(text(CODE), {"now": NOON})
@@ -122,7 +122,11 @@ def test_codes_sent_before_count_on(engine: Engine) -> None:
         assert refusal == codes.Refusal(codes.Limit.DAY)
         site.rollback()
 
+        site.add(EndedLogin(id="x", reason="idle", at=NOON))
+        site.commit()
+
     HISTORY.downgrade(engine, "0005")
+    assert "ended_login" not in inspect(engine).get_table_names()
     columns = {column["name"] for column in inspect(engine).get_columns("code")}
     assert not {"address", "counts"} & columns
     with engine.connect() as db:
