@@ -59,6 +59,7 @@ def init_app(app: Flask) -> None:
     # The guard comes before the check of a form's token, so that a stranger's form is
     # answered with the login page.
     app.before_request(guard.refuse_strangers)
+    app.before_request(guard.lead_back_to_form)
     CSRFProtect(app)
     # Flask-Login's own context processor would query the database on error pages too;
     # the proxy does so only when a template uses it.

@@ -24,11 +24,13 @@ from .trace import Trace
 
 class Result(Enum):
     """What an answer was: RIGHT; WRONG; EXPIRED, when there is no code to compare with;
-    or LOCKED, when the ID is locked and the login has ended."""
+    UNREADABLE, when it is no passkey's answer at all; or LOCKED, when the ID is locked
+    and the login has ended."""
 
     RIGHT = auto()
     WRONG = auto()
     EXPIRED = auto()
+    UNREADABLE = auto()
     LOCKED = auto()
 
 
@@ -144,10 +146,13 @@ def answer_passkey(
     session: Session, login: Login, given: str, trace: Trace, party: passkeys.Party
 ) -> Answer:
     """Check what a passkey signed (``given``, the browser's JSON).  The challenge is
-    used up by any answer, right or wrong."""
+    used up by any answer, right or wrong.  What has not the form of an answer, as an
+    extension of the browser may send it, counts for nothing: it can't be right."""
     if _is_locked(session, login, trace):
         return Answer(Result.LOCKED)
     operator, asked = login.operator, logins.take_challenge(session, login)
+    if not passkeys.is_login(given):
+        return Answer(Result.UNREADABLE)
     if passkeys.verify_login(session, operator, party, asked, given, trace.now):
         return _log_in(session, login, "login.passkey", trace)
     return _failed(session, login, "login.passkey", trace)

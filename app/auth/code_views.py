@@ -40,10 +40,12 @@ def resend() -> ResponseReturnValue:
     if pages.accepted_factors():
         return redirect(url_for(".code"), SEE_OTHER)
     login = guard.begin_to_write_own()
-    if not codes.claim_send(work().site, login, current.now()):
-        form = CodeForm(formdata=None)
-        form.code.errors = [texts.TOO_MANY_SENDS]
-        return _code_page(form, 429)
+    refusal = codes.claim_send(work().site, login, login.address, current.now())
+    if refusal is not None:
+        not_sent = pages.not_sent(refusal)
+        if refusal.limit is codes.Limit.MINUTE:
+            not_sent += texts.CODE_STILL_GOOD
+        return _code_page(CodeForm(formdata=None), 429, not_sent)
     pages.send_code(login)
     flash(texts.CODE_SENT_AGAIN)
     return redirect(url_for(".code"), SEE_OTHER)
@@ -61,7 +63,10 @@ def passkey() -> ResponseReturnValue:
         work().site, login, given, guard.trace(), pages.party()
     )
     form = CodeForm(formdata=None)
-    form.form_errors.append(texts.PASSKEY_WRONG)
+    unreadable = answer.result is Result.UNREADABLE
+    form.form_errors.append(
+        texts.PASSKEY_UNREADABLE if unreadable else texts.PASSKEY_WRONG
+    )
     return _answered(answer, form)
 
 
@@ -99,13 +104,15 @@ def _answered(
     return _code_page(form, 422)
 
 
-def _code_page(form: CodeForm, status: int) -> ResponseReturnValue:
+def _code_page(form: CodeForm, status: int, not_sent: str = "") -> ResponseReturnValue:
     login, accepted = guard.current_login(), pages.accepted_factors()
     asks = rules.PASSKEY in accepted and bool(current.settings().passkey_host)
     page = render_template(
         "auth/code.html",
         form=form,
+        not_sent=not_sent,
         address=login.address,
+        minutes=current.settings().code_ttl // 60,
         taken=accepted,
         question=passkeys.login_options(pages.party(), login) if asks else "",
     )

@@ -13,7 +13,7 @@ from app import current
 from app.cli import SiteGroup, account, example, fail, harmless
 from app.db import work
 
-from . import lockout, logins, passwords, service, shared_ids
+from . import codes, lockout, logins, passwords, service, shared_ids
 from .factors import rules
 from .models import Address, Login, Operator
 from .new_operator import NewOperator, checked_address, taken
@@ -120,7 +120,7 @@ def disable(login_id: str) -> None:
     """Keep an operator out from their next request on."""
     operator = _operator(login_id)
     operator.disabled_at = current.now()
-    logins.end_all(work().site, operator.id)
+    logins.end_all(work().site, current.now(), operator.id)
     _done("operator.disabled", login_id)
     click.echo(f"disabled {login_id}")
 
@@ -138,8 +138,8 @@ def enable(login_id: str) -> None:
 @operators.command(epilog=example("operators unlock taro"))
 @click.argument("login_id")
 def unlock(login_id: str) -> None:
-    """Lift a lock after too many failures."""
-    lockout.unlock(_operator(login_id))
+    """Lift a lock after too many failures, and the limit of ten codes a day."""
+    _let_in_again(_operator(login_id))
     _done("operator.unlocked", login_id)
     click.echo(f"unlocked {login_id}")
 
@@ -147,7 +147,8 @@ def unlock(login_id: str) -> None:
 @operators.command("reset-password", epilog=example("operators reset-password taro"))
 @click.argument("login_id")
 def reset_password(login_id: str) -> None:
-    """Print a new first password once; the old one and every login end."""
+    """Print a new first password once; the old one and every login end, and so do a
+    lock and the limit of ten codes a day."""
     password = _random_password()
     new_hash = hasher().hash(password)
     operator = _operator(login_id)
@@ -156,8 +157,8 @@ def reset_password(login_id: str) -> None:
         True,
         current.now() + service.DAY,
     )
-    lockout.unlock(operator)
-    logins.end_all(work().site, operator.id)
+    _let_in_again(operator)
+    logins.end_all(work().site, current.now(), operator.id)
     _done("operator.password_reset", login_id)
     click.echo(f"reset {login_id}")
     _show_once(password, ", good for 24 hours")
@@ -171,7 +172,7 @@ def reset_factors(login_id: str) -> None:
     Their logins end.  The next one takes a mailed code; where LOGIN_FACTOR asks for
     more, they enrol again at once.
     """
-    if not rules.reset(work().site, _operator(login_id)):
+    if not rules.reset(work().site, _operator(login_id), current.now()):
         fail(
             f"{login_id} has neither an authenticator app nor a passkey",
             "see flask --app wsgi operators list",
@@ -215,7 +216,7 @@ def remove_email(login_id: str, address: str) -> None:
             "see flask --app wsgi operators list",
         )
     operator.addresses[:] = kept
-    logins.end_confirmed_by(work().site, operator.id, address)
+    logins.end_confirmed_by(work().site, operator.id, address, current.now())
     _done("operator.address_removed", login_id)
     click.echo(f"unbound {address} from {login_id}")
 
@@ -243,7 +244,7 @@ def end_sessions(login_id: str | None, everyone: bool) -> None:
     if everyone:
         work().write()
         service.hold(work().site)
-    count = logins.end_all(work().site, operator_id)
+    count = logins.end_all(work().site, current.now(), operator_id)
     _done("session.ended", login_id or "everyone")
     click.echo(f"ended {count}")
 
@@ -271,6 +272,12 @@ def _operator(login_id: str) -> Operator:
             "see flask --app wsgi operators list",
         )
     return operator
+
+
+def _let_in_again(operator: Operator) -> None:
+    """Lift what failures and mailed codes keep an operator out by."""
+    lockout.unlock(operator)
+    codes.lift_day_limit(work().site, operator.id)
 
 
 def _sharing(shared: bool, reason: str, approver: str, until: str) -> Sharing | None:

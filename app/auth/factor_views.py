@@ -108,7 +108,9 @@ def enrol_passkey() -> ResponseReturnValue:
     given = answer.credential.data or ""
     made = passkeys.verify_registration(pages.party(), asked, given, now)
     form = FactorForm(formdata=None)
-    if made is None or passkeys.is_known(site, made):
+    if not passkeys.is_registration(given):
+        form.form_errors.append(texts.PASSKEY_UNREADABLE)
+    elif made is None or passkeys.is_known(site, made):
         form.form_errors.append(texts.PASSKEY_NOT_MADE)
     elif len(login.operator.passkeys) >= passkeys.MAX_PASSKEYS:
         form.form_errors.append(texts.PASSKEYS_FULL)

@@ -11,6 +11,7 @@ from flask import current_app, flash, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app import current
 from app.db import Work, at_once, work
@@ -20,6 +21,7 @@ from vault import Actor
 
 from . import logins, service, texts
 from .factors import rules
+from .logins import Ended
 from .models import Login, Operator
 from .trace import Trace
 
@@ -30,6 +32,21 @@ COOKIE = "login"
 STILL_HERE = "cards.still_here"
 # The page a login at each step is led to.
 PLACES = {"password": "auth.email", "code": "auth.code", "in": "cards.index"}
+
+# What is said of each end.
+ENDS = {
+    Ended.IDLE: texts.EXPIRED,
+    Ended.LONGEST: texts.LONGEST,
+    Ended.REPLACED: texts.REPLACED,
+    Ended.PASSWORD: texts.BY_NEW_PASSWORD,
+    Ended.ADMINISTRATOR: texts.BY_ADMINISTRATOR,
+}
+# The page that shows the forms of each blueprint to an operator who is in.
+FORM_PAGES = {
+    "auth": "cards.index",
+    "cards": "cards.index",
+    "factors": "factors.index",
+}
 
 
 class CookieSession(SecureCookieSessionInterface):
@@ -53,11 +70,11 @@ def _alive(login: Login) -> Login | None:
     """The login, or None when it is over.  Its last-seen time or its end is committed
     in a transaction of its own, so that a page that only reads holds no lock."""
     login_id, at = login.id, current.now()
-    over = logins.is_over(login, at)
+    why = logins.why_over(login, at)
     if work().writes:
-        return None if over else login
-    if over:
-        at_once(lambda own: service.expire(own.site, login_id, trace_of(own)))
+        return None if why else login
+    if why is not None:
+        at_once(lambda own: service.expire(own.site, login_id, why, trace_of(own)))
         return None
     if logins.is_to_be_seen(login, at) or request.endpoint == STILL_HERE:
         return work().site.get(Login, login_id) if _touch(login_id, at) else None
@@ -168,7 +185,10 @@ def at_step(*steps: str) -> Callable[[View], View]:
 
 
 def lead_out(_error: logins.LoginEnded) -> ResponseReturnValue:
-    """Answer a request whose login ended while it ran."""
+    """Answer a request whose login ended while it ran: nothing of it is kept."""
+    work().release()
+    if request.method == "POST" and not _is_open(request.endpoint):
+        _tell_end_of_form()
     return redirect(url_for("auth.login"), 303)
 
 
@@ -183,8 +203,7 @@ def next_page(login: Login | None) -> str:
 
 def refuse_strangers() -> ResponseReturnValue | None:
     """Before every request, refuse strangers at a view that is not marked public."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.endpoint in NO_PAGES or hasattr(view, "_is_public"):
+    if _is_open(request.endpoint):
         return None
     operator = load_operator()
     if operator is not None:
@@ -193,10 +212,68 @@ def refuse_strangers() -> ResponseReturnValue | None:
             return None
         return redirect(url_for(required), 303)
     login = login_or_none()
-    if login is None and COOKIE in session:
-        forget()
-        flash(texts.EXPIRED)
+    if login is None:
+        _tell_stranger()
     return redirect(next_page(login), 303)
+
+
+def _is_open(endpoint: str | None) -> bool:
+    """Say whether strangers may ask for an endpoint: a view marked public, what is no
+    page, or an address with no view."""
+    view = current_app.view_functions.get(endpoint or "")
+    return view is None or endpoint in NO_PAGES or hasattr(view, "_is_public")
+
+
+def _tell_stranger() -> None:
+    """Tell who is led to the login page why, where a person reads the answer."""
+    if request.method == "POST":
+        _tell_end_of_form()
+    elif COOKIE in session:
+        tell_end()
+
+
+def _tell_end_of_form() -> None:
+    """Say that a form came too late and nothing was done.  Nothing is said, and the
+    cookie is left alone, where the end is not known: of two copies of a form the first
+    may have been taken, and its answer have brought the browser a new cookie."""
+    known = COOKIE not in session or logins.why_ended(work().site, session[COOKIE])
+    if not (known and _is_for_person()):
+        return
+    if COOKIE in session:
+        tell_end()
+    flash(texts.NOTHING_DONE)
+
+
+def tell_end() -> None:
+    """Forget a login that has ended, and say on the next page why it did."""
+    if _is_for_person():
+        why = logins.why_ended(work().site, session[COOKIE])
+        forget()
+        flash(ENDS[why or Ended.IDLE])
+
+
+def _is_for_person() -> bool:
+    """Say whether the answer is shown: what a script asks for by itself is not, and
+    would use up what the page is to say."""
+    return request.headers.get("Sec-Fetch-Dest") != "empty"
+
+
+def lead_back_to_form() -> ResponseReturnValue | None:
+    """Lead whoever opens the address that a form is sent to, as a reload after an error
+    may, to the page the form is on.  What is no form of a page stays refused."""
+    refused = isinstance(request.routing_exception, MethodNotAllowed)
+    if not refused or request.method not in ("GET", "HEAD"):
+        return None
+    adapter = current_app.create_url_adapter(request)
+    try:
+        endpoint = str(adapter.match(method="POST")[0]) if adapter else ""
+    except HTTPException:
+        return None
+    page = FORM_PAGES.get(endpoint.partition(".")[0])
+    if page is None:
+        return None
+    inside = load_operator() is not None
+    return redirect(url_for(page) if inside else next_page(login_or_none()), 303)
 
 
 def is_at(place: str) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from enum import StrEnum
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from .models import Login, Operator
+from app.db import forget
+
+from .models import EndedLogin, Login, Operator
 
 IDLE_SECONDS = 15 * 60
 # The last-seen time is written at most this often (seconds), so a login may end up to
@@ -20,6 +23,20 @@ ID_BYTES = 32
 # Two hosts' clocks may differ by this much.  A login from further in the future was
 # made before the clock was set back; it is treated as ended.
 SKEW_SECONDS = 60
+# How long a browser can still learn why its login ended.
+TOLD_SECONDS = 7 * 24 * 3600
+
+
+class Ended(StrEnum):
+    """Why a login ended that nobody logged out of: no page for too long, the longest a
+    login may last, another login of the same person, a changed password, or an act or
+    an end set by the administrator."""
+
+    IDLE = "idle"
+    LONGEST = "longest"
+    REPLACED = "replaced"
+    PASSWORD = "password"  # noqa: S105
+    ADMINISTRATOR = "administrator"
 
 
 class LoginEnded(Exception):
@@ -127,29 +144,46 @@ def has_ended(operator: Operator, now: int) -> bool:
     return 0 < operator.shared_until <= now
 
 
-def is_over(login: Login, now: int) -> bool:
-    """Say whether a login has ended by time, by a disabled operator, by a shared
-    ID's end or by a changed password."""
+def why_over(login: Login, now: int) -> Ended | None:
+    """Why a login has ended by time, by a disabled operator, by a shared ID's end or by
+    a changed password; None while it lasts."""
+    if login.operator.disabled_at or has_ended(login.operator, now):
+        return Ended.ADMINISTRATOR
+    if login.operator.password_epoch != login.password_epoch:
+        return Ended.PASSWORD
     inside = login.step == "in"
-    longest = LONGEST_SECONDS if inside else BEFORE_SECONDS
-    idle = IDLE_SECONDS if inside else BEFORE_SECONDS
-    return bool(
-        not -SKEW_SECONDS <= now - login.seen_at <= idle
-        or now - login.created_at > longest
-        or login.operator.disabled_at
-        or has_ended(login.operator, now)
-        or login.operator.password_epoch != login.password_epoch
-    )
+    unseen_at = login.seen_at + (IDLE_SECONDS if inside else BEFORE_SECONDS)
+    last_at = login.created_at + (LONGEST_SECONDS if inside else BEFORE_SECONDS)
+    if now > last_at and last_at < unseen_at:
+        return Ended.LONGEST if inside else Ended.IDLE
+    if now > min(unseen_at, last_at) or now < login.seen_at - SKEW_SECONDS:
+        return Ended.IDLE
+    return None
 
 
-def end(site: Session, login: Login) -> bool:
-    """End a login, so that its cookie no longer works; False when it had ended."""
+def is_over(login: Login, now: int) -> bool:
+    """Say whether a login has ended, by ``why_over``."""
+    return why_over(login, now) is not None
+
+
+def why_ended(site: Session, cookie: str) -> Ended | None:
+    """Why the login that a cookie names ended; None when it is not known, or no longer,
+    or the login goes on under another id."""
+    ended = site.get(EndedLogin, _digest(cookie))
+    return Ended(ended.reason) if ended else None
+
+
+def end(site: Session, login: Login, why: Ended | None = None, now: int = 0) -> bool:
+    """End a login, so that its cookie no longer works; False when it had ended.  With
+    ``why`` its browser can be told at its next request."""
+    if why is not None:
+        _note(site, why, now, Login.id == login.id)
     gone = site.execute(delete(Login).where(Login.id == login.id))
     site.expire_all()
     return bool(gone.rowcount)  # type: ignore[attr-defined]
 
 
-def end_others(site: Session, login: Login) -> list[str]:
+def end_others(site: Session, login: Login, why: Ended, now: int) -> list[str]:
     """End every other login of the same person, begun or done; returns the
     origins of those that were all the way in."""
     others = [Login.operator_id == login.operator_id, Login.id != login.id]
@@ -157,25 +191,38 @@ def end_others(site: Session, login: Login) -> list[str]:
         others.append(func.lower(Login.address) == login.address.lower())
     query = select(Login.origin).where(*others, Login.step == "in")
     ended = list(site.scalars(query))
-    gone = delete(Login).where(*others).execution_options(synchronize_session=False)
-    site.execute(gone)
+    _end_where(site, why, now, *others)
     return ended
 
 
-def end_confirmed_by(site: Session, operator_id: int, address: str) -> None:
+def end_confirmed_by(site: Session, operator_id: int, address: str, now: int) -> None:
     """End the operator's logins, begun or done, by codes to ``address``."""
     by_it = func.lower(Login.address) == address.lower()
-    gone = delete(Login).where(Login.operator_id == operator_id, by_it)
-    site.execute(gone.execution_options(synchronize_session=False))
+    own = Login.operator_id == operator_id
+    _end_where(site, Ended.ADMINISTRATOR, now, own, by_it)
 
 
-def end_all(site: Session, operator_id: int | None = None) -> int:
-    """End every login, or an operator's; returns how many there were."""
-    query = delete(Login).execution_options(synchronize_session=False)
-    if operator_id is not None:
-        query = query.where(Login.operator_id == operator_id)
-    count: int = site.execute(query).rowcount  # type: ignore[attr-defined]
+def end_all(site: Session, now: int, operator_id: int | None = None) -> int:
+    """End every login, or an operator's, for the administrator; returns how many there
+    were."""
+    which = [] if operator_id is None else [Login.operator_id == operator_id]
+    return _end_where(site, Ended.ADMINISTRATOR, now, *which)
+
+
+def _end_where(site: Session, why: Ended, now: int, *which: ColumnElement[bool]) -> int:
+    """End logins and note why; returns how many.  The caller holds the rows of their
+    operators, so that nobody else ends the same ones."""
+    _note(site, why, now, *which)
+    gone = delete(Login).where(*which).execution_options(synchronize_session=False)
+    count: int = site.execute(gone).rowcount  # type: ignore[attr-defined]
     return count
+
+
+def _note(site: Session, why: Ended, now: int, *which: ColumnElement[bool]) -> None:
+    """Keep why logins end, and forget what was kept long enough."""
+    forget(site, EndedLogin, EndedLogin.at <= now - TOLD_SECONDS)
+    ending = select(Login.id, literal(why.value), literal(now)).where(*which)
+    site.execute(insert(EndedLogin).from_select(["id", "reason", "at"], ending))
 
 
 def _new_challenge() -> str:

@@ -141,15 +141,32 @@ class Login(Base):
         return self.address if confirmed else self.operator.login_id
 
 
+class EndedLogin(Base):
+    """Why a login ended whose browser has not been told yet.  ``id`` is what the login's
+    was, ``reason`` a value of ``logins.Ended``."""
+
+    __tablename__ = "ended_login"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(16))
+    at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class Code(Base):
     """A code that was asked for.  ``digest`` is its HMAC, or empty when the
-    address was not bound and no code was sent."""
+    address was not bound and no code was sent.
+
+    ``address`` is where a person behind a shared ID asked for it, folded, and empty for
+    one person's ID; ``counts`` says whether it counts for the limit of a day.
+    """
 
     __tablename__ = "code"
 
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     operator_id: Mapped[int] = mapped_column(ForeignKey("operator.id"), index=True)
     login_id: Mapped[str] = mapped_column(String(64), index=True)
+    address: Mapped[str] = mapped_column(String(254), default="")
+    counts: Mapped[bool] = mapped_column(default=True)
     digest: Mapped[str] = mapped_column(String(64))
     tries: Mapped[int] = mapped_column(Integer, default=0)
     sent_at: Mapped[int] = mapped_column(BigInteger)

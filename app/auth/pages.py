@@ -12,7 +12,7 @@ from app.japan_time import japan_time
 from app.mail import post_code
 from vault import SiteSeal
 
-from . import guard, lockout, service, texts
+from . import codes, guard, lockout, service, texts
 from .factors import passkeys, rules
 from .models import Login
 from .passwords import Hasher
@@ -92,6 +92,14 @@ def previous_login() -> dict[str, str | int] | None:
         "origin": login.previous_origin,
         "failures": login.failures_before,
     }
+
+
+def not_sent(refusal: codes.Refusal) -> str:
+    """The text about a code that was not sent."""
+    if refusal.limit is codes.Limit.MINUTE:
+        return texts.sends_apart(refusal.seconds)
+    day = refusal.limit is codes.Limit.DAY
+    return texts.DAY_SENDS if day else texts.LOGIN_SENDS
 
 
 def send_code(login: Login) -> None:

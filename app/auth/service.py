@@ -6,6 +6,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from . import codes, lockout, logins
+from .logins import Ended
 from .models import Address, Login, Operator, PastPassword
 from .passwords import KEPT
 from .shared_ids import Sharing
@@ -126,20 +127,22 @@ def replace(site: Session, earlier: Login, trace: Trace) -> None:
         trace.record("login.replaced", name, person=person)
 
 
-def expire(site: Session, login_id: str, trace: Trace) -> None:
+def expire(site: Session, login_id: str, why: Ended, trace: Trace) -> None:
     """End a login that is over, and record that once."""
     login = site.get(Login, login_id)
     if login is None:
         return
     hold(site, login.operator_id)
     name, person = login.operator.login_id, login.person
-    if logins.end(site, login):
+    if logins.end(site, login, why, trace.now):
         trace.record("login.expired", name, person=person)
 
 
-def end_others(site: Session, login: Login, trace: Trace) -> None:
+def end_others(
+    site: Session, login: Login, trace: Trace, why: Ended = Ended.REPLACED
+) -> None:
     """End the same person's other logins, and record each that was complete (SES-02)."""
-    for origin in logins.end_others(site, login):
+    for origin in logins.end_others(site, login, why, trace.now):
         trace.record_of("login.replaced", login, {"origin_of_older": origin})
 
 

@@ -19,11 +19,27 @@ REFUSED = (
 EXPIRED = (
     "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"
 )
+REPLACED = (
+    "同じログインIDで別のログインがあったため、ログアウトしました。"
+    "お心当たりがない場合は、管理者に連絡してください。"
+)
+LONGEST = (
+    "ログインから8時間が過ぎたため、ログアウトしました。もう一度ログインしてください。"
+)
+BY_ADMINISTRATOR = "管理者の操作により、ログアウトしました。"
+BY_NEW_PASSWORD = (
+    "パスワードが変更されたため、ログアウトしました。もう一度ログインしてください。"  # noqa: S105
+)
+NOTHING_DONE = "登録・更新は行われていません。"
 LOGGED_OUT = "ログアウトしました。"
 
 EMAIL_EMPTY = "メールアドレスを入力してください。"
 EMAIL_FORM = "メールアドレスの形式が正しくありません。例：taro@example.co.jp"
-TOO_MANY_SENDS = "送信回数が上限に達しました。しばらくしてからもう一度お試しください。"
+LOGIN_SENDS = (
+    "1回のログインで送信できるのは3回までです。ログインからやり直してください。"
+)
+DAY_SENDS = "本日の送信回数の上限（10回）に達しました。管理者に連絡してください。"
+CODE_STILL_GOOD = "届いている認証コードは、そのまま使えます。"
 
 CODE_EMPTY = "認証コードを入力してください。"
 CODE_EXPIRED = (
@@ -49,6 +65,10 @@ TOTP_ENROLLED = "認証アプリを設定しました。次のログインから
 PASSKEY_WRONG = (
     "パスキーを確認できませんでした。もう一度「パスキーでログイン」を押してください。"
 )
+PASSKEY_UNREADABLE = (
+    "パスキーの応答を読み取れませんでした。ブラウザーの拡張機能（パスワード管理など）を"
+    "無効にして、もう一度お試しください。"
+)
 PASSKEY_ONLY = "「パスキーでログイン」を押してください。"
 PASSKEY_NOT_MADE = "パスキーを追加できませんでした。もう一度お試しください。"
 PASSKEYS_FULL = "パスキーは10個まで追加できます。使わないパスキーを削除してください。"
@@ -58,6 +78,11 @@ LAST_FACTOR = (
     "最後のログイン方法は削除できません。"
     "メールの認証コードに戻すときは、管理者に連絡してください。"
 )
+
+
+def sends_apart(seconds: int) -> str:
+    """The text about a code asked for within a minute of the last, with the wait."""
+    return f"認証コードは1分に1回まで送信できます。あと{seconds}秒お待ちください。"
 
 
 def code_wrong(left: int) -> str:

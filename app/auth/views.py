@@ -14,6 +14,7 @@ from app.db import work
 from . import answers, codes, guard, logins, pages, passwords, service, texts
 from .answers import Result
 from .forms import EmailForm, LoginForm, PasswordForm
+from .logins import Ended
 from .pages import SEE_OTHER, blueprint
 
 
@@ -31,8 +32,7 @@ def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect(url_for("cards.index"), SEE_OTHER)
     if guard.COOKIE in session and guard.login_or_none() is None:
-        guard.forget()
-        flash(texts.EXPIRED)
+        guard.tell_end()
     form = LoginForm()
     if form.is_submitted():
         pages.require_unblocked_origin()
@@ -51,14 +51,17 @@ def email() -> ResponseReturnValue:
         return redirect(url_for(".code"), SEE_OTHER)
     form = EmailForm()
     if not form.is_submitted():
-        return render_template("auth/email.html", form=form)
+        # Whoever comes back to correct an address finds what they typed.
+        form.email.data = guard.current_login().address
+        return _email_page(form, 200)
     if not form.validate():
-        return render_template("auth/email.html", form=form), 422
+        return _email_page(form, 422)
     site, login = work().site, guard.begin_to_write_own()
-    if not codes.claim_send(site, login, current.now()):
-        form.email.errors = [texts.TOO_MANY_SENDS]
-        return render_template("auth/email.html", form=form), 429
-    login.address = form.email.data or ""
+    address = form.email.data or ""
+    refusal = codes.claim_send(site, login, address, current.now())
+    if refusal is not None:
+        return _email_page(form, 429, pages.not_sent(refusal))
+    login.address = address
     following, cookie = logins.advance(site, login, "code", current.now())
     pages.send_code(following)
     guard.set_cookie(cookie)
@@ -84,6 +87,12 @@ def password() -> ResponseReturnValue:
     if form.is_submitted() and form.validate():
         return _change_password(form)
     return _password_page(form, 422 if form.is_submitted() else 200)
+
+
+def _email_page(
+    form: EmailForm, status: int, not_sent: str = ""
+) -> ResponseReturnValue:
+    return render_template("auth/email.html", form=form, not_sent=not_sent), status
 
 
 def _check_password(form: LoginForm) -> bool:
@@ -123,7 +132,7 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     service.set_password(site, login.operator, new_hash, trace.now)
     trace.record_of("operator.password_changed", login)
     following, cookie = logins.advance(site, login, "in", trace.now)
-    service.end_others(site, following, trace)
+    service.end_others(site, following, trace, Ended.PASSWORD)
     guard.set_cookie(cookie)
     flash(texts.PASSWORD_CHANGED)
     return redirect(url_for("cards.index"), SEE_OTHER)

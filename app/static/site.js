@@ -169,11 +169,44 @@ function revealOnPress(button) {
 
 // --- Passkeys: the browser asks for one, its answer goes into the form.
 
+const bytesOf = (text) =>
+  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+
+// A password manager's extension may put something else into a field.
+function textOf(field) {
+  if (Object.prototype.toString.call(field) !== "[object ArrayBuffer]") throw new TypeError("no bytes");
+  const text = String.fromCharCode(...new Uint8Array(field));
+  return btoa(text).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+const named = (one) => ({ ...one, id: bytesOf(one.id) });
+
+function passkeyOptions(text) {
+  const options = JSON.parse(text);
+  options.challenge = bytesOf(options.challenge);
+  if (options.user) options.user = named(options.user);
+  for (const list of ["allowCredentials", "excludeCredentials"]) {
+    if (options[list]) options[list] = options[list].map(named);
+  }
+  return options;
+}
+
+// Field by field: extensions also put a toJSON of their own in place of the browser's.
+const PARTS = {
+  create: ["clientDataJSON", "attestationObject"],
+  get: ["clientDataJSON", "authenticatorData", "signature"],
+};
+
+function passkeyAnswer(verb, answer) {
+  const id = textOf(answer.rawId);
+  const response = Object.fromEntries(PARTS[verb].map((part) => [part, textOf(answer.response[part])]));
+  return JSON.stringify({ id, rawId: id, type: "public-key", response });
+}
+
 function askPasskey(form) {
   const [button, hint] = [$("button", form), $(".hint", form)];
   const verb = form.dataset.passkey;
-  const read = { create: "parseCreationOptionsFromJSON", get: "parseRequestOptionsFromJSON" }[verb];
-  if (!window.PublicKeyCredential || !PublicKeyCredential[read]) {
+  if (!window.PublicKeyCredential) {
     hint.textContent = "このブラウザーではパスキーを使用できません。";
     return;
   }
@@ -185,12 +218,15 @@ function askPasskey(form) {
     hint.textContent = "";
     hint.className = "hint";
     try {
-      const publicKey = PublicKeyCredential[read](JSON.parse(form.dataset.options));
+      const publicKey = passkeyOptions(form.dataset.options);
       const answer = await navigator.credentials[verb]({ publicKey });
-      form.elements.credential.value = JSON.stringify(answer);
+      form.elements.credential.value = passkeyAnswer(verb, answer);
       form.submit();
-    } catch {
-      hint.textContent = "パスキーを確認できませんでした。もう一度お試しください。";
+    } catch (error) {
+      hint.textContent =
+        error instanceof DOMException
+          ? "パスキーを確認できませんでした。もう一度お試しください。"
+          : "パスキーの応答を読み取れませんでした。ブラウザーの拡張機能（パスワード管理など）を無効にして、もう一度お試しください。";
       hint.className = "errors";
     }
     button.disabled = false;

@@ -151,6 +151,67 @@ def test_the_manual_works_with_a_passkey(new_desk: Callable[..., Desk]) -> None:
     walk_the_manual(desk)
 
 
+# What extensions of browsers did to a passkey's answer.
+BROKEN_TO_JSON = [
+    "() => { throw new TypeError('Illegal invocation'); }",
+    "() => ({ id: 'A', rawId: { 0: 1 } })",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN_TO_JSON, ids=["raises", "nonsense"])
+def test_a_passkey_works_whatever_an_extension_made_of_to_json(
+    new_desk: Callable[..., Desk], broken: str
+) -> None:
+    """Its fields are read one by one, at enrolling and at logging in."""
+    desk = new_desk()
+    script = f"PublicKeyCredential.prototype.toJSON = {broken};"
+    for name in ("parseCreationOptionsFromJSON", "parseRequestOptionsFromJSON"):
+        script += f"PublicKeyCredential.{name} = {broken};"
+    desk.page.add_init_script(script)
+    plug_in(desk)
+    login_id = desk.login()
+    desk.press("ログイン方法の設定")
+    desk.press("パスキーを追加")
+    expect(desk.page.get_by_text("パスキーを追加しました。")).to_be_visible()
+    desk.press("ログアウト")
+    give_password(desk, login_id)
+    desk.press("パスキーでログイン")
+    desk.page.wait_for_url("**/cards")
+    assert desk.wrong == []
+
+
+def test_a_passkeys_answer_that_cannot_be_read_names_the_extension(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """However often it is pressed nothing is sent, so nothing is counted, and the right
+    browser still logs in."""
+    desk = new_desk()
+    plug_in(desk)
+    login_id = desk.login()
+    desk.press("ログイン方法の設定")
+    desk.press("パスキーを追加")
+    expect(desk.page.get_by_text("パスキーを追加しました。")).to_be_visible()
+    desk.press("ログアウト")
+    give_password(desk, login_id)
+    desk.page.evaluate(
+        """() => {
+            window.kept = navigator.credentials.get.bind(navigator.credentials);
+            const odd = { id: "A", rawId: { 0: 1 }, response: {} };
+            navigator.credentials.get = async () => odd;
+        }"""
+    )
+    said = desk.page.get_by_text(
+        "ブラウザーの拡張機能（パスワード管理など）を無効にして"
+    )
+    for _ in range(6):
+        desk.page.get_by_role("button", name="パスキーでログイン").click()
+        expect(said).to_be_visible()
+    desk.page.evaluate("() => { navigator.credentials.get = window.kept; }")
+    desk.press("パスキーでログイン")
+    desk.page.wait_for_url("**/cards")
+    assert "その後のログイン失敗：0回" in desk.text()
+
+
 def test_both_stand_side_by_side(new_desk: Callable[..., Desk]) -> None:
     """The app's box first, the passkey's button below; a refused passkey says so
     and leaves the box."""

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import webauthn
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from webauthn.helpers import (
+    base64url_to_bytes,
+    bytes_to_base64url,
+    parse_attestation_object,
+    parse_authentication_credential_json,
+    parse_authenticator_data,
+    parse_client_data_json,
+    parse_registration_credential_json,
+)
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
     PublicKeyCredentialDescriptor,
@@ -67,6 +75,29 @@ def login_options(party: Party, login: Login) -> str:
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return webauthn.options_to_json(options)
+
+
+def is_registration(answer: str) -> bool:
+    """Say whether ``answer`` has the form of a new passkey, right or wrong.  What an
+    extension of the browser made of one may not have it."""
+    try:
+        response = parse_registration_credential_json(_object(answer)).response
+        parse_client_data_json(response.client_data_json)
+        parse_attestation_object(response.attestation_object)
+    except Exception:  # noqa: BLE001 - the library raises many kinds on made up answers
+        return False
+    return True
+
+
+def is_login(answer: str) -> bool:
+    """Say the same of what a passkey signed to log in."""
+    try:
+        response = parse_authentication_credential_json(_object(answer)).response
+        parse_client_data_json(response.client_data_json)
+        parse_authenticator_data(response.authenticator_data)
+    except Exception:  # noqa: BLE001 - the library raises many kinds on made up answers
+        return False
+    return True
 
 
 def verify_registration(

@@ -113,13 +113,13 @@ def remove(site: Session, login: Login, factor: Totp | Passkey, trace: Trace) ->
     _changed(site, login, f"operator.{event}_removed", trace)
 
 
-def reset(site: Session, operator: Operator) -> bool:
+def reset(site: Session, operator: Operator, now: int) -> bool:
     """Remove every strong factor of an operator and end their logins; False when they
     had none."""
     had = bool(enrolled(operator))
     operator.totp = None
     operator.passkeys.clear()
-    logins.end_all(site, operator.id)
+    logins.end_all(site, now, operator.id)
     return had
 
 
@@ -151,7 +151,7 @@ def use_totp(
 def _changed(site: Session, login: Login, event: str, trace: Trace) -> None:
     """Record a change and end the logins that began meanwhile, with other factors."""
     trace.record_of(event, login)
-    logins.end_others(site, login)
+    logins.end_others(site, login, logins.Ended.REPLACED, trace.now)
 
 
 def _subject(operator: Operator) -> str:

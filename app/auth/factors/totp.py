@@ -49,9 +49,14 @@ def spelled(seed: bytes) -> str:
 
 
 def address(seed: bytes, site_name: str, login_id: str) -> str:
-    """The otpauth:// address an app reads from a QR code.  It is short, so that the
-    squares are large: algorithm, digits and period are every app's defaults and are
-    left out."""
-    fields = {"secret": base64.b32encode(seed).decode(), "issuer": site_name}
-    label = quote(login_id, safe="")
+    """The otpauth:// address an app reads from a QR code.
+
+    The site stands in the label too, because some apps show nothing else, and write
+    over an entry with the same label; a colon ends it there, so it has none of its own.
+    Algorithm, digits and period are every app's defaults and are left out, so that the
+    squares are large.
+    """
+    site = site_name.replace(":", " ")
+    fields = {"secret": base64.b32encode(seed).decode(), "issuer": site}
+    label = f"{quote(site, safe='')}:{quote(login_id, safe='')}"
     return f"otpauth://totp/{label}?{urlencode(fields, quote_via=quote)}"

@@ -10,7 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.auth import codes, logins
+from app.auth.codes import Limit, Refusal
 from app.auth.models import Code, Login, Operator
+from tests.actors.operator_client import ADDRESS
 from tests.places.vault import NOON
 
 pytestmark = pytest.mark.mutation("app/auth/codes.py", area="code check")
@@ -26,6 +28,13 @@ def begin(site: Session, of: Operator) -> Login:
     assert login is not None
     site.flush()
     return login
+
+
+def claim(
+    site: Session, login: Login, now: int = NOON, address: str = ADDRESS
+) -> Refusal | None:
+    """Ask for a code to an address."""
+    return codes.claim_send(site, login, address, now)
 
 
 def kept(site: Session, login: Login, digest: str, ago: int = 0) -> Code:
@@ -65,7 +74,8 @@ def test_a_minute_lies_between_two_codes(
     """A time ahead by more than a clock may be off holds nobody up."""
     taro.code_sent_at = NOON - ago
     login = begin(site, taro)
-    assert codes.claim_send(site, login, NOON) is may
+    refusal = None if may else Refusal(Limit.MINUTE, 60 - ago)
+    assert claim(site, login) == refusal
     site.expire_all()
     assert taro.code_sent_at == (NOON if may else NOON - ago)
     assert login.sends == int(may)
@@ -79,12 +89,12 @@ def test_a_claim_is_the_logins_and_the_operators_alone(
     second.sends = other.sends = 3
     for _ in range(10):
         kept(site, other, "hers")
-    assert codes.claim_send(site, login, NOON)
+    assert claim(site, login) is None
     site.expire_all()
     assert (login.sends, second.sends, other.sends) == (1, 3, 3)
     assert (taro.code_sent_at, hanako.code_sent_at) == (NOON, 0)
-    assert not codes.claim_send(site, second, NOON + 60)
-    assert not codes.claim_send(site, other, NOON)
+    assert claim(site, second, NOON + 60) == Refusal(Limit.LOGIN)
+    assert claim(site, other) == Refusal(Limit.DAY)
 
 
 @pytest.mark.parametrize(("sends", "may"), [(2, True), (3, False)])
@@ -94,8 +104,9 @@ def test_a_login_has_three(
     """Not four."""
     login = begin(site, taro)
     login.sends = sends
+    taro.code_sent_at = NOON - 60 if may else NOON
     site.flush()
-    assert codes.claim_send(site, login, NOON) is may
+    assert claim(site, login) == (None if may else Refusal(Limit.LOGIN))
 
 
 @pytest.mark.parametrize(
@@ -104,13 +115,85 @@ def test_a_login_has_three(
 def test_an_operator_has_ten_a_day(
     site: Session, taro: Operator, before: int, ago: int, may: bool
 ) -> None:
-    """Any 24 hours, of whichever login."""
+    """Any 24 hours, of whichever login, and however many are left of the other two
+    limits."""
     for _ in range(before):
         site.add(
             Code(operator_id=taro.id, login_id="gone", digest="", sent_at=NOON - ago)
         )
     login = begin(site, taro)
-    assert codes.claim_send(site, login, NOON) is may
+    if not may:
+        login.sends, taro.code_sent_at = 3, NOON
+    assert claim(site, login) == (None if may else Refusal(Limit.DAY))
+
+
+@pytest.mark.parametrize("until", [0, NOON + DAY], ids=["one person's", "shared"])
+def test_an_administrator_lifts_the_day(
+    site: Session, taro: Operator, hanako: Operator, until: int
+) -> None:
+    """For one operator, whoever asked; codes on their way keep their tries."""
+    taro.shared_until = until
+    login, other = begin(site, taro), begin(site, hanako)
+    login.address = other.address = ADDRESS
+    for _ in range(10):
+        row = kept(site, login, "right", 60)
+        kept(site, other, "hers", 60)
+    assert claim(site, login) == claim(site, other) == Refusal(Limit.DAY)
+    codes.lift_day_limit(site, taro.id)
+    assert claim(site, login) is None
+    assert claim(site, other) == Refusal(Limit.DAY)
+    site.expire_all()
+    assert (row.digest, row.tries, row.sent_at) == ("right", 0, NOON - 60)
+    assert codes.use(site, login, "right", NOON, TTL)
+    for _ in range(10):
+        kept(site, login, "after", 60)
+    assert claim(site, login) == Refusal(Limit.DAY)
+
+
+def test_behind_a_shared_id_the_limits_are_each_persons(
+    site: Session, taro: Operator
+) -> None:
+    """A person is an address, however its letters are typed; the login's three are the
+    login's all the same."""
+    taro.shared_until = NOON + DAY
+    login = begin(site, taro)
+    login.address = ADDRESS.upper()
+    assert kept(site, login, "mine", 59).address == ADDRESS
+    taro.code_sent_at = NOON
+    assert claim(site, login) == Refusal(Limit.MINUTE, 1)
+    assert claim(site, login, NOON + 1) is None
+    assert claim(site, login, NOON, "other@example.jp") is None
+    for _ in range(9):
+        kept(site, login, "mine", 60)
+    assert claim(site, begin(site, taro), NOON + 60) == Refusal(Limit.DAY)
+    assert claim(site, begin(site, taro), NOON, "other@example.jp") is None
+    login.sends = 3
+    site.flush()
+    assert claim(site, login, NOON, "third@example.jp") == Refusal(Limit.LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("ago", "may"), [(60, True), (59, False), (-60, False), (-61, True)]
+)
+def test_a_minute_lies_between_a_persons_two_codes(
+    site: Session, taro: Operator, ago: int, may: bool
+) -> None:
+    """By the newest of theirs, and a time ahead holds nobody up."""
+    taro.shared_until = NOON + DAY
+    login = begin(site, taro)
+    login.address = ADDRESS
+    kept(site, login, "older", 600)
+    kept(site, login, "newer", ago)
+    refusal = None if may else Refusal(Limit.MINUTE, 60 - ago)
+    assert claim(site, login) == refusal
+
+
+def test_one_persons_codes_keep_no_address(site: Session, taro: Operator) -> None:
+    """Nothing needs it: whichever address was typed, it was the same person."""
+    login = begin(site, taro)
+    login.address = ADDRESS
+    row = kept(site, login, "right")
+    assert (row.address, row.counts) == ("", True)
 
 
 def test_what_no_limit_looks_at_is_gone(site: Session, taro: Operator) -> None:

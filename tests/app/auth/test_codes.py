@@ -18,7 +18,12 @@ from tests.places.vault import VISA, FakeClock
 
 from .records import change, scalar, trail
 
-TOO_MANY = "送信回数が上限に達しました。しばらくしてからもう一度お試しください。"
+NOT_SENT = "認証コードを送信できませんでした。"
+LOGIN_LIMIT = (
+    "1回のログインで送信できるのは3回までです。ログインからやり直してください。"
+)
+DAY_LIMIT = "本日の送信回数の上限（10回）に達しました。管理者に連絡してください。"
+STILL_GOOD = "届いている認証コードは、そのまま使えます。"
 EXPIRED = "認証コードの有効期限が切れています。「認証コードを再送信」を押してください。"
 ENDED = "入力回数が上限に達しました。30分後にもう一度ログインしてください。"
 WRONG = "22222222"
@@ -27,6 +32,34 @@ WRONG = "22222222"
 def resend(auth: Auth) -> Any:
     """Press 認証コードを再送信."""
     return auth.post("/login/code/resend", page="/login/code")
+
+
+def minute_limit(seconds: int) -> str:
+    """What is said within a minute of the last code."""
+    return f"認証コードは1分に1回まで送信できます。あと{seconds}秒お待ちください。"
+
+
+def refused(answer: Any, text: str) -> bool:
+    """Say whether a page names the limit, in its summary and nowhere else: nothing
+    that was typed is wrong."""
+    page = answer.text
+    assert answer.status_code == 429
+    assert page.count("送信できませんでした。") == 1
+    assert "<title>エラー：" in page
+    assert "入力内容に誤りがあります。" not in page
+    assert "aria-invalid" not in page
+    summary = page.partition('id="summary"')[2].partition("</div>")[0]
+    return NOT_SENT in summary and text in summary
+
+
+def use_up_the_day(auth: Auth, clock: FakeClock, address: str = ADDRESS) -> None:
+    """Ask for ten codes in four logins."""
+    for times in (3, 3, 3, 1):
+        auth.password()
+        for _ in range(times):
+            clock.advance(60)
+            assert auth.address(address).location == "/login/code"
+    clock.advance(60)
 
 
 def wide(text: str) -> str:
@@ -294,14 +327,25 @@ def test_a_carriers_odd_address_is_taken(auth: Auth, app: Flask) -> None:
 
 @pytest.mark.parametrize("address", [ADDRESS, "other@example.co.jp"])
 def test_sends_are_a_minute_apart(auth: Auth, clock: FakeClock, address: str) -> None:
-    """59 s no, 60 s yes, bound or not, by either way of asking."""
+    """59 s no, 60 s yes, bound or not, by either way of asking; the page counts the
+    seconds, and keeps the address that was typed."""
     auth.password()
     auth.address(address)
+    assert refused(resend(auth), minute_limit(60) + STILL_GOOD)
     clock.advance(59)
-    assert TOO_MANY in resend(auth).text
-    assert TOO_MANY in auth.address(address).text
+    assert refused(resend(auth), minute_limit(1) + STILL_GOOD)
+    answer = auth.address(f"new-{address}")
+    assert refused(answer, minute_limit(1) + "</li>")
+    assert f'value="new-{address}"' in answer.text
     clock.advance(1)
     assert resend(auth).location == "/login/code"
+
+
+def test_a_code_that_arrived_stays_good_when_none_is_sent(auth: Auth) -> None:
+    """As the page says."""
+    code = auth.to_code()
+    assert refused(resend(auth), STILL_GOOD)
+    assert auth.code(code).location == "/cards"
 
 
 @pytest.mark.parametrize("address", [ADDRESS, "other@example.co.jp"])
@@ -309,18 +353,81 @@ def test_three_sends_a_login_ten_a_day(
     auth: Auth, clock: FakeClock, address: str
 ) -> None:
     """For the operator, whether the address was bound or not."""
-    sent = 0
-    for _ in range(4):
+    for _ in range(3):
         auth.password()
         for _ in range(3):
             clock.advance(60)
-            sent += auth.address(address).location == "/login/code"
+            assert auth.address(address).location == "/login/code"
         clock.advance(60)
-        assert TOO_MANY in auth.address(address).text
-    assert sent == 10
+        for answer in (auth.address(address), resend(auth)):
+            assert refused(answer, LOGIN_LIMIT)
+    auth.password()
+    assert auth.address(address).location == "/login/code"
+    clock.advance(60)
+    for answer in (auth.address(address), resend(auth)):
+        assert refused(answer, DAY_LIMIT)
     clock.advance(24 * 3600)
     auth.password()
     assert auth.address(address).location == "/login/code"
+
+
+@pytest.mark.parametrize("verb", ["unlock", "reset-password"])
+def test_an_administrator_lifts_the_ten_a_day(
+    auth: Auth, app: Flask, clock: FakeClock, verb: str
+) -> None:
+    """And the next ten are counted anew."""
+    use_up_the_day(auth, clock)
+    auth.password()
+    assert refused(auth.address(), DAY_LIMIT)
+    said = app.test_cli_runner().invoke(args=["operators", verb, LOGIN_ID])
+    assert said.exit_code == 0
+    if verb == "reset-password":
+        auth.password(password=said.output.rsplit(maxsplit=1)[-1])
+    auth.mailbox.empty()
+    assert auth.address().location == "/login/code"
+    assert auth.code(auth.mailbox.code()).location in ("/cards", "/password")
+    assert scalar(app, "SELECT count(*) FROM code WHERE counts") == 1
+
+
+def test_behind_a_shared_id_ten_a_day_are_each_persons(
+    auth: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """Who asked too often keeps nobody else out, nor does who asks at the same
+    time."""
+    later = clock() + 10 * 24 * 3600
+    change(app, "UPDATE operator SET shared_until = :later", later=later)
+    query = "INSERT INTO operator_address VALUES (2, 1, 'hanako@example.co.jp')"
+    change(app, query)
+    use_up_the_day(auth, clock)
+    auth.password()
+    assert refused(auth.address(ADDRESS.upper()), DAY_LIMIT)
+    assert auth.address("hanako@example.co.jp").location == "/login/code"
+    other = Auth(app, app.test_client(), auth.mailbox)
+    other.password()
+    assert refused(other.address("hanako@example.co.jp"), minute_limit(60))
+    assert other.address("third@example.co.jp").location == "/login/code"
+
+
+def test_whoever_corrects_an_address_finds_it_typed(auth: Auth) -> None:
+    """メールアドレスを変更 leads to the box with what was typed; a first visit's is
+    empty."""
+    auth.password()
+    assert 'name="email" type="email" value=""' in auth.get("/login/email").text
+    auth.address("taro@exmaple.co.jp")
+    assert 'value="taro@exmaple.co.jp"' in auth.get("/login/email").text
+
+
+def test_the_code_page_says_where_to_look(auth: Auth, make_app: Any) -> None:
+    """Eight letters, how long they are good by the setting, and where mails go."""
+    auth.to_code()
+    hint = "届かないときは、迷惑メールのフォルダーとメールアドレスをご確認ください。"
+    assert f"8文字・30分間有効です。{hint}" in auth.get("/login/code").text
+    app = make_app(CODE_TTL="600")
+    other = Auth(app, app.test_client(), auth.mailbox)
+    other.password()
+    change(app, "UPDATE operator SET code_sent_at = 0")
+    other.address()
+    assert f"8文字・10分間有効です。{hint}" in other.get("/login/code").text
 
 
 def test_a_logout_forgets_no_send(auth: Auth, clock: FakeClock) -> None:
@@ -329,14 +436,14 @@ def test_a_logout_forgets_no_send(auth: Auth, clock: FakeClock) -> None:
     auth.address()
     auth.post("/logout", page="/login/code")
     auth.password()
-    assert TOO_MANY in auth.address().text
+    assert refused(auth.address(), minute_limit(60))
     for _ in range(9):
         clock.advance(60)
         assert auth.address().location == "/login/code"
         auth.post("/logout", page="/login/code")
         auth.password()
     clock.advance(60)
-    assert TOO_MANY in auth.address().text
+    assert refused(auth.address(), DAY_LIMIT)
 
 
 def test_ten_asked_at_once_send_one(auth: Auth, app: Flask) -> None:
@@ -372,10 +479,12 @@ def test_the_send_is_claimed_and_not_looked_up(auth: Auth, app: Flask) -> None:
         now = app.extensions["clock"]()
         for column, value in (("code_sent_at", now - 30), ("code_sent_at", 0)):
             site.execute(text(f"UPDATE operator SET {column} = {value}"))
-            assert codes.claim_send(site, login, now) is (value == 0)
+            refusal = codes.claim_send(site, login, ADDRESS, now)
+            assert (refusal is None) is (value == 0)
         site.execute(text("UPDATE operator SET code_sent_at = 0"))
         site.execute(text("UPDATE login SET sends = 3"))
-        assert not codes.claim_send(site, login, now)
+        refusal = codes.claim_send(site, login, ADDRESS, now)
+        assert refusal == codes.Refusal(codes.Limit.LOGIN)
 
 
 def test_a_clock_set_back_keeps_nobody_waiting(auth: Auth, clock: FakeClock) -> None:

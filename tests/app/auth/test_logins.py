@@ -10,7 +10,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.auth import logins
-from app.auth.models import Login, Operator
+from app.auth.logins import Ended
+from app.auth.models import EndedLogin, Login, Operator
 from tests.places.vault import NOON
 
 pytestmark = pytest.mark.mutation("app/auth/logins.py", area="session")
@@ -33,6 +34,11 @@ def begin(
 def left(site: Session) -> set[str]:
     """The ids of the logins there are."""
     return set(site.scalars(select(Login.id)))
+
+
+def told(site: Session) -> dict[str, str]:
+    """Why each login ended, by its id."""
+    return {row.id: row.reason for row in site.scalars(select(EndedLogin))}
 
 
 def columns(login: Login, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -215,12 +221,89 @@ def test_a_shared_ids_time_is_up_at_its_second(
     assert logins.has_ended(taro, 100) is ended
 
 
-def test_one_login_is_ended_and_no_other(site: Session, taro: Operator) -> None:
-    """Its row is gone at once."""
+@pytest.mark.parametrize("why", [None, *Ended])
+def test_one_login_is_ended_and_no_other(
+    site: Session, taro: Operator, why: Ended | None
+) -> None:
+    """Its row is gone at once, and why is kept where there is something to tell."""
     login, other = begin(site, taro), begin(site, taro)
-    kept = other.id
-    logins.end(site, login)
+    ended, kept = login.id, other.id
+    assert logins.end(site, login, why, NOON)
     assert left(site) == {kept}
+    assert told(site) == ({ended: why.value} if why else {})
+
+
+def test_a_login_that_was_ended_is_not_told_twice(
+    site: Session, taro: Operator
+) -> None:
+    """Who comes second finds no row."""
+    login = begin(site, taro)
+    site.execute(text("DELETE FROM login"))
+    assert not logins.end(site, login, Ended.IDLE, NOON)
+    assert told(site) == {}
+
+
+def test_why_a_login_ended_is_known_to_its_cookie_for_a_week(
+    site: Session, taro: Operator
+) -> None:
+    """And to no other; then it is forgotten, when another login ends."""
+    week = 7 * 24 * HOUR
+    cookies = [logins.begin(site, taro, ORIGIN, NOON) for _ in range(3)]
+    first, second, third = (logins.named(site, cookie) for cookie in cookies)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    logins.end(site, first, Ended.REPLACED, NOON)
+    logins.end(site, second, Ended.IDLE, NOON + week - 1)
+    assert logins.why_ended(site, cookies[0]) is Ended.REPLACED
+    assert logins.why_ended(site, cookies[1]) is Ended.IDLE
+    assert logins.why_ended(site, cookies[2]) is None
+    logins.end(site, third, Ended.LONGEST, NOON + week)
+    site.expire_all()
+    ends = [logins.why_ended(site, cookie) for cookie in cookies]
+    assert ends == [None, Ended.IDLE, Ended.LONGEST]
+
+
+@pytest.mark.parametrize(
+    ("step", "seen", "created", "why"),
+    [
+        ("in", 900, 8 * HOUR, None),
+        ("in", 901, 8 * HOUR, Ended.IDLE),
+        ("in", 901, 8 * HOUR + 1, Ended.IDLE),
+        ("in", 0, 8 * HOUR + 1, Ended.LONGEST),
+        ("in", 899, 8 * HOUR + 1, Ended.LONGEST),
+        ("in", 1200, 8 * HOUR + 301, Ended.LONGEST),
+        ("in", 1200, 8 * HOUR + 300, Ended.IDLE),
+        ("in", -61, 0, Ended.IDLE),
+        ("code", 0, 2101, Ended.IDLE),
+        ("code", 2101, 2101, Ended.IDLE),
+    ],
+)
+def test_what_came_first_ended_a_login(
+    site: Session, taro: Operator, step: str, seen: int, created: int, why: Ended | None
+) -> None:
+    """The idle quarter of an hour or the eight hours, whichever was over before."""
+    login = begin(site, taro, step)
+    login.seen_at, login.created_at = NOON - seen, NOON - created
+    assert logins.why_over(login, NOON) is why
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("disabled_at", 1, Ended.ADMINISTRATOR),
+        ("shared_until", NOON, Ended.ADMINISTRATOR),
+        ("password_epoch", 2, Ended.PASSWORD),
+    ],
+)
+def test_an_operators_end_is_told_before_the_clocks(
+    site: Session, taro: Operator, column: str, value: int, why: Ended
+) -> None:
+    """Whoever comes back later learns of it all the same."""
+    login = begin(site, taro, "in")
+    setattr(taro, column, value)
+    login.seen_at = NOON - 5 * HOUR
+    assert logins.why_over(login, NOON) is why
 
 
 def test_the_other_logins_of_a_person_end(
@@ -229,11 +312,13 @@ def test_the_other_logins_of_a_person_end(
     """Those that were in are told by their origins; another person's stay."""
     login, elsewhere = begin(site, taro, "in"), begin(site, taro, "in")
     elsewhere.origin = "198.51.100.1"
-    begin(site, taro, "code")
+    ended = {elsewhere.id, begin(site, taro, "code").id}
     stays = begin(site, hanako, "in")
     site.flush()
-    assert logins.end_others(site, login) == ["198.51.100.1"]
+    origins = logins.end_others(site, login, Ended.PASSWORD, NOON)
+    assert origins == ["198.51.100.1"]
     assert left(site) == {login.id, stays.id}
+    assert told(site) == dict.fromkeys(ended, "password")
 
 
 def test_behind_a_shared_id_a_person_is_an_address(
@@ -242,34 +327,37 @@ def test_behind_a_shared_id_a_person_is_an_address(
     """Whatever case it was typed in; who confirmed another one stays in."""
     taro.shared_until = NOON + HOUR
     login = begin(site, taro, "in", "Hanako@example.jp")
-    begin(site, taro, "in", "hanakO@example.jp")
+    ended = begin(site, taro, "in", "hanakO@example.jp").id
     other = begin(site, taro, "in", "jiro@example.jp")
-    assert logins.end_others(site, login) == [ORIGIN]
+    assert logins.end_others(site, login, Ended.REPLACED, NOON) == [ORIGIN]
     assert left(site) == {login.id, other.id}
+    assert told(site) == {ended: "replaced"}
 
 
 def test_an_address_taken_away_ends_what_it_confirmed(
     site: Session, taro: Operator, hanako: Operator
 ) -> None:
     """Of that operator, by that address, in any case."""
-    begin(site, taro, "in", "Lost@example.jp")
+    ended = begin(site, taro, "in", "Lost@example.jp").id
     stay = [
         begin(site, taro, "in", "kept@example.jp"),
         begin(site, hanako, "in", "lost@example.jp"),
     ]
-    logins.end_confirmed_by(site, taro.id, "lOst@example.jp")
+    logins.end_confirmed_by(site, taro.id, "lOst@example.jp", NOON)
     assert left(site) == {login.id for login in stay}
+    assert told(site) == {ended: "administrator"}
 
 
 def test_all_of_an_operators_logins_end_or_everybodys(
     site: Session, taro: Operator, hanako: Operator
 ) -> None:
     """And are counted."""
-    begin(site, taro)
-    begin(site, taro)
+    ended = {begin(site, taro).id, begin(site, taro).id}
     stays = begin(site, hanako)
-    assert logins.end_all(site, taro.id) == 2
+    assert logins.end_all(site, NOON, taro.id) == 2
     assert left(site) == {stays.id}
+    assert told(site) == dict.fromkeys(ended, "administrator")
     begin(site, taro)
-    assert logins.end_all(site) == 2
+    assert logins.end_all(site, NOON) == 2
     assert left(site) == set()
+    assert len(told(site)) == 4

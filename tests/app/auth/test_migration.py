@@ -1,4 +1,4 @@
-"""Revision 0004 of the site's database, with data in it."""
+"""Revisions 0004 and 0007 of the site's database, with data in them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import pytest
 from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.orm import Session
 
-from app.auth.models import Login, Operator, Passkey, Totp
+from app.auth import codes
+from app.auth.models import Code, EndedLogin, Login, Operator, Passkey, Totp
 from app.migrations import HISTORY
+from tests.actors.operator_client import ADDRESS
 from tests.places.vault import NOON
 from vault.store.database import connect
+
+from .records import begin
 
 OPERATOR = """
     INSERT INTO operator (id, login_id, name, password_hash, password_epoch,
@@ -91,4 +95,40 @@ def test_factors_are_kept_and_go_again(engine: Engine) -> None:
     with Session(engine) as site:
         assert site.scalars(select(Totp)).all() == []
         assert len(site.scalars(select(Operator)).all()) == 3
+    engine.dispose()
+
+
+CODE = """
+    INSERT INTO code (id, operator_id, login_id, digest, tries, sent_at, used_at)
+    VALUES (1, 1, 'x', 'd', 2, :now, 0)
+"""
+
+
+def test_codes_sent_before_count_on(engine: Engine) -> None:
+    """Those of one person's ID still count for the day; down again the columns and why
+    logins ended are gone, the code is not."""
+    HISTORY.upgrade(engine, "0005")
+    with engine.begin() as db:
+        db.execute(text(CODE), {"now": NOON})
+    HISTORY.upgrade(engine, "0007")
+    with Session(engine) as site:
+        code = site.scalars(select(Code)).one()
+        assert (code.digest, code.tries, code.sent_at) == ("d", 2, NOON)
+        assert (code.address, code.counts) == ("", True)
+        login = begin(site, site.get_one(Operator, 1))
+        for _ in range(9):
+            codes.keep(site, login, "", NOON)
+        refusal = codes.claim_send(site, login, ADDRESS, NOON + 60)
+        assert refusal == codes.Refusal(codes.Limit.DAY)
+        site.rollback()
+
+        site.add(EndedLogin(id="x", reason="idle", at=NOON))
+        site.commit()
+
+    HISTORY.downgrade(engine, "0005")
+    assert "ended_login" not in inspect(engine).get_table_names()
+    columns = {column["name"] for column in inspect(engine).get_columns("code")}
+    assert not {"address", "counts"} & columns
+    with engine.connect() as db:
+        assert db.execute(text("SELECT digest FROM code")).scalar_one() == "d"
     engine.dispose()

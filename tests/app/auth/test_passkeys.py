@@ -31,6 +31,10 @@ from .records import change, scalar, trail
 
 NOT_MADE = "パスキーを追加できませんでした。もう一度お試しください。"
 WRONG = "パスキーを確認できませんでした。"
+UNREADABLE = (
+    "パスキーの応答を読み取れませんでした。ブラウザーの拡張機能（パスワード管理など）を"
+    "無効にして、もう一度お試しください。"
+)
 ENDED = "入力回数が上限に達しました。30分後にもう一度ログインしてください。"
 
 
@@ -356,14 +360,48 @@ def test_an_id_locked_meanwhile_is_not_let_in(
 def test_any_text_is_a_wrong_answer(
     auth: Auth, passkey: Authenticator, path: str, credential: str
 ) -> None:
-    """Never an error (INP-01)."""
+    """Never an error (INP-01), and no try either, however often: an extension of the
+    browser may have made it, and it can't be right."""
     auth.password()
     page = "/login/code"
     if path == "/factors/passkey":
         give_passkey(auth, passkey)
         page = "/factors"
-    answer = auth.post(path, page=page, credential=credential)
-    assert answer.status_code == 422
+    for _ in range(6):
+        answer = auth.post(path, page=page, credential=credential)
+        assert answer.status_code == 422
+        assert UNREADABLE in answer.text
+    assert scalar(auth.app, "SELECT failures_since FROM operator") == 0
+    assert ("login.passkey", "failure", LOGIN_ID) not in trail(auth.app)
+    if path == "/login/passkey":
+        assert give_passkey(auth, passkey).location == "/cards"
+
+
+def test_a_locked_id_is_told_so_whatever_was_sent(
+    auth: Auth, app: Flask, passkey: Authenticator
+) -> None:
+    """What can't be read is no way to keep a login of a locked ID."""
+    assert passkey
+    auth.password()
+    change(app, "UPDATE operator SET locked_until = 9999999999")
+    answer = auth.post("/login/passkey", page="/login/code", credential="{}")
+    assert answer.location == "/login"
+    assert scalar(app, "SELECT count(*) FROM login") == 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_broken_signature_is_a_wrong_answer(
+    auth: Auth, passkey: Authenticator, whole: bool
+) -> None:
+    """Whatever has the form of an answer is counted."""
+    auth.password()
+    answer = json.loads(passkey.sign(options_on(auth.get("/login/code"))))
+    answer["response"]["signature"] = "AAAA" if whole else ""
+    sent = auth.post(
+        "/login/passkey", page="/login/code", credential=json.dumps(answer)
+    )
+    assert WRONG in sent.text
+    assert scalar(auth.app, "SELECT failures FROM operator") == 1
 
 
 @pytest.mark.parametrize("broken", ["clientDataJSON", "authenticatorData", "signature"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from flask import Flask
 from app.auth.factors import totp
 from tests.actors.operator_client import Auth
 
-from .authenticator import enrol_app
+from .authenticator import Authenticator, enrol_app, enrol_passkey
 
 # What a stranger may ask for.
 OPEN = {"static", "security.health", "auth.login", "auth.logout", "csp.report"}
@@ -150,8 +151,9 @@ def test_a_route_added_tomorrow_refuses_strangers(auth: Auth, app: Flask) -> Non
     [
         ("get", "/nowhere", 404),
         ("put", "/login", 405),
-        ("get", "/logout", 405),
-        ("get", "/login/code/resend", 405),
+        ("put", "/logout", 405),
+        ("delete", "/login/code/resend", 405),
+        ("get", "/csp-report", 405),
     ],
 )
 def test_what_is_not_there_is_said_plainly(
@@ -160,6 +162,43 @@ def test_what_is_not_there_is_said_plainly(
     """To strangers too: nothing is told by it."""
     answer: Any = getattr(auth.client, method)(path)
     assert answer.status_code == status
+
+
+def forms_addresses(app: Flask) -> list[str]:
+    """Every address that takes a form and shows no page."""
+    taken: defaultdict[str, set[str]] = defaultdict(set)
+    for rule in app.url_map.iter_rules():
+        taken[rule.rule] |= rule.methods or set()
+    posted = {path for path, methods in taken.items() if "POST" in methods}
+    shown = {path for path, methods in taken.items() if "GET" in methods}
+    return sorted(posted - shown - {"/csp-report"})
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_forms_address_leads_to_its_page(auth: Auth, app: Flask, step: str) -> None:
+    """A reload after an error asks for it: each one of the map, at every step, leads
+    to a page that is there, and does nothing else."""
+    go_to(auth, step)
+    own = MATRIX["/"][STEPS.index(step)]
+    addresses = forms_addresses(app)
+    assert {"/logout", "/login/code/resend", "/factors/passkey"} < set(addresses)
+    for path in addresses:
+        factors = step == "logged in" and path.startswith("/factors/")
+        for method in ("GET", "HEAD"):
+            answer = auth.client.open(path, method=method)
+            page = "/factors" if factors else own
+            assert (answer.status_code, answer.location) == (303, page), path
+        assert auth.get(str(answer.location)).status_code == 200, path
+
+
+def test_a_passkeys_address_leads_to_its_button(auth: Auth) -> None:
+    """The code page, where it is asked for."""
+    auth.login()
+    enrol_passkey(auth, Authenticator())
+    auth.logout()
+    auth.password()
+    assert auth.get("/login/passkey").location == "/login/code"
+    assert "パスキーでログイン" in auth.get("/login/code").text
 
 
 def test_an_address_can_be_changed(auth: Auth, clock: Any) -> None:

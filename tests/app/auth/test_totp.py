@@ -8,6 +8,7 @@ import re
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -226,6 +227,36 @@ def test_a_new_app_takes_the_old_ones_place(
     auth.password()
     assert auth.code(code_of(seed, clock)).status_code == 422
     assert auth.code(code_of(new, clock)).location == "/cards"
+
+
+def test_a_change_that_was_left_changes_nothing(
+    auth: Auth, seed: bytes, clock: FakeClock
+) -> None:
+    """The page was opened, even a wrong code typed: the old app's code is the one that
+    logs in, as the page says, and the new one's is wrong."""
+    auth.password()
+    auth.code(code_of(seed, clock))
+    auth.post("/factors/totp/new", page="/factors")
+    offered = shown_seed(auth)
+    auth.post("/factors/totp", code=wrong_code(offered, clock))
+    note = "「設定」を押すまでは、これまでの認証アプリの認証コードでログインします。"
+    assert note in auth.get("/factors/totp").text
+    auth.logout()
+    clock.advance(60)
+    auth.password()
+    assert "残り4回" in auth.code(code_of(offered, clock)).text
+    assert auth.code(code_of(seed, clock)).location == "/cards"
+
+
+def test_the_label_tells_sites_apart(auth: Auth) -> None:
+    """Apps that read nothing else show the site and the login ID; a first app replaces
+    none."""
+    auth.login()
+    auth.post("/factors/totp/new", page="/factors")
+    page = auth.get("/factors/totp").text
+    site = quote("オフィス24クレジットカード登録")
+    assert f"otpauth://totp/{site}:{LOGIN_ID}?" in page
+    assert "これまでの認証アプリ" not in page
 
 
 def test_the_picture_is_a_qr_code_of_the_sites_own(auth: Auth) -> None:

@@ -46,18 +46,26 @@ def test_any_other_text_is_a_wrong_code(typed: str) -> None:
 
 
 def test_the_address_is_what_apps_read() -> None:
-    """otpauth, the login ID, the seed, the site; the rest is every app's default."""
+    """otpauth, site and login ID, the seed, the site; the rest is every app's
+    default."""
     address = urlsplit(totp.address(RFC_SEED, "オフィス24", "taro&x"))
     assert (address.scheme, address.netloc) == ("otpauth", "totp")
-    assert unquote(address.path) == "/taro&x"
+    assert unquote(address.path) == "/オフィス24:taro&x"
     assert parse_qs(address.query) == {
         "secret": ["GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"],
         "issuer": ["オフィス24"],
     }
     assert totp.address(RFC_SEED, "card site", "ta/ro x") == (
-        "otpauth://totp/ta%2Fro%20x"
+        "otpauth://totp/card%20site:ta%2Fro%20x"
         "?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=card%20site"
     )
+
+
+def test_a_colon_in_a_name_ends_no_label() -> None:
+    """Apps read the site up to the first one, and want it to be the issuer."""
+    address = urlsplit(totp.address(RFC_SEED, "cards:2/x", "ta:ro"))
+    assert address.path == "/cards%202%2Fx:ta%3Aro"
+    assert parse_qs(address.query)["issuer"] == ["cards 2/x"]
 
 
 def test_a_seed_is_twenty_bytes_typed_in_groups_of_four() -> None:
