@@ -38,6 +38,14 @@ class ConfirmedForm(FlaskForm):  # type: ignore[misc]  # untyped library
         """The ticket this form was shown with, or will be."""
         return self.ticket.data or ""
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with the form as a whole when none of its fields is wrong;
+        the summary has it for a heading."""
+        if any(field.errors for field in self) or not self.form_errors:
+            return ""
+        return str(self.form_errors[0])
+
     def validate_ticket(self, field: Field) -> None:
         """Refuse a ticket that was not made for this login, and put in a new one."""
         if not self._tickets.are_ours(self.ticket_shown):

@@ -15,6 +15,7 @@ from vault.card.brands import BRAND_LABELS
 from . import history, search, service, texts
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
+from .script_rules import script_rules
 from .tickets import Tickets
 
 
@@ -72,6 +73,7 @@ def list_page(form: CardForm) -> str:
     return render_template(
         "cards/index.html",
         form=form,
+        rules=script_rules(form),
         query=query,
         found=found,
         gone=service.gone(current.vault(), found.customers),
@@ -96,6 +98,7 @@ def edit_page(
         customer=customer,
         problem=card if isinstance(card, str) else "",
         form=form,
+        rules=script_rules(form),
         deletion=deletion or delete_form(customer),
         changes=history.changes(entries)
         + history.imported(work().site, customer.token, entries),

@@ -8,6 +8,9 @@ NUMBER = "カード番号"
 MONTH = "Month"
 YEAR = "Year"
 
+ERROR_TITLE = "エラー："
+SUMMARY = "入力内容に誤りがあります。"
+
 REGISTER_CONFIRM = "登録します。よろしいですか？"
 UPDATE_CONFIRM = "変更します。よろしいですか？"
 DELETE_CONFIRM = "削除します。よろしいですか？"
