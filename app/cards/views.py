@@ -77,7 +77,8 @@ def register() -> ResponseReturnValue:
         if not form.validate():
             return pages.list_page(form), 422
         public_id = _register(form)
-    return redirect(url_for(".registered", public_id=public_id), SEE_OTHER)
+    done = url_for(".registered", public_id=public_id, **pages.list_args())
+    return redirect(done, SEE_OTHER)
 
 
 @blueprint.get("/cards/<public_id>/registered")

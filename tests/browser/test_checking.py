@@ -261,3 +261,27 @@ def test_the_month_is_the_servers(desk: Desk) -> None:
     desk.fill(exp_year="2045")
     desk.press("登録")
     assert "登録完了しました。" in desk.text()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_error_is_in_sight_with_its_form(
+    new_desk: Callable[..., Desk], scripts: bool, width: int
+) -> None:
+    """However long the list above it is."""
+    desk = new_desk(scripts=scripts, width=width)
+    desk.login()
+    while desk.page.locator("tbody tr").count() < 15:
+        url = desk.site.place.url + "/cards"
+        page = desk.page.context.request.get(url).text()
+        form = next(f for f in forms_of(page) if "customer_name" in f.fields)
+        sent: dict[str, str | float | bool] = {**form.fields, **GOOD, "confirmed": "y"}
+        desk.page.context.request.post(url, form=sent)
+        desk.open("/cards")
+    desk.fill(**GOOD | {"phone": "12"})
+    desk.press("登録")
+    expect(desk.page.locator("#summary")).to_be_in_viewport(ratio=1)
+    expect(desk.page.locator("[name=customer_name]")).to_be_in_viewport(ratio=1)
+    assert urlsplit(desk.page.url).fragment == ("" if scripts else "new")
+    desk.look("error-in-sight")
+    assert desk.wrong == []
