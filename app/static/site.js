@@ -467,4 +467,4 @@ $$(".pan").forEach(watchCard);
 $$(".pan").forEach(checkOnLeaving);
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);
-$$("#summary").forEach((summary) => summary.focus());
+$$("#summary, .done h2").forEach((said) => said.focus());
