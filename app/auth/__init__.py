@@ -22,6 +22,7 @@ from .guard import (
     reload_login,
 )
 from .logins import LoginEnded
+from .names import names_of
 from .passwords import Hasher
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "current_login",
     "idle_seconds",
     "init_app",
+    "names_of",
     "public",
     "reload_login",
 ]

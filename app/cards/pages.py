@@ -7,7 +7,7 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from app import current, japan_time
-from app.auth import acting, current_login
+from app.auth import acting, current_login, names_of
 from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
@@ -91,6 +91,7 @@ def edit_page(
 ) -> str:
     """The edit page with its two forms and the history."""
     entries = current.vault().history(work().vault_db, Token(customer.token))
+    names = names_of(work().site, (entry.actor for entry in entries))
     # The history is a part of the trail, so viewing it is recorded (PCI DSS 10.2.1.3).
     work().record("audit.viewed", acting(), subject=customer.token)
     return render_template(
@@ -100,7 +101,7 @@ def edit_page(
         form=form,
         rules=script_rules(form),
         deletion=deletion or delete_form(customer),
-        changes=history.changes(entries)
+        changes=history.changes(entries, names)
         + history.imported(work().site, customer.token, entries),
         badge=badge(customer.expires, current.now()),
         back=list_args(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 NAME = "お客様名"
 PHONE = "電話番号"
 NUMBER = "カード番号"
+EXPIRY = "有効期限"
 MONTH = "Month"
 YEAR = "Year"
 
@@ -111,5 +112,9 @@ HISTORY_EVENTS = {
     "customer.updated": "お客様情報の変更",
 }
 HISTORY_FIELDS = {"name": NAME, "phone": PHONE}
+REGISTERED = "新規登録"
 IMPORTED = "一括登録"
+ADMINISTRATOR = "管理者"
+ADMINISTRATOR_IMPORT = "管理者（一括登録）"
+ADMINISTRATOR_PURGE = "管理者（保存期間の処理）"
 DAMAGED_ROW = "（確認できません）"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy import text
 
@@ -273,13 +275,46 @@ def test_the_history_tells_who_changed_what(desk: Desk) -> None:
     desk.open(f"/cards/{public_id}/edit")
 
     history = desk.page.partition('id="history"')[2]
-    words = ["カード番号の変更", "有効期限の変更", "お客様情報の変更", "お客様の登録"]
+    words = ["カード番号の変更", "有効期限の変更", "お客様情報の変更", "新規登録"]
     places = [history.index(word) for word in words]
     assert places == sorted(places)
     assert "2026/11/23 12:00" in history
     assert "お客様名：A" in history
     assert "お客様名：B" in history
-    assert "55**-****-****-4444 02/2031" in history
+    assert "カード番号：55**-****-****-4444\n有効期限：02/2031" in history
+    assert history.count("山田 太郎（taro）") == 4
+
+
+def test_one_act_is_one_row_of_the_history(desk: Desk) -> None:
+    """A registration, and a change of name, telephone number and card at once."""
+    public_id = desk.register()
+    everything = {"customer_name": "B", "phone": "03-1234-5678", **OTHER}
+    desk.change(public_id, **everything, exp_month="2", exp_year="2031")
+
+    desk.open(f"/cards/{public_id}/edit")
+
+    changed, registered = rows_of_the_history(desk.page)
+    assert changed == [
+        "2026/11/23 12:00",
+        "山田 太郎（taro）",
+        "お客様情報の変更\nカード番号の変更",
+        "お客様名：A\n電話番号：090-0000-0000\nカード番号：48**-****-****-0000\n有効期限：01/2030",
+        "お客様名：B\n電話番号：03-1234-5678\nカード番号：55**-****-****-4444\n有効期限：02/2031",
+    ]
+    assert registered[2:] == [
+        "新規登録",
+        "",
+        "お客様名：A\n電話番号：090-0000-0000\nカード番号：48**-****-****-0000\n有効期限：01/2030",
+    ]
+
+
+def test_two_changes_in_one_second_are_two_rows(desk: Desk) -> None:
+    """What one person does twice is not told as one act."""
+    public_id = desk.register()
+    desk.change(public_id, customer_name="B")
+    desk.change(public_id, customer_name="C")
+    desk.open(f"/cards/{public_id}/edit")
+    assert len(rows_of_the_history(desk.page)) == 3
 
 
 def test_who_opened_the_history_is_in_the_trail(desk: Desk) -> None:
@@ -307,6 +342,13 @@ def test_the_trail_holds_no_number(desk: Desk) -> None:
         assert event in events
     assert A_CARD["card_number_1"] + "0000" not in str(desk.trail())
     assert "5555555555554444" not in str(desk.trail())
+
+
+def rows_of_the_history(page: str) -> list[list[str]]:
+    """The cells of 変更履歴, row by row."""
+    table = page.partition('id="history"')[2].partition("<tbody")[2]
+    rows = re.findall(r"<tr.*?</tr>", table, re.S)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.S) for row in rows]
 
 
 def _harmed(desk: Desk, harm: str) -> str:
