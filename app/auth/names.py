@@ -15,4 +15,4 @@ def names_of(site: Session, people: Iterable[str]) -> dict[str, str]:
     address behind a shared ID, and an account of the system, have none."""
     wanted = Operator.login_id.in_(sorted(set(people)))
     rows = site.execute(select(Operator.login_id, Operator.name).where(wanted))
-    return {login_id: name for login_id, name in rows}
+    return {row.login_id: row.name for row in rows}

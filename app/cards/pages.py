@@ -12,7 +12,8 @@ from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
 
-from . import history, search, service, texts
+from . import conflict, history, search, service, texts
+from .conflict import Shown, shown_of
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .script_rules import script_rules
@@ -63,7 +64,9 @@ def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
 
 def delete_form(customer: Customer) -> DeleteForm:
     """The empty deletion form beside the edit form."""
-    return DeleteForm(formdata=None, data={"rev": customer.rev}, tickets=tickets())
+    shown = tickets().sign(shown_of(customer))
+    data = {"rev": customer.rev, "seen": shown}
+    return DeleteForm(formdata=None, data=data, tickets=tickets())
 
 
 def list_page(form: CardForm) -> str:
@@ -88,8 +91,10 @@ def edit_page(
     card: Card | str,
     form: EditForm,
     deletion: DeleteForm | None = None,
+    seen: Shown | None = None,
 ) -> str:
-    """The edit page with its two forms and the history."""
+    """The edit page with its two forms and the history.  After a conflict it tells
+    what was changed since ``seen`` was shown."""
     entries = current.vault().history(work().vault_db, Token(customer.token))
     names = names_of(work().site, (entry.actor for entry in entries))
     # The history is a part of the trail, so viewing it is recorded (PCI DSS 10.2.1.3).
@@ -99,6 +104,9 @@ def edit_page(
         customer=customer,
         problem=card if isinstance(card, str) else "",
         form=form,
+        differences=conflict.differences(
+            seen or {}, shown_of(customer), entries, names
+        ),
         rules=script_rules(form),
         deletion=deletion or delete_form(customer),
         changes=history.changes(entries, names)

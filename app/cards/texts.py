@@ -56,6 +56,18 @@ EXPIRY_NEEDED = "新しいカード番号の有効期限を入力してくださ
 
 UNCHANGED = "変更された項目がありません。"
 CONFLICT = "他の担当者が先に更新しました。最新の内容を確認してください。"
+
+
+def changed(label: str, before: str, after: str, by: str) -> str:
+    """The line about one field that somebody else changed; ``by`` may be empty."""
+    return f"{label}：{before} → {after}" + (f"（{by}）" if by else "")
+
+
+def stored_now(text: str) -> str:
+    """The hint beside a box that holds something else than what is stored."""
+    return f"現在の登録：{text}"
+
+
 NOT_FOUND = "指定されたクレジットカード情報は見つかりません。"
 NOT_FOUND_ADVICE = (
     "削除されたか、アドレスが誤っている可能性があります。一覧から選び直してください。"

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.actors.operator_client import A_CARD, Desk, boxes
+from tests.places.vault import FakeClock
 from vault import Token
 
 OTHER = boxes("5555", "5555", "5555", "4444")
@@ -125,6 +126,81 @@ def test_the_second_of_two_operators_is_told(desk: Desk) -> None:
     assert desk.filled("更新")["customer_name"] == "B"
     (customer,) = desk.customers()
     assert (customer.name, customer.phone) == ("B", "090-0000-0000")
+
+
+def lines_of_the_summary(page: str) -> list[str]:
+    """What the error summary says, its heading first."""
+    summary = page.partition('id="summary"')[2].partition("</div>")[0]
+    said = re.findall(r"<(?:h2|li)>(.*?)</(?:h2|li)>", summary, re.S)
+    return [re.sub(r"<[^>]*>", "", line) for line in said]
+
+
+def test_a_conflict_loses_nothing_typed_and_names_what_the_other_did(
+    desk: Desk, clock: FakeClock
+) -> None:
+    """Field by field, with who and when; the second 更新 is against the new state."""
+    public_id = desk.register()
+    path = f"/cards/{public_id}/edit"
+    desk.open(path)
+    typed = {"phone": "03-1234-5678", "exp_month": "3", "exp_year": "2032", **OTHER}
+    stale = desk.filled("更新", confirmed="y", **typed)
+    clock.advance(60)
+    desk.change(public_id, customer_name="B", exp_month="2", exp_year="31")
+    clock.advance(60)
+    desk.change(public_id, phone="090-9999-0000")
+
+    desk.send(path, stale)
+
+    assert lines_of_the_summary(desk.page) == [
+        CONFLICT,
+        "お客様名：A → B（山田 太郎（taro）、2026/11/23 12:01）",
+        "電話番号：090-0000-0000 → 090-9999-0000（山田 太郎（taro）、2026/11/23 12:02）",
+        "有効期限：01/2030 → 02/2031（山田 太郎（taro）、2026/11/23 12:01）",
+        "カード番号は安全のため再入力してください。",
+    ]
+    again = desk.filled("更新", confirmed="y")
+    # The name was not typed, so it is the newest; the rest is what was typed.
+    assert again["customer_name"] == "B"
+    assert again["phone"] == "03-1234-5678"
+    assert (again["exp_month"], again["exp_year"]) == ("3", "2032")
+    assert [again[f"card_number_{n}"] for n in range(1, 5)] == ["", "", "", ""]
+    assert "現在の登録：090-9999-0000" in desk.page
+    assert "現在の登録：02/2031" in desk.page
+    assert "現在の登録：B" not in desk.page
+    assert desk.send(path, again | OTHER).status_code == 303
+    (customer,) = desk.customers()
+    assert (customer.name, customer.phone) == ("B", "03-1234-5678")
+    assert (customer.expiry, customer.last4) == (203203, "4444")
+
+
+def test_a_conflict_about_the_number_tells_masks(desk: Desk) -> None:
+    """A deletion too is told what was changed; nothing is marked as typed."""
+    public_id = desk.register()
+    path = f"/cards/{public_id}/edit"
+    desk.open(path)
+    stale = desk.filled("削除", confirmed="y")
+    desk.change(public_id, **OTHER)
+    desk.send(path, stale)
+    by = "（山田 太郎（taro）、2026/11/23 12:00）"
+    assert lines_of_the_summary(desk.page)[1:] == [
+        f"カード番号：48**-****-****-0000 → 55**-****-****-4444{by}"
+    ]
+    assert "現在の登録" not in desk.page
+    assert desk.send(path, desk.filled("削除", confirmed="y")).status_code == 303
+
+
+@pytest.mark.parametrize("seen", ["", "forged", "e30.forged"])
+def test_a_conflict_believes_only_what_the_site_signed(desk: Desk, seen: str) -> None:
+    """Without what was shown nothing is said field by field, and nothing is lost."""
+    public_id = desk.register()
+    path = f"/cards/{public_id}/edit"
+    desk.open(path)
+    stale = desk.filled("更新", confirmed="y", phone="03-1234-5678", seen=seen)
+    desk.change(public_id, customer_name="B")
+    assert desk.send(path, stale).status_code == 409
+    assert lines_of_the_summary(desk.page) == [CONFLICT]
+    assert desk.filled("更新")["phone"] == "03-1234-5678"
+    assert "現在の登録：B" in desk.page
 
 
 def test_a_deletion_of_what_was_changed_since_is_told(desk: Desk) -> None:
