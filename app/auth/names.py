@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from .models import Operator
+
+MARK_LETTERS = 32
+
+
+def mark_of(secret: str, person: str) -> str:
+    """A value that tells one person from another and nothing else, for a browser to
+    keep beside what that person typed.  It changes with ``secret``."""
+    made = hmac.new(secret.encode(), f"typed by {person}".encode(), "sha512")
+    return made.hexdigest()[:MARK_LETTERS]
 
 
 def names_of(site: Session, people: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from app import current, japan_time
-from app.auth import acting, current_login, names_of
+from app.auth import acting, current_login, mark_of, names_of
 from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
@@ -32,6 +32,11 @@ def tickets() -> Tickets:
     """The form tickets of this login."""
     keys = [*current.settings().secret_key_fallbacks, current.settings().secret_key]
     return Tickets(keys, str(current_login().id))
+
+
+def operator_mark() -> str:
+    """What the browser keeps beside typed text, so that nobody else gets it back."""
+    return mark_of(current.settings().secret_key, current_login().person)
 
 
 def describe(customer: Customer) -> Card | str:

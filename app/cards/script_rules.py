@@ -92,4 +92,5 @@ def _texts() -> dict[str, Any]:
         "expiry": texts.EXPIRY_REASONS,
         "expiry_needed": texts.EXPIRY_NEEDED,
         "unchanged": texts.UNCHANGED,
+        "typed_is_back": texts.TYPED_IS_BACK,
     }

@@ -423,6 +423,59 @@ function watchSearch(box) {
   });
 }
 
+// --- What was typed outlives the login: in this tab alone, for the same operator, and
+// never the number.  It is forgotten as soon as a form was answered.
+
+const TYPED = "typed";
+const OPERATOR = document.body.dataset.operator;
+const keptTyped = () => JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
+const setTyped = (kept) => sessionStorage.setItem(TYPED, JSON.stringify(kept));
+const forgetTyped = () => sessionStorage.removeItem(TYPED);
+
+function keepTyped(ended = false) {
+  const form = $("[data-rules]");
+  if (!form) return;
+  const fields = ["customer_name", "phone", "exp_month", "exp_year"].map((name) => form.elements[name]);
+  const typed = fields.filter((field) => field.value !== field.defaultValue && !field.value.match(RUN));
+  setTyped({
+    ended,
+    operator: OPERATOR,
+    path: location.pathname + location.search,
+    fields: Object.fromEntries(typed.map((field) => [field.name, field.value])),
+  });
+}
+
+function putBack(fields) {
+  const form = $("[data-rules]");
+  const names = Object.keys(fields);
+  if (!form || !names.length) return;
+  names.forEach((name) => (form.elements[name].value = fields[name]));
+  const said = Object.assign(document.createElement("p"), {
+    className: "notice",
+    textContent: RULES.texts.typed_is_back,
+    tabIndex: -1,
+  });
+  said.setAttribute("role", "status");
+  form.before(said);
+  said.focus();
+}
+
+// A login that ended leads to the login page, and after it to the list.  From there the
+// page that was left is opened, once; any other page means that the form was answered.
+function meetTyped() {
+  const kept = keptTyped();
+  if (!kept) return;
+  if ($("#login_id")) return setTyped({ ...kept, ended: true });
+  if (!OPERATOR) return;
+  const ours = kept.ended && kept.operator === OPERATOR;
+  if (ours && kept.path === location.pathname + location.search) putBack(kept.fields);
+  else if (ours && !kept.opened && location.pathname === "/cards") {
+    setTyped({ ...kept, opened: true });
+    return location.replace(kept.path);
+  }
+  forgetTyped();
+}
+
 // --- Two minutes before the login ends, in every tab at once.
 
 function watchIdle(warning) {
@@ -439,19 +492,24 @@ function watchIdle(warning) {
   button.addEventListener("click", async () => {
     const body = new URLSearchParams({ csrf_token: $("input[name=csrf_token]").value });
     const answer = await fetch(button.dataset.url, { method: "POST", body }).catch(() => null);
-    if (!answer || !answer.ok || answer.redirected) return leave();
+    if (!answer || !answer.ok || answer.redirected) return leaveTyped();
     begin();
     tabs.postMessage("");
   });
   setInterval(() => {
     const idle = Date.now() - since;
-    if (idle > lasts) leave();
+    if (idle > lasts) leaveTyped();
     else if (idle > lasts - 120_000) warning.hidden = false;
   }, 1000);
 }
 
 // Asking for the page anew is what tells a live login from a dead one.
 const leave = () => location.replace(location.pathname + location.search);
+
+function leaveTyped() {
+  keepTyped(true);
+  leave();
+}
 
 // --- Back after logout: a page from the back/forward cache is never shown as it was.
 
@@ -467,4 +525,9 @@ $$(".pan").forEach(watchCard);
 $$(".pan").forEach(checkOnLeaving);
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);
+$$("[data-rules], #delete").forEach((form) =>
+  form.addEventListener("submit", (event) => event.defaultPrevented || keepTyped()),
+);
+$$(".leave").forEach((form) => form.addEventListener("submit", forgetTyped));
 $$("#summary, .done h2").forEach((said) => said.focus());
+meetTyped();
