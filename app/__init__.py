@@ -12,7 +12,7 @@ from vault import Vault
 from vault.clock import Clock, system_clock
 from vault.store.database import connect
 
-from . import auth, cards, cli, csp_reports, db, errors, log, mail, security
+from . import arrivals, auth, cards, cli, csp_reports, db, errors, log, mail, security
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -41,6 +41,17 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     pool = config.database_pool
     app.extensions["vault"] = Vault.open(config.vault, clock, pool)
     app.extensions["site_engine"] = connect(config.database_url, pool=pool)
-    for part in (log, security, db, errors, mail, auth, csp_reports, cards, cli):
+    for part in (
+        log,
+        security,
+        arrivals,
+        db,
+        errors,
+        mail,
+        auth,
+        csp_reports,
+        cards,
+        cli,
+    ):
         part.init_app(app)
     return app

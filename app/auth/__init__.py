@@ -22,6 +22,7 @@ from .guard import (
     reload_login,
 )
 from .logins import LoginEnded
+from .names import mark_of, names_of
 from .passwords import Hasher
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "current_login",
     "idle_seconds",
     "init_app",
+    "mark_of",
+    "names_of",
     "public",
     "reload_login",
 ]

@@ -7,7 +7,7 @@ from flask import Flask
 from app import japan_time
 from app.auth import idle_seconds
 
-from . import commands, views
+from . import commands, pages, views
 from .typed import shown
 
 
@@ -17,4 +17,5 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(commands.cards)
     app.jinja_env.filters["shown"] = shown
     app.jinja_env.globals["idle_seconds"] = idle_seconds
+    app.jinja_env.globals["operator_mark"] = pages.operator_mark
     app.jinja_env.filters["japan_date"] = japan_time.japan_date

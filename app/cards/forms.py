@@ -12,6 +12,7 @@ from vault import Expiry, Pan
 from vault.errors import InputError
 
 from . import rules, texts
+from .conflict import Shown, shown_of
 from .models import Customer
 from .service import CardChange, NewCard
 from .tickets import Tickets
@@ -37,6 +38,12 @@ class ConfirmedForm(FlaskForm):  # type: ignore[misc]  # untyped library
     def ticket_shown(self) -> str:
         """The ticket this form was shown with, or will be."""
         return self.ticket.data or ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the form as a whole, or ""; the summary has it for a
+        heading."""
+        return str(self.form_errors[0]) if self.form_errors else ""
 
     def validate_ticket(self, field: Field) -> None:
         """Refuse a ticket that was not made for this login, and put in a new one."""
@@ -99,8 +106,7 @@ class CardForm(ConfirmedForm):
         typed = any(box.data for box in self.boxes)
         self._read_number()
         self._read_expiry()
-        for box in self.boxes:
-            box.data, box.raw_data = "", []
+        self._empty_boxes()
         self._check_whole()
         if self.errors:
             self.pan = None
@@ -120,6 +126,10 @@ class CardForm(ConfirmedForm):
         field.data = phone_of(field.data or "")
         if fault := rules.phone_fault(field.data):
             raise ValidationError(fault)
+
+    def _empty_boxes(self) -> None:
+        for box in self.boxes:
+            box.data, box.raw_data = "", []
 
     def _read_number(self) -> None:
         try:
@@ -153,6 +163,7 @@ class EditForm(CardForm):
     """
 
     rev = HiddenField()
+    seen = HiddenField()
 
     def __init__(
         self, customer: Customer, *, readable: bool, renew: bool, **kwargs: Any
@@ -162,10 +173,12 @@ class EditForm(CardForm):
                 "customer_name": customer.name,
                 "phone": customer.phone,
                 "rev": customer.rev,
+                "seen": kwargs["tickets"].sign(shown_of(customer)),
             },
             **kwargs,
         )
         self.customer = customer
+        self.beside: dict[str, str] = {}
         self.readable = readable
         self.renew = renew
 
@@ -174,6 +187,35 @@ class EditForm(CardForm):
         """The entered changes; only valid after ``validate`` returned True."""
         name, phone = self.customer_name.data or "", self.phone.data or ""
         return CardChange(name, phone, self.pan, self.expiry)
+
+    def meet_conflict(self, seen: Shown) -> None:
+        """Make the form one against the customer's newest state, after somebody else
+        changed it since ``seen`` was shown.
+
+        What was typed stays, but the number; a box that nobody typed into shows the
+        newest state.  ``beside`` says, by a field's name, what is stored now where a
+        box holds something else.
+        """
+        self.form_errors.append(texts.CONFLICT)
+        if any(box.data for box in self.boxes):
+            _refuse(self.card_number_1, texts.NUMBER_AGAIN)
+        self._empty_boxes()
+        now = shown_of(self.customer)
+        self.rev.data = str(self.customer.rev)
+        self.seen.data = self._tickets.sign(now)
+        if not self._tickets.are_ours(self.ticket_shown):
+            self.ticket.data = self._tickets.new()
+        for field, label, read in (
+            (self.customer_name, texts.NAME, rules.name_of),
+            (self.phone, texts.PHONE, phone_of),
+        ):
+            field.data = read(field.data or "")
+            if field.data == seen.get(label):
+                field.data = now[label]
+            if field.data != now[label]:
+                self.beside[field.name] = texts.stored_now(now[label])
+        if self.exp_month.data or self.exp_year.data:
+            self.beside["expiry"] = texts.stored_now(now[texts.EXPIRY])
 
     def _number_refused(self, reason: str) -> None:
         if reason != "empty":
@@ -209,6 +251,7 @@ class DeleteForm(ConfirmedForm):
 
     confirmed = BooleanField(id="delete_confirmed")
     rev = HiddenField()
+    seen = HiddenField()
 
 
 def _refuse(field: Field, text: str) -> None:

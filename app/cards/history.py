@@ -1,63 +1,138 @@
-"""Turns the trail's entries about one card into lines of 変更履歴."""
+"""Turns the trail's entries about one card into the rows of 変更履歴, one an act."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.japan_time import japan_time
-from vault import AuditEntry
+from vault import AuditEntry, Expiry
+from vault.card.brands import MASK_CHARACTER, mask
 
 from . import texts
 from .models import ImportJob, ImportRow
 
+COMMAND = "command"
+
 
 @dataclass(frozen=True)
 class Change:
-    """One line of the history: Japan time, login ID, and Japanese words."""
+    """One row of the history: Japan time, a person's name, Japanese words, and the
+    fields before and after, each with its label."""
 
     when: str
     who: str
-    what: str
+    what: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
 
 
-def changes(entries: Iterable[AuditEntry]) -> list[Change]:
-    """The lines for those ``entries`` that concern an operator, in the same order."""
-    return [_change(entry) for entry in entries if entry.event in texts.HISTORY_EVENTS]
+def changes(entries: Iterable[AuditEntry], names: Mapping[str, str]) -> list[Change]:
+    """The rows for those ``entries`` that concern an operator, in the same order;
+    ``names`` are the operators' by login ID."""
+    acts: list[list[AuditEntry]] = []
+    for entry in entries:
+        if entry.event not in texts.HISTORY_EVENTS:
+            continue
+        if acts and _is_of(acts[-1], entry):
+            acts[-1].append(entry)
+        else:
+            acts.append([entry])
+    return [_change(act, names) for act in acts]
 
 
 def imported(site: Session, token: str, entries: Iterable[AuditEntry]) -> list[Change]:
-    """The line about an import, for a customer whose card ``token``, or one it
+    """The row about an import, for a customer whose card ``token``, or one it
     replaced, was imported.  The trail has one entry for each imported batch and none
     for a card."""
     tokens = {token} | {str(entry.detail.get("instead_of", "")) for entry in entries}
-    query = select(ImportJob).join(ImportRow, ImportRow.job_id == ImportJob.id)
+    query = select(ImportJob.created_at, ImportRow)
+    query = query.join(ImportRow, ImportRow.job_id == ImportJob.id)
+    query = query.where(ImportRow.token.in_(tokens - {""}))
+    who = texts.ADMINISTRATOR_IMPORT
     return [
-        Change(japan_time(job.created_at), job.created_by, texts.IMPORTED, (), ())
-        for job in site.scalars(query.where(ImportRow.token.in_(tokens - {""})))
+        Change(japan_time(at), who, (texts.IMPORTED,), (), _imported_card(row))
+        for at, row in site.execute(query)
     ]
 
 
-def _change(entry: AuditEntry) -> Change:
-    return Change(
-        when=japan_time(entry.at),
-        who=entry.actor,
-        what=texts.HISTORY_EVENTS[entry.event],
-        before=_side(entry, "before"),
-        after=_side(entry, "after"),
-    )
+def who(entry: AuditEntry, names: Mapping[str, str]) -> str:
+    """The person behind an entry: an operator's name with the login ID, or for a
+    command 管理者, with what it was for where that is known."""
+    if entry.origin == COMMAND:
+        purged = entry.event == "card.purged"
+        return texts.ADMINISTRATOR_PURGE if purged else texts.ADMINISTRATOR
+    name = names.get(entry.actor)
+    return f"{name}（{entry.actor}）" if name else entry.actor
 
 
-def _side(entry: AuditEntry, side: str) -> tuple[str, ...]:
-    card = str(entry.detail.get(side, "")).replace("damaged row", texts.DAMAGED_ROW)
-    named = (
-        f"{label}：{entry.detail[f'{field}_{side}']}"
+def fields(entry: AuditEntry, side: str) -> dict[str, str]:
+    """What an entry says of the customer and the card on one ``side``, "before" or
+    "after", by the fields' labels."""
+    said = {
+        label: str(entry.detail[f"{field}_{side}"])
         for field, label in texts.HISTORY_FIELDS.items()
         if f"{field}_{side}" in entry.detail
+    }
+    card = str(entry.detail.get(side, ""))
+    if card == "damaged row":
+        return said | {texts.NUMBER: texts.DAMAGED_ROW}
+    number, _, expiry = card.rpartition(" ")
+    if MASK_CHARACTER in expiry:
+        number, expiry = expiry, ""
+    shown = {texts.NUMBER: number, texts.EXPIRY: expiry}
+    return said | {label: text for label, text in shown.items() if text}
+
+
+def _is_of(act: list[AuditEntry], entry: AuditEntry) -> bool:
+    """Say whether ``entry`` was written by the request that wrote ``act``: one request
+    appends its entries together, and none of a kind twice."""
+    last = act[-1]
+    return (
+        abs(last.seq - entry.seq) == 1
+        and (last.actor, last.origin) == (entry.actor, entry.origin)
+        and entry.event not in {one.event for one in act}
+        and _is_new(last) == _is_new(entry)
     )
-    return tuple(line for line in (card, *named) if line)
+
+
+def _is_new(entry: AuditEntry) -> bool:
+    """Say whether an entry is about a customer's registration."""
+    new_card = entry.event == "card.registered" and "instead_of" not in entry.detail
+    return new_card or entry.event == "customer.registered"
+
+
+def _change(act: list[AuditEntry], names: Mapping[str, str]) -> Change:
+    # Newest first, so the entry about the customer comes before the one of the card.
+    words = dict.fromkeys(texts.HISTORY_EVENTS[entry.event] for entry in act)
+    new = _is_new(act[0]) and len(act) > 1
+    return Change(
+        when=japan_time(act[0].at),
+        who=who(act[0], names),
+        what=(texts.REGISTERED,) if new else tuple(words),
+        before=_side(act, "before"),
+        after=_side(act, "after"),
+    )
+
+
+def _side(act: list[AuditEntry], side: str) -> tuple[str, ...]:
+    said: dict[str, str] = {}
+    for entry in act:
+        said |= fields(entry, side)
+    return _lines(said)
+
+
+def _lines(said: Mapping[str, str]) -> tuple[str, ...]:
+    order = (texts.NAME, texts.PHONE, texts.NUMBER, texts.EXPIRY)
+    return tuple(f"{label}：{said[label]}" for label in order if label in said)
+
+
+def _imported_card(row: ImportRow) -> tuple[str, ...]:
+    if not row.expiry:
+        return ()
+    number = mask(row.prefix, row.last4, row.length)
+    expiry = str(Expiry.from_key(row.expiry))
+    return _lines({texts.NUMBER: number, texts.EXPIRY: expiry})

@@ -7,14 +7,16 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from app import current, japan_time
-from app.auth import acting, current_login
+from app.auth import acting, current_login, mark_of, names_of
 from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
 
-from . import history, search, service, texts
+from . import conflict, history, search, service, texts
+from .conflict import Shown, shown_of
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
+from .script_rules import script_rules
 from .tickets import Tickets
 
 
@@ -30,6 +32,11 @@ def tickets() -> Tickets:
     """The form tickets of this login."""
     keys = [*current.settings().secret_key_fallbacks, current.settings().secret_key]
     return Tickets(keys, str(current_login().id))
+
+
+def operator_mark() -> str:
+    """What the browser keeps beside typed text, so that nobody else gets it back."""
+    return mark_of(current.settings().secret_key, current_login().person)
 
 
 def describe(customer: Customer) -> Card | str:
@@ -62,7 +69,9 @@ def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
 
 def delete_form(customer: Customer) -> DeleteForm:
     """The empty deletion form beside the edit form."""
-    return DeleteForm(formdata=None, data={"rev": customer.rev}, tickets=tickets())
+    shown = tickets().sign(shown_of(customer))
+    data = {"rev": customer.rev, "seen": shown}
+    return DeleteForm(formdata=None, data=data, tickets=tickets())
 
 
 def list_page(form: CardForm) -> str:
@@ -72,6 +81,7 @@ def list_page(form: CardForm) -> str:
     return render_template(
         "cards/index.html",
         form=form,
+        rules=script_rules(form),
         query=query,
         found=found,
         gone=service.gone(current.vault(), found.customers),
@@ -86,9 +96,12 @@ def edit_page(
     card: Card | str,
     form: EditForm,
     deletion: DeleteForm | None = None,
+    seen: Shown | None = None,
 ) -> str:
-    """The edit page with its two forms and the history."""
+    """The edit page with its two forms and the history.  After a conflict it tells
+    what was changed since ``seen`` was shown."""
     entries = current.vault().history(work().vault_db, Token(customer.token))
+    names = names_of(work().site, (entry.actor for entry in entries))
     # The history is a part of the trail, so viewing it is recorded (PCI DSS 10.2.1.3).
     work().record("audit.viewed", acting(), subject=customer.token)
     return render_template(
@@ -96,8 +109,12 @@ def edit_page(
         customer=customer,
         problem=card if isinstance(card, str) else "",
         form=form,
+        differences=conflict.differences(
+            seen or {}, shown_of(customer), entries, names
+        ),
+        rules=script_rules(form),
         deletion=deletion or delete_form(customer),
-        changes=history.changes(entries)
+        changes=history.changes(entries, names)
         + history.imported(work().site, customer.token, entries),
         badge=badge(customer.expires, current.now()),
         back=list_args(),

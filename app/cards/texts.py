@@ -5,8 +5,12 @@ from __future__ import annotations
 NAME = "お客様名"
 PHONE = "電話番号"
 NUMBER = "カード番号"
+EXPIRY = "有効期限"
 MONTH = "Month"
 YEAR = "Year"
+
+ERROR_TITLE = "エラー："
+SUMMARY = "入力内容に誤りがあります。"
 
 REGISTER_CONFIRM = "登録します。よろしいですか？"
 UPDATE_CONFIRM = "変更します。よろしいですか？"
@@ -50,8 +54,24 @@ EXPIRY_REASONS = {
 }
 EXPIRY_NEEDED = "新しいカード番号の有効期限を入力してください。"
 
+TYPED_IS_BACK = (
+    "入力の途中でログアウトしたため、入力内容を戻しました。"
+    "カード番号は安全のため再入力してください。"
+)
 UNCHANGED = "変更された項目がありません。"
 CONFLICT = "他の担当者が先に更新しました。最新の内容を確認してください。"
+
+
+def changed(label: str, before: str, after: str, by: str) -> str:
+    """The line about one field that somebody else changed; ``by`` may be empty."""
+    return f"{label}：{before} → {after}" + (f"（{by}）" if by else "")
+
+
+def stored_now(text: str) -> str:
+    """The hint beside a box that holds something else than what is stored."""
+    return f"現在の登録：{text}"
+
+
 NOT_FOUND = "指定されたクレジットカード情報は見つかりません。"
 NOT_FOUND_ADVICE = (
     "削除されたか、アドレスが誤っている可能性があります。一覧から選び直してください。"
@@ -108,5 +128,9 @@ HISTORY_EVENTS = {
     "customer.updated": "お客様情報の変更",
 }
 HISTORY_FIELDS = {"name": NAME, "phone": PHONE}
+REGISTERED = "新規登録"
 IMPORTED = "一括登録"
+ADMINISTRATOR = "管理者"
+ADMINISTRATOR_IMPORT = "管理者（一括登録）"
+ADMINISTRATOR_PURGE = "管理者（保存期間の処理）"
 DAMAGED_ROW = "（確認できません）"

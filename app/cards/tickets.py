@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadData, BadSignature, Signer, URLSafeSerializer
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -28,11 +29,13 @@ class Tickets:
 
     def __init__(self, keys: Sequence[str], login: str) -> None:
         self._login = login
-        self._signer = Signer(
-            keys,
-            salt=f"cards.ticket.{login}",
-            key_derivation="hmac",
-            digest_method=hashlib.sha512,
+        ways: dict[str, Any] = {
+            "key_derivation": "hmac",
+            "digest_method": hashlib.sha512,
+        }
+        self._signer = Signer(keys, salt=f"cards.ticket.{login}", **ways)
+        self._serializer = URLSafeSerializer(
+            keys, salt=f"cards.seen.{login}", signer_kwargs=ways
         )
 
     def new(self) -> str:
@@ -46,6 +49,18 @@ class Tickets:
         except BadSignature:
             return False
         return True
+
+    def sign(self, shown: Mapping[str, str]) -> str:
+        """What a form shows of a customer, to go along with it."""
+        return str(self._serializer.dumps(dict(shown)))
+
+    def signed(self, text: str) -> dict[str, str]:
+        """What ``sign`` was given; empty unless it was signed for this login."""
+        try:
+            shown: dict[str, str] = self._serializer.loads(text)
+        except BadData:
+            return {}
+        return shown
 
     def answered(self, site: Session, ticket: str) -> str | None:
         """The public id of the customer this form was about, if it was answered."""

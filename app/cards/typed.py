@@ -20,7 +20,7 @@ _PHONE: dict[int, str | None] = {
     **dict(zip(map(ord, "（）．＋"), "().+", strict=True)),
 }
 # How people write a telephone number otherwise: +81 90, (090)0000, 03(1234), 090.0000.
-_PHONE_FORMS = (
+PHONE_FORMS = (
     (re.compile(r"^\+81-?(?:\(0\)|0)?-?(?=[1-9])"), "0"),
     (re.compile(r"^\(([0-9]+)\)-?"), r"\1-"),
     (re.compile(r"(?<=[0-9])-?\(([0-9]+)\)-?"), r"-\1-"),
@@ -67,7 +67,7 @@ def phone_of(text: str) -> str:
     """A telephone number with ASCII digits and hyphens.  Hyphens stay where they were
     typed; brackets and dots become hyphens, and +81 becomes 0."""
     phone = text.translate(_PHONE)
-    for form, written in _PHONE_FORMS:
+    for form, written in PHONE_FORMS:
         phone = form.sub(written, phone)
     return phone
 

@@ -20,7 +20,7 @@ from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 
-from . import export, pages, search, service, texts
+from . import export, pages, search, service
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 
@@ -77,7 +77,8 @@ def register() -> ResponseReturnValue:
         if not form.validate():
             return pages.list_page(form), 422
         public_id = _register(form)
-    return redirect(url_for(".registered", public_id=public_id), SEE_OTHER)
+    done = url_for(".registered", public_id=public_id, **pages.list_args())
+    return redirect(done, SEE_OTHER)
 
 
 @blueprint.get("/cards/<public_id>/registered")
@@ -209,14 +210,18 @@ def _delete(public_id: str) -> ResponseReturnValue:
 
 
 def _conflict(public_id: str) -> ResponseReturnValue:
-    """Roll back this request's work and show the customer's newest state."""
+    """Roll back this request's work and show the customer's newest state, with what
+    was typed and what was changed meanwhile."""
     work().release()
     reload_login()
     customer = _customer(public_id)
     card = pages.describe(customer)
-    form = pages.edit_form(customer, card, formdata=None)
-    form.form_errors.append(texts.CONFLICT)
-    return pages.edit_page(customer, card, form), 409
+    deletes = request.form.get("act") == "delete"
+    typed = {"formdata": None} if deletes else {}
+    form = pages.edit_form(customer, card, **typed)
+    seen = pages.tickets().signed(request.form.get("seen", ""))
+    form.meet_conflict(seen)
+    return pages.edit_page(customer, card, form, seen=seen), 409
 
 
 def _require_newest(form: EditForm | DeleteForm, customer: Customer) -> None:

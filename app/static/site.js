@@ -4,11 +4,15 @@
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// --- Typed digits: full width and every hyphen-like sign folded, as the server does.
+// The rules of the page's card form, as the server has them.
+const RULES = JSON.parse($("[data-rules]")?.dataset.rules ?? "null");
 
-const SIGNS = /[\s\-‐‑‒–—―⁃−﹘﹣－ーｰ─━]/g;
-const fold = (text) =>
-  text.replace(SIGNS, "").replace(/[０-９]/g, (c) => String.fromCharCode(c.charCodeAt(0) - 0xfee0));
+// --- Typed digits: full width folded, and signs that mean nothing, as the server does.
+
+const ascii = (text) =>
+  text.replace(/[０-９]/g, (c) => String.fromCharCode(c.charCodeAt(0) - 0xfee0));
+const without = (signs, text) => [...text].filter((c) => !signs.includes(c)).join("");
+const fold = (text) => ascii(without(RULES.signs, text));
 
 function luhn(digits) {
   let total = 0;
@@ -19,16 +23,222 @@ function luhn(digits) {
   return total % 10 === 0;
 }
 
-const BRANDS = [
-  ["Visa", /^4/],
-  ["Mastercard", /^(5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)/],
-  ["JCB", /^(352[89]|35[3-8]|308[89]|309[0-46-9]|310[0-2]|311[2-9]|3120|315[89]|333[7-9]|334)/],
-  ["American Express", /^3[47]/],
-  ["Diners Club", /^(30[0-5]|3[689])/],
-  ["Discover", /^(6011|64[4-9]|65)/],
-  ["UnionPay", /^(62|81[0-7])/],
-];
-const brandOf = (digits) => (BRANDS.find(([, prefix]) => prefix.test(digits)) || [""])[0];
+const claims = (brand, digits) =>
+  brand.prefixes.some(([low, high]) => {
+    const start = digits.slice(0, low.length);
+    return low <= start && start <= high;
+  });
+const brandOf = (digits) => RULES.brands.find((brand) => claims(brand, digits));
+
+// --- What is wrong with a form, in the server's order and words; "" is nothing.
+
+const whole = (pattern) => new RegExp(`^(?:${pattern})$`, "u");
+
+function nameOf(text) {
+  const seen = [...without(RULES.unseen, text)];
+  const blank = (c) => RULES.blanks.includes(c);
+  while (seen.length && blank(seen[0])) seen.shift();
+  while (seen.length && blank(seen[seen.length - 1])) seen.pop();
+  return seen.join("");
+}
+
+function nameFault(name) {
+  const { most, digits, group, code } = RULES.name;
+  if (!name) return RULES.texts.name_empty;
+  if ([...name].length > most) return RULES.texts.name_long;
+  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(name)) return RULES.texts.name_characters;
+  const flat = name.normalize("NFKC");
+  const many = flat.replace(/\P{Nd}/gu, "").length >= digits;
+  const noted = new RegExp(group, "u").test(flat) || new RegExp(code, "iu").test(flat);
+  return many || noted ? RULES.texts.name_digits : "";
+}
+
+function phoneOf(text) {
+  const plain = ascii(without(RULES.blanks + RULES.unseen, text)).replace(
+    /[（）．＋]/g,
+    (c) => String.fromCharCode(c.charCodeAt(0) - 0xfee0),
+  );
+  const phone = [...plain].map((c) => (RULES.hyphens.includes(c) ? "-" : c)).join("");
+  return RULES.phone.ways.reduce(
+    (text, [way, written]) => text.replace(new RegExp(way, "gu"), written),
+    phone,
+  );
+}
+
+function phoneFault(phone) {
+  if (!phone) return RULES.texts.phone_empty;
+  return whole(RULES.phone.form).test(phone) ? "" : RULES.texts.phone_form;
+}
+
+function numberOf(boxes) {
+  const parts = boxes.map((box) => fold(box.value));
+  const repeated = parts[0].length >= 13 && parts.every((part) => part === parts[0]);
+  return repeated ? parts[0] : parts.join("");
+}
+
+// The reason, as a key of the texts.
+function numberReason(digits) {
+  if (!digits) return "empty";
+  if (!/^[0-9]+$/.test(digits)) return "not_digits";
+  const brand = brandOf(digits);
+  if (!brand) return "brand";
+  if (!brand.lengths.includes(digits.length)) return "length";
+  return brand.luhn && !luhn(digits) ? "check_digit" : "";
+}
+
+function readExpiry(form) {
+  const typed = (name, unit) => {
+    const text = form.elements[name].value;
+    const signs = without(RULES.hyphens, RULES.signs);
+    return ascii(without(signs, text)).replace(new RegExp(`${unit}$`), "");
+  };
+  let [month, year] = [typed("exp_month", "月"), typed("exp_year", "年")];
+  const both = month.match(/^([0-9]{1,2})[/／]([0-9]{2}|[0-9]{4})$/);
+  if (both && (!year || year.slice(-2) === both[2].slice(-2))) {
+    [month, year] = [both[1], year || both[2]];
+  }
+  if (!month && !year) return { reason: "empty" };
+  if (!month || !year) return { reason: "half" };
+  if (!/^(0?[1-9]|1[0-2])$/.test(month)) return { reason: "month" };
+  if (!/^([0-9]{2}|[0-9]{4})$/.test(year)) return { reason: "year" };
+  const key = Number(year) * 100 + (year.length === 2 ? 200_000 : 0) + Number(month);
+  if (key < RULES.month) return { reason: "past" };
+  return key > RULES.month + RULES.years * 100 ? { reason: "far" } : { reason: "", key };
+}
+
+const boxesOf = (form) => $$(".pan input", form);
+
+// Pairs of a field's name and what is wrong with it.
+function faults(form) {
+  const { texts, stored } = RULES;
+  const name = nameOf(form.elements.customer_name.value);
+  const phone = phoneOf(form.elements.phone.value);
+  const number = numberReason(numberOf(boxesOf(form)));
+  const expiry = readExpiry(form);
+  const wanted = (reason) => reason && !(stored && reason === "empty");
+  const year = ["year", "far"].includes(expiry.reason);
+  const found = [
+    ["customer_name", nameFault(name)],
+    ["phone", phoneFault(phone)],
+    ["card_number_1", wanted(number) ? texts.number[number] : ""],
+    [year ? "exp_year" : "exp_month", wanted(expiry.reason) ? texts.expiry[expiry.reason] : ""],
+  ].filter(([, text]) => text);
+  if (found.length || !stored) return found;
+  const kept = !expiry.key || expiry.key === stored.expiry;
+  if (!number && !expiry.key && stored.over) return [["exp_month", texts.expiry_needed]];
+  if (number && expiry.key && !stored.readable) return [["card_number_1", texts.number_needed]];
+  const same = name === stored.name && phone === stored.phone && kept;
+  return number && same ? [["", texts.unchanged]] : [];
+}
+
+// --- Faults as the server's page shows them: a summary, and each beside its field.
+
+// A field's part of the page, and the id that names it in an error's id.
+function placeOf(form, name) {
+  const part = form.elements[name].closest(".field");
+  const id = name.startsWith("exp_") ? "expiry" : name.replace(/_1$/, "");
+  return { part, id, fields: $$("input", part) };
+}
+
+function describe(field, id, wrong) {
+  const about = (field.getAttribute("aria-describedby") ?? "").split(" ");
+  const others = about.filter((one) => one && one !== id);
+  const ids = (wrong ? [...others, id] : others).join(" ");
+  if (ids) field.setAttribute("aria-describedby", ids);
+  else field.removeAttribute("aria-describedby");
+  if (wrong) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
+}
+
+function showFault(form, name, text) {
+  const { part, id, fields } = placeOf(form, name);
+  const errors = `${id}-errors`;
+  document.getElementById(errors)?.remove();
+  part.classList.toggle("wrong", Boolean(text));
+  fields.forEach((field) => describe(field, errors, Boolean(text)));
+  if (!text) return;
+  const line = Object.assign(document.createElement("p"), { textContent: text });
+  const box = Object.assign(document.createElement("div"), { className: "errors", id: errors });
+  box.append(line);
+  $("label, legend", part).after(box);
+}
+
+function showSummary(form, found) {
+  const summary = Object.assign(document.createElement("div"), {
+    className: "summary",
+    id: "summary",
+    tabIndex: -1,
+  });
+  summary.setAttribute("role", "alert");
+  const whole = found.find(([name]) => !name);
+  const heading = document.createElement("h2");
+  heading.textContent = whole ? whole[1] : RULES.texts.summary;
+  summary.append(heading);
+  if (!whole) {
+    const list = document.createElement("ul");
+    list.append(
+      ...found.map(([name, text]) => {
+        const link = Object.assign(document.createElement("a"), { href: `#${name}`, textContent: text });
+        const line = document.createElement("li");
+        line.append(link);
+        return line;
+      }),
+    );
+    summary.append(list);
+  }
+  $("#summary")?.remove();
+  (form.closest(".edit") ?? form).before(summary);
+  summary.focus();
+}
+
+function showFaults(form, found) {
+  const names = ["customer_name", "phone", "card_number_1", "exp_month"];
+  const group = (name) => (name === "exp_year" ? "exp_month" : name);
+  names.forEach((name) => {
+    showFault(form, name, found.find(([wrong]) => group(wrong) === name)?.[1] ?? "");
+  });
+  const { error } = RULES.texts;
+  document.title = error + document.title.replace(error, "");
+  showSummary(form, found);
+}
+
+// Nothing is sent, and nothing asked, until the form is right; the digits stay.
+function checkFirst(form) {
+  form.addEventListener("submit", (event) => {
+    const found = faults(form);
+    if (!found.length) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    showFaults(form, found);
+  });
+}
+
+// A wrong number is named on leaving its boxes, and no longer once it is right.  Under
+// a mouse it waits for the click, which a page that moves would miss.
+function checkOnLeaving(pan) {
+  const form = pan.closest("form");
+  const reason = () => numberReason(numberOf(boxesOf(form)));
+  let pressed = false;
+  addEventListener("pointerdown", () => (pressed = true), true);
+  addEventListener("pointerup", () => setTimeout(() => (pressed = false)), true);
+  addEventListener("pointercancel", () => (pressed = false), true);
+  function name() {
+    const wrong = reason();
+    if (pan.contains(document.activeElement) || !wrong || wrong === "empty") return;
+    showFault(form, "card_number_1", RULES.texts.number[wrong]);
+    $("#card_number-errors").setAttribute("role", "alert");
+  }
+  pan.addEventListener("focusout", (event) => {
+    if (pan.contains(event.relatedTarget)) return;
+    if (pressed) addEventListener("pointerup", () => setTimeout(name), { once: true });
+    else name();
+  });
+  form.addEventListener("input", () => {
+    if ($("#card_number-errors") && ["", "empty"].includes(reason())) {
+      showFault(form, "card_number_1", "");
+    }
+  });
+}
 
 // --- Four boxes that behave as one field.
 
@@ -93,7 +303,7 @@ function joinBoxes(pan) {
       }
     });
   });
-  return () => fold(boxes.map((box) => box.value).join(""));
+  return () => numberOf(boxes);
 }
 
 // --- The brand as soon as it is known, and cards that look the same.
@@ -105,9 +315,8 @@ function watchCard(pan) {
   let asked = "";
 
   function expiry() {
-    const [month, year] = ["exp_month", "exp_year"].map((name) => fold(form.elements[name].value));
-    if (!/^(0?[1-9]|1[0-2])$/.test(month) || !/^(\d\d|\d{4})$/.test(year)) return "";
-    return (year.length === 2 ? "20" : "") + year + month.padStart(2, "0");
+    const { key } = readExpiry(form);
+    return key ? String(key) : "";
   }
 
   // Carries no more than a mask shows.
@@ -135,7 +344,7 @@ function watchCard(pan) {
 
   form.addEventListener("input", () => {
     const number = digits();
-    const brand = brandOf(number);
+    const brand = brandOf(number)?.label ?? "";
     if ($("#brand").textContent !== brand) $("#brand").textContent = brand;
     look(number);
   });
@@ -240,7 +449,7 @@ const RUN = /\p{Nd}(?:(?:[^\p{L}\p{Nd}]|[ーｰ])*\p{Nd}){11,}/gu;
 
 function watchSearch(box) {
   box.form.addEventListener("submit", () => {
-    box.value = box.value.replace(RUN, (run) => fold(run.replace(/\P{Nd}/gu, "")).slice(-4));
+    box.value = box.value.replace(RUN, (run) => ascii(run.replace(/\P{Nd}/gu, "")).slice(-4));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -248,6 +457,59 @@ function watchSearch(box) {
     event.preventDefault();
     box.focus();
   });
+}
+
+// --- What was typed outlives the login: in this tab alone, for the same operator, and
+// never the number.  It is forgotten as soon as a form was answered.
+
+const TYPED = "typed";
+const OPERATOR = document.body.dataset.operator;
+const keptTyped = () => JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
+const setTyped = (kept) => sessionStorage.setItem(TYPED, JSON.stringify(kept));
+const forgetTyped = () => sessionStorage.removeItem(TYPED);
+
+function keepTyped(ended = false) {
+  const form = $("[data-rules]");
+  if (!form) return;
+  const fields = ["customer_name", "phone", "exp_month", "exp_year"].map((name) => form.elements[name]);
+  const typed = fields.filter((field) => field.value !== field.defaultValue && !field.value.match(RUN));
+  setTyped({
+    ended,
+    operator: OPERATOR,
+    path: location.pathname + location.search,
+    fields: Object.fromEntries(typed.map((field) => [field.name, field.value])),
+  });
+}
+
+function putBack(fields) {
+  const form = $("[data-rules]");
+  const names = Object.keys(fields);
+  if (!form || !names.length) return;
+  names.forEach((name) => (form.elements[name].value = fields[name]));
+  const said = Object.assign(document.createElement("p"), {
+    className: "notice",
+    textContent: RULES.texts.typed_is_back,
+    tabIndex: -1,
+  });
+  said.setAttribute("role", "status");
+  form.before(said);
+  said.focus();
+}
+
+// A login that ended leads to the login page, and after it to the list.  From there the
+// page that was left is opened, once; any other page means that the form was answered.
+function meetTyped() {
+  const kept = keptTyped();
+  if (!kept) return;
+  if ($("#login_id")) return setTyped({ ...kept, ended: true });
+  if (!OPERATOR) return;
+  const ours = kept.ended && kept.operator === OPERATOR;
+  if (ours && kept.path === location.pathname + location.search) putBack(kept.fields);
+  else if (ours && !kept.opened && location.pathname === "/cards") {
+    setTyped({ ...kept, opened: true });
+    return location.replace(kept.path);
+  }
+  forgetTyped();
 }
 
 // --- Two minutes before the login ends, in every tab at once.
@@ -266,13 +528,13 @@ function watchIdle(warning) {
   button.addEventListener("click", async () => {
     const body = new URLSearchParams({ csrf_token: $("input[name=csrf_token]").value });
     const answer = await fetch(button.dataset.url, { method: "POST", body }).catch(() => null);
-    if (!answer || !answer.ok || answer.redirected) return leave();
+    if (!answer || !answer.ok || answer.redirected) return leaveTyped();
     begin();
     tabs.postMessage("");
   });
   setInterval(() => {
     const idle = Date.now() - since;
-    if (idle > lasts) leave();
+    if (idle > lasts) leaveTyped();
     else if (idle > lasts - 120_000) warning.hidden = false;
   }, 1000);
 }
@@ -280,16 +542,28 @@ function watchIdle(warning) {
 // Asking for the page anew is what tells a live login from a dead one.
 const leave = () => location.replace(location.pathname + location.search);
 
+function leaveTyped() {
+  keepTyped(true);
+  leave();
+}
+
 // --- Back after logout: a page from the back/forward cache is never shown as it was.
 
 addEventListener("pagehide", (event) => (document.body.hidden = event.persisted));
 addEventListener("pageshow", (event) => event.persisted && leave());
 
 $$("form").forEach((form) => (form.noValidate = true));
+$$("[data-rules]").forEach(checkFirst);
 $$(".confirm").forEach(confirmByDialog);
 $$("[data-reveal]").forEach(revealOnPress);
 $$("[data-passkey]").forEach(askPasskey);
 $$(".pan").forEach(watchCard);
+$$(".pan").forEach(checkOnLeaving);
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);
-$$("#summary").forEach((summary) => summary.focus());
+$$("[data-rules], #delete").forEach((form) =>
+  form.addEventListener("submit", (event) => event.defaultPrevented || keepTyped()),
+);
+$$(".leave").forEach((form) => form.addEventListener("submit", forgetTyped));
+$$("#summary, .done h2").forEach((said) => said.focus());
+meetTyped();

@@ -229,3 +229,32 @@ def test_a_breach_of_the_policy_is_stopped_and_told(desk: Desk) -> None:
     assert "broken in" not in desk.page.title()
     log = (desk.site.place.folder / "gunicorn.log").read_text()
     assert "script-src-elem kept inline from the page cards.index" in log
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_conflict_shows_both_states(
+    new_desk: Callable[..., Desk], width: int
+) -> None:
+    """What the other changed above the form, what is stored now beside the boxes."""
+    desk, other = new_desk(width=width), new_desk()
+    for one in (desk, other):
+        one.login()
+    desk.fill(customer_name="二人の客", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.press("登録")
+    desk.press("戻る")
+    desk.press("編集")
+    desk.fill(customer_name="私の名前", exp_month="3", exp_year="2032")
+    other.open("/cards")
+    other.press("編集")
+    other.fill(customer_name="相手の名前", exp_month="2", exp_year="2031")
+    other.press("更新")
+    desk.press("更新")
+    expect(desk.page.locator("#summary")).to_be_focused()
+    expect(desk.page.locator("#summary")).to_contain_text("二人の客 → 相手の名前")
+    assert "現在の登録：相手の名前" in desk.text()
+    assert desk.page.locator("[name=customer_name]").input_value() == "私の名前"
+    _fits(desk, "conflict")
+    desk.press("更新")
+    assert "更新完了しました。" in desk.text()
+    assert desk.wrong == []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy import text
 
 from tests.actors.operator_client import A_CARD, Desk, boxes
+from tests.places.vault import FakeClock
 from vault import Token
 
 OTHER = boxes("5555", "5555", "5555", "4444")
@@ -123,6 +126,81 @@ def test_the_second_of_two_operators_is_told(desk: Desk) -> None:
     assert desk.filled("更新")["customer_name"] == "B"
     (customer,) = desk.customers()
     assert (customer.name, customer.phone) == ("B", "090-0000-0000")
+
+
+def lines_of_the_summary(page: str) -> list[str]:
+    """What the error summary says, its heading first."""
+    summary = page.partition('id="summary"')[2].partition("</div>")[0]
+    said = re.findall(r"<(?:h2|li)>(.*?)</(?:h2|li)>", summary, re.S)
+    return [re.sub(r"<[^>]*>", "", line) for line in said]
+
+
+def test_a_conflict_loses_nothing_typed_and_names_what_the_other_did(
+    desk: Desk, clock: FakeClock
+) -> None:
+    """Field by field, with who and when; the second 更新 is against the new state."""
+    public_id = desk.register()
+    path = f"/cards/{public_id}/edit"
+    desk.open(path)
+    typed = {"phone": "03-1234-5678", "exp_month": "3", "exp_year": "2032", **OTHER}
+    stale = desk.filled("更新", confirmed="y", **typed)
+    clock.advance(60)
+    desk.change(public_id, customer_name="B", exp_month="2", exp_year="31")
+    clock.advance(60)
+    desk.change(public_id, phone="090-9999-0000")
+
+    desk.send(path, stale)
+
+    assert lines_of_the_summary(desk.page) == [
+        CONFLICT,
+        "お客様名：A → B（山田 太郎（taro）、2026/11/23 12:01）",
+        "電話番号：090-0000-0000 → 090-9999-0000（山田 太郎（taro）、2026/11/23 12:02）",
+        "有効期限：01/2030 → 02/2031（山田 太郎（taro）、2026/11/23 12:01）",
+        "カード番号は安全のため再入力してください。",
+    ]
+    again = desk.filled("更新", confirmed="y")
+    # The name was not typed, so it is the newest; the rest is what was typed.
+    assert again["customer_name"] == "B"
+    assert again["phone"] == "03-1234-5678"
+    assert (again["exp_month"], again["exp_year"]) == ("3", "2032")
+    assert [again[f"card_number_{n}"] for n in range(1, 5)] == ["", "", "", ""]
+    assert "現在の登録：090-9999-0000" in desk.page
+    assert "現在の登録：02/2031" in desk.page
+    assert "現在の登録：B" not in desk.page
+    assert desk.send(path, again | OTHER).status_code == 303
+    (customer,) = desk.customers()
+    assert (customer.name, customer.phone) == ("B", "03-1234-5678")
+    assert (customer.expiry, customer.last4) == (203203, "4444")
+
+
+def test_a_conflict_about_the_number_tells_masks(desk: Desk) -> None:
+    """A deletion too is told what was changed; nothing is marked as typed."""
+    public_id = desk.register()
+    path = f"/cards/{public_id}/edit"
+    desk.open(path)
+    stale = desk.filled("削除", confirmed="y")
+    desk.change(public_id, **OTHER)
+    desk.send(path, stale)
+    by = "（山田 太郎（taro）、2026/11/23 12:00）"
+    assert lines_of_the_summary(desk.page)[1:] == [
+        f"カード番号：48**-****-****-0000 → 55**-****-****-4444{by}"
+    ]
+    assert "現在の登録" not in desk.page
+    assert desk.send(path, desk.filled("削除", confirmed="y")).status_code == 303
+
+
+@pytest.mark.parametrize("seen", ["", "forged", "e30.forged"])
+def test_a_conflict_believes_only_what_the_site_signed(desk: Desk, seen: str) -> None:
+    """Without what was shown nothing is said field by field, and nothing is lost."""
+    public_id = desk.register()
+    path = f"/cards/{public_id}/edit"
+    desk.open(path)
+    stale = desk.filled("更新", confirmed="y", phone="03-1234-5678", seen=seen)
+    desk.change(public_id, customer_name="B")
+    assert desk.send(path, stale).status_code == 409
+    assert lines_of_the_summary(desk.page) == [CONFLICT]
+    assert desk.filled("更新")["phone"] == "03-1234-5678"
+    assert "現在の登録：B" in desk.page
 
 
 def test_a_deletion_of_what_was_changed_since_is_told(desk: Desk) -> None:
@@ -273,13 +351,46 @@ def test_the_history_tells_who_changed_what(desk: Desk) -> None:
     desk.open(f"/cards/{public_id}/edit")
 
     history = desk.page.partition('id="history"')[2]
-    words = ["カード番号の変更", "有効期限の変更", "お客様情報の変更", "お客様の登録"]
+    words = ["カード番号の変更", "有効期限の変更", "お客様情報の変更", "新規登録"]
     places = [history.index(word) for word in words]
     assert places == sorted(places)
     assert "2026/11/23 12:00" in history
     assert "お客様名：A" in history
     assert "お客様名：B" in history
-    assert "55**-****-****-4444 02/2031" in history
+    assert "カード番号：55**-****-****-4444\n有効期限：02/2031" in history
+    assert history.count("山田 太郎（taro）") == 4
+
+
+def test_one_act_is_one_row_of_the_history(desk: Desk) -> None:
+    """A registration, and a change of name, telephone number and card at once."""
+    public_id = desk.register()
+    everything = {"customer_name": "B", "phone": "03-1234-5678", **OTHER}
+    desk.change(public_id, **everything, exp_month="2", exp_year="2031")
+
+    desk.open(f"/cards/{public_id}/edit")
+
+    changed, registered = rows_of_the_history(desk.page)
+    assert changed == [
+        "2026/11/23 12:00",
+        "山田 太郎（taro）",
+        "お客様情報の変更\nカード番号の変更",
+        "お客様名：A\n電話番号：090-0000-0000\nカード番号：48**-****-****-0000\n有効期限：01/2030",
+        "お客様名：B\n電話番号：03-1234-5678\nカード番号：55**-****-****-4444\n有効期限：02/2031",
+    ]
+    assert registered[2:] == [
+        "新規登録",
+        "",
+        "お客様名：A\n電話番号：090-0000-0000\nカード番号：48**-****-****-0000\n有効期限：01/2030",
+    ]
+
+
+def test_two_changes_in_one_second_are_two_rows(desk: Desk) -> None:
+    """What one person does twice is not told as one act."""
+    public_id = desk.register()
+    desk.change(public_id, customer_name="B")
+    desk.change(public_id, customer_name="C")
+    desk.open(f"/cards/{public_id}/edit")
+    assert len(rows_of_the_history(desk.page)) == 3
 
 
 def test_who_opened_the_history_is_in_the_trail(desk: Desk) -> None:
@@ -307,6 +418,13 @@ def test_the_trail_holds_no_number(desk: Desk) -> None:
         assert event in events
     assert A_CARD["card_number_1"] + "0000" not in str(desk.trail())
     assert "5555555555554444" not in str(desk.trail())
+
+
+def rows_of_the_history(page: str) -> list[list[str]]:
+    """The cells of 変更履歴, row by row."""
+    table = page.partition('id="history"')[2].partition("<tbody")[2]
+    rows = re.findall(r"<tr.*?</tr>", table, re.S)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.S) for row in rows]
 
 
 def _harmed(desk: Desk, harm: str) -> str:

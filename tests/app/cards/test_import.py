@@ -308,6 +308,9 @@ def test_an_imported_customer_is_like_any_other(
     page = desk.open(f"/cards/{customer.public_id}/edit").text
     assert "山田 太郎" in page
     assert texts.IMPORTED in page
+    history = page.partition('id="history"')[2]
+    assert "管理者（一括登録）" in history
+    assert f"カード番号：{customer.masked}\n有効期限：{customer.expires}" in history
 
 
 def test_reconcile_removes_what_a_crash_left(

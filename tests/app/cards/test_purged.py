@@ -79,6 +79,7 @@ def test_the_edit_page_says_what_happened_and_what_to_do(
     assert "カード番号の削除（保存期間の終了）" in history
     assert "2033/01/" in history
     assert MASK in history
+    assert "管理者（保存期間の処理）" in history
 
 
 def test_a_new_number_with_its_expiry_makes_it_whole(desk: Desk, purged: str) -> None:
@@ -88,7 +89,7 @@ def test_a_new_number_with_its_expiry_makes_it_whole(desk: Desk, purged: str) ->
     assert PURGED not in desk.page
     assert "55**-****-****-4444" in desk.page
     assert "カード番号の削除（保存期間の終了）" in desk.page
-    assert "お客様の登録" in desk.page
+    assert "新規登録" in desk.page.partition("変更履歴")[2]
     assert desk.cards() == 1
     desk.open("/cards")
     assert "削除済み" not in desk.page

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.actors.forms import forms_of
 from tests.actors.operator_client import A_CARD, Desk, boxes
 
 AGAIN = "カード番号は安全のため再入力してください。"
@@ -228,3 +229,34 @@ def test_the_page_holds_nothing_a_policy_would_stop(desk: Desk) -> None:
     desk.open("/cards")
 
     assert not re.search(r"<style| style=|<script>| on\w+=|data:|https?://", desk.page)
+
+
+def test_errors_stand_where_the_form_is(desk: Desk) -> None:
+    """Below fifty rows nobody sees the top of the page; the action leads back to the
+    form's section, for a browser without script too."""
+    desk.open("/cards")
+    (action,) = (f.action for f in forms_of(desk.page) if "登録" in f.buttons)
+    assert action == "/cards#new"
+
+    desk.press("/cards", "登録", **(A_CARD | {"phone": "12"}))
+
+    above, _, section = desk.page.partition('id="new"')
+    assert 'id="summary"' not in above
+    assert section.index("新規登録</h2>") < section.index('id="summary"')
+    assert section.index('id="summary"') < section.index("<form")
+
+
+def test_the_list_stays_as_it_was_through_an_error_and_a_registration(
+    desk: Desk,
+) -> None:
+    """Search, order, page and filter: in the answer to a wrong form, and in 戻る."""
+    asked = "q=A&sort=name&page=2&expiry=soon"
+    path = f"/cards?{asked}"
+    desk.press(path, "登録", **(A_CARD | {"phone": "12"}))
+    (action,) = (f.action for f in forms_of(desk.page) if "登録" in f.buttons)
+    assert action == f"{path}#new"
+    answer = desk.press(path, "登録", **A_CARD)
+    assert str(answer.location).endswith(f"/registered?{asked}")
+    desk.open(str(answer.location))
+    shown = path.replace("&", "&amp;")
+    assert f'href="{shown}">戻る</a>' in desk.page

@@ -1,0 +1,94 @@
+"""The keys an operator presses all day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.actors.operator_browser import Desk
+
+
+@pytest.fixture
+def desk(new_desk: Callable[..., Desk]) -> Desk:
+    """An operator at the list, logged in."""
+    made = new_desk()
+    made.login()
+    return made
+
+
+def press(desk: Desk, *keys: str) -> int:
+    """Press keys; returns how many."""
+    for key in keys:
+        desk.page.keyboard.press(key)
+    return len(keys)
+
+
+def alt_n(desk: Desk) -> int:
+    """Press Alt+N as a keyboard does; Playwright's own leaves out which letter it is."""
+    session = desk.page.context.new_cdp_session(desk.page)
+    key = {"key": "n", "code": "KeyN", "windowsVirtualKeyCode": 78, "modifiers": 1}
+    for kind in ("rawKeyDown", "char", "keyUp"):
+        text = {"text": "n", "unmodifiedText": "n"} if kind == "char" else {}
+        session.send("Input.dispatchKeyEvent", {"type": kind, **text, **key})
+    return 1
+
+
+def register_by_keys(desk: Desk, number: str = "4810000000020000") -> int:
+    """Type a card from お客様名 on and send it; returns the keys that are no data.
+    The page after it is open then."""
+    type_in = desk.page.keyboard.type
+    expect(desk.page.locator("[name=customer_name]")).to_be_focused()
+    type_in("鍵 太郎")
+    keys = press(desk, "Tab")
+    type_in("0312345678")
+    keys += press(desk, "Tab")
+    # The caret goes on by itself, and stays in the last box.
+    type_in(number)
+    keys += press(desk, "Tab")
+    type_in("1")
+    keys += press(desk, "Tab")
+    type_in("2030")
+    # The dialog is answered with one key more.
+    keys += press(desk, "Enter") + 1
+    desk.page.wait_for_url("**/registered*")
+    return keys
+
+
+def test_cards_are_registered_one_after_the_other_by_keys_alone(desk: Desk) -> None:
+    """Seven keys a card beside its data, and never a Tab through the list."""
+    alt_n(desk)
+    for _ in range(3):
+        keys = register_by_keys(desk)
+        expect(desk.page.locator("h2")).to_be_focused()
+        keys += alt_n(desk)
+        desk.page.wait_for_url("**/cards#customer_name")
+        assert keys == 7
+    assert desk.page.locator("tbody").inner_text().count("鍵 太郎") == 3
+    assert desk.wrong == []
+
+
+def test_the_ways_on_from_a_registered_card(desk: Desk) -> None:
+    """The manual's two first, 戻る one Tab from what was said; 続けて登録 third, and
+    the list it leads to is the one that was left."""
+    desk.open("/cards?sort=name")
+    alt_n(desk)
+    register_by_keys(desk, "5555555555554444")
+    desk.look("registered")
+    said = []
+    for _ in range(3):
+        press(desk, "Tab")
+        said.append(desk.page.evaluate("document.activeElement.textContent"))
+    assert said == ["戻る", "ログアウト", "続けて登録"]
+    press(desk, "Enter")
+    desk.page.wait_for_url("**/cards?sort=name#customer_name")
+    expect(desk.page.locator("[name=customer_name]")).to_be_focused()
+    assert desk.wrong == []
+
+
+def test_the_link_to_the_form_leads_into_it(desk: Desk) -> None:
+    """新規登録へ is read with its key, and puts the caret into お客様名."""
+    assert "新規登録へ（Alt+N）" in desk.text()
+    desk.page.get_by_role("link", name="新規登録へ", exact=True).click()
+    expect(desk.page.locator("[name=customer_name]")).to_be_focused()
