@@ -11,7 +11,7 @@ from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless
 from app.db import work
 from vault.store.database import checkpoint
 
-from . import export, reconcile, search
+from . import export, listing, reconcile
 from .import_command import import_file
 from .reconcile import Orphan
 
@@ -78,12 +78,12 @@ def reconcile_command(
 def list_cards(as_csv: bool) -> None:
     """Show every customer with the masked card and its token."""
     lines = export.token_csv if as_csv else export.token_lines
-    found = search.everyone(work().site)
+    found = listing.everyone(work().site)
     # Record it before the first line, because a listing that is cut off has shown some.
     count = len(found) + as_csv
     work().record("customers.listed", account(), detail={"lines": str(count)})
     work().commit()
-    for line in lines(search.in_turn(current.site_engine(), found)):
+    for line in lines(listing.in_turn(current.site_engine(), found)):
         click.echo(harmless(line), nl=False)
 
 

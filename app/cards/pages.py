@@ -12,7 +12,7 @@ from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
 
-from . import conflict, history, search, service, texts
+from . import conflict, history, listing, search, service, texts
 from .conflict import Shown, shown_of
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
@@ -74,19 +74,26 @@ def delete_form(customer: Customer) -> DeleteForm:
     return DeleteForm(formdata=None, data=data, tickets=tickets())
 
 
-def list_page(form: CardForm) -> str:
+def find() -> listing.Page:
+    """The page of the list that this page's address asks for."""
+    query = search.Query.read(request.args)
+    return listing.find(work().site, query, current.now())
+
+
+def list_page(form: CardForm, found: listing.Page) -> str:
     """The list with its search, and ``form`` below it."""
-    query, at = search.Query.read(request.args), current.now()
-    found = search.find(work().site, query, at)
+    at = current.now()
     return render_template(
         "cards/index.html",
         form=form,
         rules=script_rules(form),
-        query=query,
+        query=found.query,
         found=found,
+        counts=listing.counts(work().site, found.query, at),
         gone=service.gone(current.vault(), found.customers),
         badge=lambda customer: badge(customer.expires, at),
         brands=BRAND_LABELS,
+        filters={"soon": texts.EXPIRES_SOON, "expired": texts.EXPIRED},
         texts=texts,
     )
 

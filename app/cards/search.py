@@ -1,26 +1,21 @@
-"""Searches the customers: reads what was asked for and finds a page of them."""
+"""Reads what was asked for of the list, and says which customers match it."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, or_
 
 from app import japan_time
-from app.db import looking
 
 from .models import Customer
-from .typed import has_unseen, phone_of, search_key, shortened
+from .typed import digits_of, has_unseen, phone_of, search_key, shortened
 
-PAGE_SIZE = 50
 MAX_PAGE = 99_999
 MAX_QUERY = 100
-EVERYONE_PAGE = 500
-NUMBERS_PAGE = 10_000
 SOON_MONTHS = 2
 
 SORTS: dict[str, Any] = {
@@ -29,7 +24,12 @@ SORTS: dict[str, Any] = {
     "updated": Customer.updated_at,
 }
 DEFAULT_SORT = "-updated"
+# With a filter by expiry, who expires first is first.
+FILTERED_SORT = "expiry"
 EXPIRY_FILTERS = ("expired", "soon")
+
+_PAGE = re.compile(r"-?[0-9]{1,5}", re.ASCII)
+_CURSOR = re.compile(r"[a-z]{1,32}\.[0-9]{1,9}", re.ASCII)
 
 
 def holds_number(args: Iterable[str]) -> bool:
@@ -41,12 +41,19 @@ def holds_number(args: Iterable[str]) -> bool:
 @dataclass(frozen=True)
 class Query:
     """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-`` in
-    reverse order), ``page`` from 1, ``expiry`` one of EXPIRY_FILTERS or empty."""
+    reverse order) or empty for the default, ``expiry`` one of EXPIRY_FILTERS or empty.
+
+    ``page`` counts from 1, or from -1, the last page, towards the first.  ``after`` and
+    ``before`` name the row next to the page, so that it is found without counting the
+    rows in between (``listing.cursor``).
+    """
 
     q: str = ""
-    sort: str = DEFAULT_SORT
+    sort: str = ""
     page: int = 1
     expiry: str = ""
+    after: str = ""
+    before: str = ""
 
     @classmethod
     def read(cls, args: Mapping[str, str]) -> Query:
@@ -54,80 +61,65 @@ class Query:
         left out, and a card number is cut to its last four digits."""
         sort, expiry = args.get("sort", ""), args.get("expiry", "")
         # Shorten before cutting: a piece of a card number would not be recognized.
-        page, q = args.get("page", ""), shortened(args.get("q", "")).strip()[:MAX_QUERY]
-        known = page.isascii() and page.isdigit() and len(page) <= len(str(MAX_PAGE))
-        return cls(
+        q = shortened(args.get("q", "")).strip()[:MAX_QUERY]
+        after, before = args.get("after", ""), args.get("before", "")
+        read = cls(
             q="" if has_unseen(q) else q,
-            sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
-            page=max(int(page), 1) if known else 1,
+            sort=sort if sort.removeprefix("-") in SORTS else "",
+            page=_page(args.get("page", "")),
             expiry=expiry if expiry in EXPIRY_FILTERS else "",
+            after=after if _CURSOR.fullmatch(after) else "",
+            before=before if _CURSOR.fullmatch(before) else "",
         )
+        return replace(read, sort="") if read.sort == read.default_sort else read
+
+    @property
+    def default_sort(self) -> str:
+        """The order when none is asked for: the newest first, or by expiry when that
+        is filtered."""
+        return FILTERED_SORT if self.expiry else DEFAULT_SORT
+
+    @property
+    def order(self) -> str:
+        """The order that is shown: a key of SORTS, with ``-`` in reverse order."""
+        return self.sort or self.default_sort
 
     def args(self, **changes: Any) -> dict[str, Any]:
-        """An address's parameters with ``changes``, without the default values."""
-        wanted, plain = replace(self, **changes), Query()
+        """An address's parameters with ``changes``, without the default values.
+        Another page leaves this one's cursor behind."""
+        here = replace(self, after="", before="") if "page" in changes else self
+        wanted, plain = replace(here, **changes), Query()
         return {
             name: getattr(wanted, name)
-            for name in ("q", "sort", "page", "expiry")
+            for name in ("q", "sort", "page", "expiry", "after", "before")
             if getattr(wanted, name) != getattr(plain, name)
         }
 
     def sorted_by(self, key: str) -> dict[str, Any]:
         """The parameters that sort by ``key``, or reverse that order."""
-        return self.args(sort=f"-{key}" if self.sort == key else key, page=1)
+        return self.args(sort=f"-{key}" if self.order == key else key, page=1)
 
     def direction(self, key: str) -> str:
         """The order by ``key`` in ARIA's words: ``ascending``, ``descending``,
         ``none``."""
-        if self.sort.removeprefix("-") != key:
+        if self.order.removeprefix("-") != key:
             return "none"
-        return "descending" if self.sort.startswith("-") else "ascending"
+        return "descending" if self.order.startswith("-") else "ascending"
+
+    @property
+    def words_shown(self) -> str:
+        """The words of ``q`` that may be in a page's title, which browsers keep: those
+        without a digit."""
+        return " ".join(word for word in self.q.split() if not digits_of(word))
 
 
-@dataclass(frozen=True)
-class Page:
-    """Up to 50 customers, and whether more follow.  How many is not counted, because
-    counting a million rows costs more than showing fifty."""
-
-    customers: Sequence[Customer]
-    more: bool
+def _page(typed: str) -> int:
+    number = int(typed) if _PAGE.fullmatch(typed) else 1
+    return number if 0 < abs(number) <= MAX_PAGE else 1
 
 
-def find(site: Session, query: Query, now: int) -> Page:
-    """The page of customers ``query`` asks for at ``now`` (seconds UTC)."""
-    rows = site.scalars(
-        _select(query, now).offset((query.page - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)
-    ).all()
-    return Page(rows[:PAGE_SIZE], len(rows) > PAGE_SIZE)
-
-
-def find_all(site: Session, query: Query, now: int) -> array[int]:
-    """The numbers of all customers ``query`` matches, whatever its page, in its
-    order."""
-    numbers = _select(query, now).with_only_columns(Customer.id)
-    rows = numbers.execution_options(yield_per=NUMBERS_PAGE)
-    return array("q", site.scalars(rows))
-
-
-def in_turn(engine: Engine, numbers: array[int]) -> Iterator[Customer]:
-    """The customers of ``numbers`` in that order, without deleted ones.  A page is read
-    at a time, and no lock is held while it is used."""
-    for begins in range(0, len(numbers), EVERYONE_PAGE):
-        page = numbers[begins : begins + EVERYONE_PAGE]
-        with looking(engine) as site:
-            query = select(Customer).where(Customer.id.in_(page))
-            found = {customer.id: customer for customer in site.scalars(query)}
-        yield from (found[number] for number in page if number in found)
-
-
-def _select(query: Query, now: int) -> Select[Customer]:
-    column = SORTS[query.sort.removeprefix("-")]
-    turned = query.sort.startswith("-")
-    order = (column.desc(), Customer.id.desc()) if turned else (column, Customer.id)
-    return select(Customer).where(*_conditions(query, now)).order_by(*order)
-
-
-def _conditions(query: Query, now: int) -> list[ColumnElement[bool]]:
+def conditions(query: Query, now: int) -> list[ColumnElement[bool]]:
+    """What a customer has to be to be in the list at ``now`` (seconds UTC)."""
     conditions = []
     this_month = japan_time.month_key(now)
     if query.expiry == "expired":
@@ -148,10 +140,3 @@ def _matches(q: str) -> ColumnElement[bool]:
         # Four digits alone may be the last four of a card number.
         ways.append(Customer.last4 == digits)
     return or_(*ways)
-
-
-def everyone(site: Session) -> array[int]:
-    """The numbers of all customers in the order of registration."""
-    numbers = select(Customer.id).order_by(Customer.id)
-    rows = numbers.execution_options(yield_per=NUMBERS_PAGE)
-    return array("q", site.scalars(rows))

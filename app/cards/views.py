@@ -20,7 +20,7 @@ from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 
-from . import export, pages, search, service
+from . import export, listing, pages, search, service
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 
@@ -55,8 +55,12 @@ def refuse_numbers_in_addresses() -> None:
 
 @blueprint.get("/cards")
 def index() -> ResponseReturnValue:
-    """The list with its search, and the empty form below it."""
-    return pages.list_page(pages.card_form())
+    """The list with its search, and the empty form below it.  A page beyond the end
+    leads to the last one."""
+    found = pages.find()
+    if found.query.page != search.Query.read(request.args).page:
+        return redirect(url_for(".index", **found.query.args()), SEE_OTHER)
+    return pages.list_page(pages.card_form(), found)
 
 
 @blueprint.route("/cards/search", methods=["GET", "POST"])
@@ -75,7 +79,7 @@ def register() -> ResponseReturnValue:
     public_id = pages.tickets().answered(work().site, form.ticket_shown)
     if public_id is None:
         if not form.validate():
-            return pages.list_page(form), 422
+            return pages.list_page(form, pages.find()), 422
         public_id = _register(form)
     done = url_for(".registered", public_id=public_id, **pages.list_args())
     return redirect(done, SEE_OTHER)
@@ -141,10 +145,10 @@ def masked_csv() -> Response:
     """Send the list that is shown, with all its pages, as masked CSV.  The trail
     records it before the first line is sent, and no lock is held while sending."""
     query = search.Query.read(request.args)
-    found = search.find_all(work().site, query, current.now())
+    found = listing.find_all(work().site, query, current.now())
     detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
     work().record("cards.exported_masked", acting(), detail=detail)
-    customers = search.in_turn(current.site_engine(), found)
+    customers = listing.in_turn(current.site_engine(), found)
     day = japan_time.japan_date(current.now()).replace("/", "")
     return Response(
         export.in_pieces(export.masked_csv(customers)),

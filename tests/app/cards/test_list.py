@@ -126,6 +126,7 @@ def test_a_search_keeps_order_and_filter_and_begins_at_the_first_page(
     three: Desk,
 ) -> None:
     """As the list it was typed into."""
+    stock(three, *((f"x{n}", "03-1234-5678", VISA, 202612) for n in range(101)))
     path = "/cards?q=x&sort=name&page=3&expiry=soon"
     assert search(three, "さとう", path) == "/cards?q=さとう&sort=name&expiry=soon"
     assert search(three, "", path) == "/cards?sort=name&expiry=soon"
@@ -190,7 +191,7 @@ def test_badges_and_filter_tell_expired_and_expiring(three: Desk) -> None:
 
 
 def test_pages_hold_fifty_and_keep_the_search(desk: Desk) -> None:
-    """The 51st is on the second page; q and sort go along; no total is shown."""
+    """The 51st is on the second page; q and sort go along."""
     stock(desk, *((f"客{n:03}号", "03-1234-5678", VISA, 203001) for n in range(51)))
 
     assert len(names(desk, "/cards?q=客&sort=name")) == 50
@@ -200,17 +201,21 @@ def test_pages_hold_fifty_and_keep_the_search(desk: Desk) -> None:
     assert "次の50件" not in desk.page
 
 
-@pytest.mark.parametrize("page", ["0", "-1", "x", "９", "99999", "9" * 40])
+@pytest.mark.parametrize("page", ["0", "-0", "-1", "x", "９", "9" * 40])
 def test_a_strange_page_number_breaks_nothing(three: Desk, page: str) -> None:
     """Whatever stands in the address, a list comes."""
     assert three.open(f"/cards?page={page}").status_code == 200
 
 
 def test_an_empty_list_says_so(desk: Desk) -> None:
-    """Nothing stored and nothing found are told apart."""
+    """Nothing stored, nothing found and nothing let through are told apart."""
     desk.open("/cards")
-    assert "登録されているカードはありません。" in desk.page
-    desk.open("/cards?q=x")
+    assert "登録されているカードはありません。下の「新規登録」から" in desk.page
+    desk.open("/cards?q=zzz&expiry=expired")
+    assert "「zzz」に一致するお客様は登録されていません。" in desk.page
+    assert "期限切れだけを表示しています。" in desk.page
+    assert "条件をクリア" in desk.page
+    desk.open("/cards?expiry=expired")
     assert "該当するカードはありません。" in desk.page
 
 

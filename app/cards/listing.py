@@ -1,0 +1,228 @@
+"""Finds the page of the list that was asked for, and everyone for a file.
+
+A page is found from the row beside it, which its address names (``after``, ``before``),
+so that the thousandth costs what the first does.  An address without one, or whose row
+has changed since, is found by counting from the nearer end that its number names.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Select, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.db import looking
+
+from .models import Customer
+from .search import EXPIRY_FILTERS, SORTS, Query, conditions
+
+PAGE_SIZE = 50
+# How far customers are counted.  Counting a million rows costs more than showing fifty.
+COUNTED = 1_000
+EVERYONE_PAGE = 500
+NUMBERS_PAGE = 10_000
+
+_Place = tuple[Any, int]
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of the list: by a key of SORTS, then by id, ``turned`` or not."""
+
+    key: str
+    turned: bool
+
+    @classmethod
+    def of(cls, query: Query) -> Order:
+        """The order that ``query`` shows."""
+        return cls(query.order.removeprefix("-"), query.order.startswith("-"))
+
+    @property
+    def reversed(self) -> Order:
+        """The same order from its other end."""
+        return Order(self.key, not self.turned)
+
+    @property
+    def by(self) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """What to sort by."""
+        column = SORTS[self.key]
+        if self.turned:
+            return column.desc(), Customer.id.desc()
+        return column.asc(), Customer.id.asc()
+
+    def beyond(self, place: _Place) -> ColumnElement[bool]:
+        """The condition that a row comes after ``place``: a value and an id."""
+        row = tuple_(SORTS[self.key], Customer.id)
+        return row < tuple_(*place) if self.turned else row > tuple_(*place)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Up to 50 customers, and whether there are ``earlier`` and ``later`` ones."""
+
+    query: Query
+    customers: Sequence[Customer]
+    earlier: bool
+    later: bool
+
+    @property
+    def first(self) -> int:
+        """How many customers there are up to the first of the page, with it; for a page
+        counted from the end, from the last one's side."""
+        return (abs(self.query.page) - 1) * PAGE_SIZE + 1
+
+    @property
+    def previous(self) -> dict[str, Any]:
+        """The parameters of the page before."""
+        return self._beside(self.query.page - 1, "before", 0)
+
+    @property
+    def next(self) -> dict[str, Any]:
+        """The parameters of the page after."""
+        return self._beside(self.query.page + 1, "after", -1)
+
+    def _beside(self, page: int, cursor_name: str, row: int) -> dict[str, Any]:
+        # The first page and the last are found without a cursor, and always whole.
+        if page in (1, -1):
+            return self.query.args(page=page)
+        return self.query.args(page=page, **{cursor_name: cursor(self.customers[row])})
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many customers match: all of them, and by each filter when nothing is
+    searched for.  They are counted up to ``most``; one more stands for any number
+    above it."""
+
+    found: int
+    filters: dict[str, int]
+    most: int = COUNTED
+
+    @property
+    def last_page(self) -> int:
+        """The number of the last page."""
+        return last_page(self.found)
+
+
+def cursor(customer: Customer) -> str:
+    """The name of a customer's place in an order, which holds while they don't
+    change."""
+    return f"{customer.public_id}.{customer.rev}"
+
+
+def find(site: Session, query: Query, now: int) -> Page:
+    """The page of customers ``query`` asks for at ``now`` (seconds UTC); the last one
+    if it asks for one beyond it."""
+    page = _page(site, query, now)
+    if page.customers or query.page in (1, -1):
+        return page
+    nearest = last_page(count(site, query, now)) if query.page > 1 else 1
+    return _page(site, replace(query, page=nearest, after="", before=""), now)
+
+
+def last_page(found: int) -> int:
+    """The number of the last page of ``found`` customers; -1 when that is not counted,
+    which is the last page too."""
+    return max(-(-found // PAGE_SIZE), 1) if found <= COUNTED else -1
+
+
+def count(site: Session, query: Query, now: int) -> int:
+    """How many customers ``query`` matches; COUNTED + 1 when more than COUNTED."""
+    some = select(Customer.id).where(*conditions(query, now)).limit(COUNTED + 1)
+    return site.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def counts(site: Session, query: Query, now: int) -> Counts:
+    """How many customers ``query`` matches, and how many each filter lets through."""
+    filters = () if query.q else EXPIRY_FILTERS
+    return Counts(
+        count(site, query, now),
+        {name: count(site, Query(expiry=name), now) for name in filters},
+    )
+
+
+def _page(site: Session, query: Query, now: int) -> Page:
+    """The page, empty when there is none of its number."""
+    order, onward, back = Order.of(query), query.after, query.before
+    if query.page > 0:
+        ids, more = _ids(site, query, now, order, onward, back)
+        return Page(query, _load(site, ids), earlier=query.page > 1, later=more)
+    # A page that is counted from the end is one of the reversed order, read backwards.
+    ids, more = _ids(site, query, now, order.reversed, back, onward)
+    rows = _load(site, ids[::-1])
+    return Page(query, rows, earlier=more, later=query.page < -1)
+
+
+def _ids(
+    site: Session, query: Query, now: int, order: Order, onward: str, back: str
+) -> tuple[list[int], bool]:
+    """The ids of a page in ``order``, and whether more follow: those after the row
+    that ``onward`` names, or before the one that ``back`` names, or else those its
+    number names."""
+    some, skipped = _matching(query, now), (abs(query.page) - 1) * PAGE_SIZE
+    if skipped and (place := _place(site, order, onward)):
+        ids = _take(site, some.where(order.beyond(place)), order, PAGE_SIZE + 1)
+        return ids[:PAGE_SIZE], len(ids) > PAGE_SIZE
+    if skipped and (place := _place(site, order, back)):
+        before = some.where(order.reversed.beyond(place))
+        ids = _take(site, before, order.reversed, PAGE_SIZE)
+        # If there are fewer, the pages have moved, and the number counts.
+        if len(ids) == PAGE_SIZE:
+            return ids[::-1], True
+    ids = _take(site, some.offset(skipped), order, PAGE_SIZE + 1)
+    return ids[:PAGE_SIZE], len(ids) > PAGE_SIZE
+
+
+def _matching(query: Query, now: int) -> Select[int]:
+    # The ids alone are in the index of the order, so that counting off pages reads no
+    # row.
+    return select(Customer.id).where(*conditions(query, now))
+
+
+def _take(site: Session, some: Select[int], order: Order, limit: int) -> list[int]:
+    return list(site.scalars(some.order_by(*order.by).limit(limit)))
+
+
+def _place(site: Session, order: Order, named: str) -> _Place | None:
+    """Where the customer that a cursor names stands; None when they changed since."""
+    public_id, _, rev = named.partition(".")
+    if not rev:
+        return None
+    query = select(SORTS[order.key], Customer.id).where(
+        Customer.public_id == public_id, Customer.rev == int(rev)
+    )
+    row = site.execute(query).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _load(site: Session, ids: Sequence[int]) -> list[Customer]:
+    """The customers of ``ids`` in that order, without deleted ones."""
+    query = select(Customer).where(Customer.id.in_(ids))
+    found = {customer.id: customer for customer in site.scalars(query)}
+    return [found[number] for number in ids if number in found]
+
+
+def find_all(site: Session, query: Query, now: int) -> array[int]:
+    """The numbers of all customers ``query`` matches, whatever its page, in its
+    order."""
+    some = _matching(query, now).order_by(*Order.of(query).by)
+    return array("q", site.scalars(some.execution_options(yield_per=NUMBERS_PAGE)))
+
+
+def everyone(site: Session) -> array[int]:
+    """The numbers of all customers in the order of registration."""
+    some = select(Customer.id).order_by(Customer.id)
+    return array("q", site.scalars(some.execution_options(yield_per=NUMBERS_PAGE)))
+
+
+def in_turn(engine: Engine, numbers: array[int]) -> Iterator[Customer]:
+    """The customers of ``numbers`` in that order, without deleted ones.  A page is read
+    at a time, and no lock is held while it is used."""
+    for begins in range(0, len(numbers), EVERYONE_PAGE):
+        with looking(engine) as site:
+            page = _load(site, numbers[begins : begins + EVERYONE_PAGE])
+        yield from page
