@@ -23,12 +23,23 @@ KILLED = {1, 3, -24, 24, 36, 152, 255}
 FLOOR = 90
 MARK = "pytest.mark.mutation"
 # mutmut reads its lists from setup.cfg alone.  It runs in a fresh interpreter: this
-# one has loaded `tests` from beside the copy that is changed.
+# one has loaded `tests` from beside the copy that is changed.  It sends its signal to
+# a process's number when that one's time is up, even long after it ended, when the
+# number may be another program's: so only its own children get it.
 RUN = """
-import json, sys
+import json, os, sys
+from pathlib import Path
+from types import SimpleNamespace
 from mutmut.__main__ import cli
 from mutmut.configuration import config
+from mutmut.workers import timeout
 
+def kill(pid, number):
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists() and stat.read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
+        os.kill(pid, number)
+
+timeout.os = SimpleNamespace(kill=kill, getpid=os.getpid)
 chosen = config()
 chosen.only_mutate, chosen.pytest_add_cli_args_test_selection = json.loads(sys.argv[1])
 cli(["run"])
