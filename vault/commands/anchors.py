@@ -26,7 +26,7 @@ from ..web.vault import Vault
 from ..web.web_key import WebKey
 from .output import counted
 from .uses import try_record, warn
-from .vaults import settings
+from .vaults import read_settings
 
 ANCHOR_SECONDS = 30.0
 """How long the command may take."""
@@ -52,7 +52,7 @@ def give_anchor(vault: Vault, by: Actor) -> None:
     It never raises and prints nothing on stdout, because the act is done; if the anchor
     can't be sent, it warns on stderr and records that in the trail.
     """
-    command = settings().audit_anchor_command
+    command = read_settings().audit_anchor_command
     if not command:
         return
     try:
@@ -160,7 +160,7 @@ def anchors_given(path: Path | None) -> list[Anchor]:
     reading the root key, so that nobody types shares for a wrong file."""
     if path is None:
         return []
-    return read_anchors(path, WebKey.read(settings().web_key).vault_id)
+    return read_anchors(path, WebKey.read(read_settings().web_key).vault_id)
 
 
 def check_trail(vault: OpenVault, db: Connection, anchors: Sequence[Anchor]) -> int:

@@ -17,7 +17,7 @@ from ..settings import VaultSettings
 from ..store.database import connect, sqlite_path
 from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
-from .vaults import EXAMPLE, actor, settings, vault_without_root_key
+from .vaults import EXAMPLE, actor, read_settings, vault_without_root_key
 
 KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -32,15 +32,15 @@ def backup(file: Path, as_json: bool) -> None:
     The site stays in use. Needs no root key and holds no key. Killed at any
     instant it leaves no FILE; run it again. Exit code 2 when FILE is there.
     """
-    place = settings()
-    for database in database_files(place, "pg_dump"):
+    settings = read_settings()
+    for database in database_files(settings, "pg_dump"):
         if not database.exists():
             raise FileRefused(
                 f"{database} is not there",
                 hint="set VAULT_DATABASE_URL and DATABASE_URL as the site has them",
             )
     require_free(file)
-    vault, site = vault_without_root_key(), connect(place.site_database_url)
+    vault, site = vault_without_root_key(), connect(settings.site_database_url)
     end_tidily()
     with disk_faults(file):
         manifest = backups.make(vault, site, file, actor())
@@ -56,13 +56,16 @@ def backup(file: Path, as_json: bool) -> None:
     click.echo(f"next    cardvault restore {file} --drill")
 
 
-def database_files(place: VaultSettings, tool: str) -> tuple[Path, Path]:
+def database_files(settings: VaultSettings, tool: str) -> tuple[Path, Path]:
     """The vault's and the site's SQLite files.  When either is on PostgreSQL, raises
     FileRefused with the commands of PostgreSQL to type instead."""
-    vault, site = sqlite_path(place.database_url), sqlite_path(place.site_database_url)
+    vault, site = (
+        sqlite_path(settings.database_url),
+        sqlite_path(settings.site_database_url),
+    )
     if vault is None or site is None:
         # The site's comes first; docs/operations.md says why.
-        urls = {"site": place.site_database_url, "vault": place.database_url}
+        urls = {"site": settings.site_database_url, "vault": settings.database_url}
         typed = [
             _postgres_line(tool, name, url)
             for name, url in urls.items()

@@ -21,7 +21,7 @@ from ..web.vault import Vault
 from .anchors import age
 from .half_done import half_done
 from .output import harmless
-from .vaults import EXAMPLE, settings, vault_without_root_key
+from .vaults import EXAMPLE, read_settings, vault_without_root_key
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 # The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
@@ -37,12 +37,12 @@ def doctor(context: click.Context) -> None:
     """
     crypto.self_test()
     click.echo("ok       the ciphers give their known answers")
-    place, vault = settings(), vault_without_root_key()
+    settings, vault = read_settings(), vault_without_root_key()
     click.echo("ok       the web key and the database belong together")
     found = [
-        *_files(place),
-        *_left(place, vault),
-        *_database(place, vault),
+        *_files(settings),
+        *_left(settings, vault),
+        *_database(settings, vault),
         *_anchors(vault),
         *_machine(),
     ]
@@ -51,25 +51,25 @@ def doctor(context: click.Context) -> None:
     context.exit(1 if found else 0)
 
 
-def _files(place: VaultSettings) -> Iterator[str]:
-    database = sqlite_path(place.database_url)
+def _files(settings: VaultSettings) -> Iterator[str]:
+    database = sqlite_path(settings.database_url)
     if database is not None and stat.S_IMODE(database.stat().st_mode) & 0o077:
         yield f"{database} can be read by others; chmod 600 {database}"
-    root_key = place.root_key or place.web_key.with_name("root.key")
+    root_key = settings.root_key or settings.web_key.with_name("root.key")
     if root_key.exists():
         yield f"the root key {root_key} lies on this machine; take it off a web server"
 
 
-def _left(place: VaultSettings, vault: Vault) -> Iterator[str]:
+def _left(settings: VaultSettings, vault: Vault) -> Iterator[str]:
     with reading(vault.engine) as db:
         census = take_census(vault, db)
-    for one in half_done(place, vault, census):
+    for one in half_done(settings, vault, census):
         yield f"{one.what}; next: {one.next}"
     yield from census.unmarked
 
 
-def _database(place: VaultSettings, vault: Vault) -> Iterator[str]:
-    path = sqlite_path(place.database_url)
+def _database(settings: VaultSettings, vault: Vault) -> Iterator[str]:
+    path = sqlite_path(settings.database_url)
     if path is None:
         return
     with reading(vault.engine) as db:

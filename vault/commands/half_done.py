@@ -26,17 +26,17 @@ class HalfDone:
     next: str
 
 
-def half_done(place: VaultSettings, vault: Vault, census: Census) -> list[HalfDone]:
+def half_done(settings: VaultSettings, vault: Vault, census: Census) -> list[HalfDone]:
     """Everything that is half done; the one to continue first comes first.  What the
     files say is not checked here; the command checks whether the root made them."""
     if census.next_root_id:
-        return list(_prepared(place, vault, census.next_root_id))
-    return list(_cut_off(place, vault))
+        return list(_prepared(settings, vault, census.next_root_id))
+    return list(_cut_off(settings, vault))
 
 
-def _prepared(place: VaultSettings, vault: Vault, coming: str) -> Iterator[HalfDone]:
-    web_new = new_file_for(place.web_key)
-    root_new = new_file_for(place.root_key) if place.root_key else None
+def _prepared(settings: VaultSettings, vault: Vault, coming: str) -> Iterator[HalfDone]:
+    web_new = new_file_for(settings.web_key)
+    root_new = new_file_for(settings.root_key) if settings.root_key else None
     if root_new is not None and not root_new.exists():
         yield HalfDone(
             f"root {coming} is prepared, but {root_new} is not there: "
@@ -52,12 +52,12 @@ def _prepared(place: VaultSettings, vault: Vault, coming: str) -> Iterator[HalfD
         )
 
 
-def _cut_off(place: VaultSettings, vault: Vault) -> Iterator[HalfDone]:
-    web_new = new_file_for(place.web_key)
+def _cut_off(settings: VaultSettings, vault: Vault) -> Iterator[HalfDone]:
+    web_new = new_file_for(settings.web_key)
     if web_new.exists():
         yield _web_key_left(web_new, vault)
-    if place.root_key is not None and new_file_for(place.root_key).exists():
-        yield _root_key_left(new_file_for(place.root_key), place.root_key, vault)
+    if settings.root_key is not None and new_file_for(settings.root_key).exists():
+        yield _root_key_left(new_file_for(settings.root_key), settings.root_key, vault)
 
 
 def _root_key_left(path: Path, root_key: Path, vault: Vault) -> HalfDone:

@@ -12,7 +12,7 @@ from ..ops import create, new_place, root_shares
 from ..ops.new_place import NewPlace
 from ..settings import VaultSettings
 from ..store.files import part_of
-from .vaults import EXAMPLE, actor, new_passphrase, settings
+from .vaults import EXAMPLE, actor, new_passphrase, read_settings
 
 DEFAULT_ROOT_KEY = Path("instance/root.key")
 
@@ -32,7 +32,7 @@ def init(no_passphrase: bool, count: int | None, threshold: int | None) -> None:
     """
     if (count is None) != (threshold is None) or (count is not None and no_passphrase):
         raise click.UsageError("give --shares with --threshold, or --no-passphrase")
-    given = settings()
+    given = read_settings()
     root_path = given.root_key or DEFAULT_ROOT_KEY
     if count is not None and threshold is not None:
         place = NewPlace(given.web_key, None, given.database_url)

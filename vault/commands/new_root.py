@@ -35,8 +35,8 @@ from .vaults import (
     new_file_for,
     read_passphrase,
     read_root_key,
+    read_settings,
     read_shares,
-    settings,
     vault_with_root_key,
 )
 
@@ -50,8 +50,8 @@ DEFAULT_SPLIT = 3, 2
 def prepare() -> None:
     """Make the new root's files, or use those that a killed run left, and wrap every
     data key to the new root too."""
-    place, vault = settings(), vault_with_root_key()
-    web_path = new_file_for(place.web_key)
+    settings, vault = read_settings(), vault_with_root_key()
+    web_path = new_file_for(settings.web_key)
     with reading(vault.engine) as db:
         # Check this before writing a file, as well as before writing rows.
         require_made_by_root(vault, db, PURGED)
@@ -74,8 +74,8 @@ def prepare() -> None:
     give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
     click.echo(f"new web key   {web_path}")
-    if place.root_key is not None:
-        click.echo(f"new root key  {new_file_for(place.root_key)}")
+    if settings.root_key is not None:
+        click.echo(f"new root key  {new_file_for(settings.root_key)}")
     click.echo(f"next          {FINALIZE}")
 
 
@@ -107,19 +107,19 @@ def _make_root(vault: OpenVault) -> RootKey:
     """A new root, or the one in the file that a killed run left.  It is on the disk, or
     on the custodians' paper, before a row names it; if the run is killed after that,
     the root is unused."""
-    place, vault_id = settings(), vault.web_key.vault_id
-    if place.root_key is None:
+    settings, vault_id = read_settings(), vault.web_key.vault_id
+    if settings.root_key is None:
         new = RootKey(vault_id, crypto.new_key())
         click.echo("How many custodians get a share of the new root?", err=True)
         count, threshold = _ask_shares()
         show_shares(root_shares.split(new, count, threshold), threshold)
         return new
-    path = new_file_for(place.root_key)
+    path = new_file_for(settings.root_key)
     if path.exists():
         return _read_new_root(vault.ops, path)
-    is_sealed = RootKey.is_sealed(read_root_text(place.root_key))
+    is_sealed = RootKey.is_sealed(read_root_text(settings.root_key))
     new = RootKey(vault_id, crypto.new_key())
-    new.write(path, read_passphrase(place) if is_sealed else None, vault.ops)
+    new.write(path, read_passphrase(settings) if is_sealed else None, vault.ops)
     return new
 
 
@@ -137,12 +137,12 @@ def _ask_shares() -> tuple[int, int]:
 
 def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
     """The secret half of the new root ``root_id``, read from its file or its shares."""
-    place = settings()
-    if place.root_key is None:
+    settings = read_settings()
+    if settings.root_key is None:
         click.echo(f"Now the shares of the new root, {root_id}.", err=True)
         new = root_shares.combine(_new_shares(root_id), vault.web_key.vault_id)
     else:
-        path = new_file_for(place.root_key)
+        path = new_file_for(settings.root_key)
         if not path.exists():
             raise FileRefused(
                 f"{path}, the new root {root_id}, is not there",
@@ -171,18 +171,18 @@ def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
     if RootKey.root_named(text, path) == ops.root_id:
         raise FileRefused(
             f"{path} is this vault's root already, not a new one",
-            hint=f"put it in place first: mv {path} {settings().root_key}",
+            hint=f"put it in place first: mv {path} {read_settings().root_key}",
         )
     RootKey.require_made_by(text, ops, path)
-    passphrase = read_passphrase(settings()) if RootKey.is_sealed(text) else None
+    passphrase = read_passphrase(read_settings()) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, path, passphrase)
 
 
 def finalize() -> None:
     """Make the prepared root the only one, and print where its files go."""
-    place = settings()
-    web_path = new_file_for(place.web_key)
-    newest = WebKey.read(web_path if web_path.exists() else place.web_key)
+    settings = read_settings()
+    web_path = new_file_for(settings.web_key)
+    newest = WebKey.read(web_path if web_path.exists() else settings.web_key)
     state, at_hand = _state(newest), None
     if state.next_root_id is None and state.root_id == newest.root.id:
         click.echo(f"root {state.root_id} is the only root; nothing is left to do")
@@ -194,7 +194,7 @@ def finalize() -> None:
     else:
         at_hand = _finalize(newest, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
-    clear(connect(place.database_url))
+    clear(connect(settings.database_url))
     _say_next(newest, at_hand)
 
 
@@ -221,7 +221,7 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
 def _state(newest: WebKey) -> Row[Any]:
     """The vault's own row, checked with the web key alone, because the root key at hand
     may be the old one or the new one."""
-    engine = connect(settings().database_url)
+    engine = connect(read_settings().database_url)
     HISTORY.require_head(engine, "vault")
     with reading(engine) as db:
         row = db.execute(select(VAULT)).first()
@@ -240,26 +240,28 @@ def _say_next(web_key: WebKey, known: RootKey | None) -> None:
     that ``web_key`` names; otherwise following the advice could overwrite the only good
     key with a file that somebody else put there.  Raises NotMadeByRoot.
     """
-    place = settings()
-    files = [new_file_for(path) for path in (place.web_key, place.root_key) if path]
+    settings = read_settings()
+    files = [
+        new_file_for(path) for path in (settings.web_key, settings.root_key) if path
+    ]
     if not any(path.exists() for path in files):
         return
-    at_hand = (known or read_root_key(place, web_key.vault_id)).secret()
+    at_hand = (known or read_root_key(settings, web_key.vault_id)).secret()
     if files[0].exists():
         web_key.require_made_by(at_hand.ops)
-        click.echo(f"next  mv {files[0]} {place.web_key}, then restart the site")
+        click.echo(f"next  mv {files[0]} {settings.web_key}, then restart the site")
     if at_hand.public.id == web_key.root.id or not files[-1].exists():
         return
-    if place.root_key is not None:
+    if settings.root_key is not None:
         new = _read_new_root(at_hand.ops, files[-1])
         if new.secret().public.id == web_key.root.id:
-            click.echo(f"      mv {files[-1]} {place.root_key} once the old")
+            click.echo(f"      mv {files[-1]} {settings.root_key} once the old")
             click.echo("      root is filed with the backups that only it opens")
 
 
 def abandon() -> None:
     """Give the new root up and remove its files, even if it was not prepared fully."""
-    place, vault = settings(), vault_with_root_key()
+    settings, vault = read_settings(), vault_with_root_key()
     files = _new_files(vault)
     root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
     if root_id is None:
@@ -270,7 +272,7 @@ def abandon() -> None:
     click.echo(f"root {root_id} is given up; root {vault.root_id} stays the vault's")
     for path in files:
         click.echo(f"removed  {path}")
-    if place.root_key is None:
+    if settings.root_key is None:
         click.echo("its shares, where there are any, open nothing")
     click.echo("next     cardvault root rotate, when a new root is wanted")
 
@@ -278,16 +280,16 @@ def abandon() -> None:
 def _new_files(vault: OpenVault) -> dict[Path, str]:
     """The new root's files by path, each with the root it names; raises NotMadeByRoot
     for one that this vault's root did not make."""
-    place = settings()
+    settings = read_settings()
     files: dict[Path, str] = {}
-    web_path = new_file_for(place.web_key)
+    web_path = new_file_for(settings.web_key)
     if web_path.exists():
         left = WebKey.read(web_path)
         left.require_made_by(vault.ops)
         # A file for a new sealing key under the same root belongs to web-key rotate.
         if left.root.id != vault.root_id:
             files[web_path] = left.root.id
-    if place.root_key is not None and new_file_for(place.root_key).exists():
-        path = new_file_for(place.root_key)
+    if settings.root_key is not None and new_file_for(settings.root_key).exists():
+        path = new_file_for(settings.root_key)
         files[path] = _read_new_root(vault.ops, path).secret().public.id
     return files

@@ -21,7 +21,7 @@ from ..web.web_key import WebKey
 from .anchors import give_anchor, read_anchors
 from .backup import JSON, database_files, end_tidily, show
 from .uses import note_use_here
-from .vaults import EXAMPLE, actor, read_root_key, settings
+from .vaults import EXAMPLE, actor, read_root_key, read_settings
 
 NEXT = (
     "flask --app wsgi migrate --check",
@@ -72,39 +72,39 @@ def restore(
     """
     if accept_older and anchor_file is None:
         raise click.UsageError("--accept-older says something of --anchor; give both")
-    place = settings()
-    if not place.web_key.exists():
+    settings = read_settings()
+    if not settings.web_key.exists():
         raise FileRefused(
-            f"{place.web_key} is not there",
+            f"{settings.web_key} is not there",
             hint="put the web key file back first; no backup holds it",
         )
-    web_key = WebKey.read(place.web_key)
+    web_key = WebKey.read(settings.web_key)
     anchor = read_anchors(anchor_file, web_key.vault_id)[-1] if anchor_file else None
     end_tidily()
     with disk_faults(file), restores.opening(file, web_key) as opened:
         if anchor is not None:
             anchor = _require_no_older(opened, anchor, accept_older)
         if as_drill:
-            code = _drill(opened, web_key, place, anchor, as_json)
+            code = _drill(opened, web_key, settings, anchor, as_json)
         else:
-            code = _restore(opened, web_key, place, anchor, as_json)
+            code = _restore(opened, web_key, settings, anchor, as_json)
     context.exit(code)
 
 
 def _restore(
     opened: restores.Backup,
     web_key: WebKey,
-    place: VaultSettings,
+    settings: VaultSettings,
     anchor: Anchor | None,
     as_json: bool,
 ) -> int:
-    vault_place, site_place = database_files(place, "pg_restore")
+    vault_place, site_place = database_files(settings, "pg_restore")
     opened.manifest.require_root(web_key, opened.path)
     for folder in (vault_place.parent, site_place.parent):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     restores.restore(opened, vault_place, site_place, anchor)
-    if place.audit_anchor_command:
-        restored = Vault(web_key, connect(place.database_url), system_clock)
+    if settings.audit_anchor_command:
+        restored = Vault(web_key, connect(settings.database_url), system_clock)
         give_anchor(restored, actor())
     if as_json:
         told = {**opened.manifest.as_object(), "next": list(NEXT)}
@@ -121,11 +121,11 @@ def _restore(
 def _drill(
     opened: restores.Backup,
     web_key: WebKey,
-    place: VaultSettings,
+    settings: VaultSettings,
     anchor: Anchor | None,
     as_json: bool,
 ) -> int:
-    root_key = read_root_key(place, web_key.vault_id)
+    root_key = read_root_key(settings, web_key.vault_id)
     root_id = root_key.secret().public.id
     if root_id in opened.manifest.roots:
         note_use_here(root_id, "restore --drill")

@@ -21,8 +21,8 @@ from .vaults import (
     actor,
     new_passphrase,
     read_root_key,
+    read_settings,
     read_shares,
-    settings,
     vault_with_root_key,
 )
 
@@ -80,7 +80,7 @@ def check_shares() -> None:
     Give as many shares as the threshold, or more, one a line; an empty line ends.
     Every share is tried.
     """
-    web_key = WebKey.read(settings().web_key)
+    web_key = WebKey.read(read_settings().web_key)
     given = read_shares()
     public = root_shares.combine(given, web_key.vault_id).secret().public
     if public.encoded != web_key.root.encoded:
@@ -102,29 +102,29 @@ def passphrase() -> None:
     passphrase is asked for, or read from VAULT_ROOT_PASSPHRASE_FILE; the new one
     is asked for, or read from standard input.
     """
-    place = settings()
-    if place.root_key is None:
+    settings = read_settings()
+    if settings.root_key is None:
         raise click.UsageError("set VAULT_ROOT_KEY to the root key file")
-    web_key = WebKey.read(place.web_key)
-    root_key = read_root_key(place, web_key.vault_id)
+    web_key = WebKey.read(settings.web_key)
+    root_key = read_root_key(settings, web_key.vault_id)
     if root_key.secret().public.encoded != web_key.root.encoded:
-        raise WrongRootKey(f"{place.root_key} is not the root key of this vault")
+        raise WrongRootKey(f"{settings.root_key} is not the root key of this vault")
     note_use_here(web_key.root.id, "root passphrase")
-    piped = dataclasses.replace(place, root_passphrase_file=None)
+    piped = dataclasses.replace(settings, root_passphrase_file=None)
     new = new_passphrase(piped) if sys.stdin.isatty() else _piped_passphrase()
     # Another name than a new root's file has, so that one is not taken for the other.
-    written = place.root_key.with_name(place.root_key.name + ".resealed")
+    written = settings.root_key.with_name(settings.root_key.name + ".resealed")
     try:
         written.unlink(missing_ok=True)
         write_private(written, root_key.text(new))
-        written.replace(place.root_key)
-        sync_folder(place.root_key.parent)
+        written.replace(settings.root_key)
+        sync_folder(settings.root_key.parent)
     except OSError as error:
         written.unlink(missing_ok=True)
         raise FileRefused(
-            f"{place.root_key} can't be replaced: {error.strerror}"
+            f"{settings.root_key} can't be replaced: {error.strerror}"
         ) from None
-    click.echo(f"{place.root_key} is sealed under the new passphrase")
+    click.echo(f"{settings.root_key} is sealed under the new passphrase")
 
 
 def _piped_passphrase() -> str:

@@ -19,7 +19,7 @@ from ..store.database import reading
 from .anchors import age
 from .half_done import HalfDone, half_done
 from .output import counted
-from .vaults import EXAMPLE, settings, vault_without_root_key
+from .vaults import EXAMPLE, read_settings, vault_without_root_key
 
 SHOWN_KEYS = 12
 
@@ -32,7 +32,7 @@ def status(as_json: bool) -> None:
     with reading(vault.engine) as db:
         census, rotation = take_census(vault, db), running_rotation(vault, db)
         given = newest_given(db)
-    found = Status(census, rotation, given, half_done(settings(), vault, census))
+    found = Status(census, rotation, given, half_done(read_settings(), vault, census))
     if as_json:
         click.echo(json.dumps(as_object(found)))
     else:

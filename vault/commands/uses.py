@@ -15,7 +15,7 @@ from ..store.database import connect, sqlite_path
 from ..trail import Actor
 from ..web.vault import Vault
 from ..web.web_key import WebKey
-from .vaults import actor, settings
+from .vaults import actor, read_settings
 
 USED, REFUSED = "root.used", "root.refused"
 _WRITES_NOTHING = "cardvault: this command writes nothing"
@@ -83,13 +83,13 @@ def note_refusal(command: str, error: WrongRootKey) -> None:
 def vault_here() -> Vault | None:
     """The vault the settings name, or None when its database is missing or is another
     vault's."""
-    place = settings()
-    database = sqlite_path(place.database_url)
+    settings = read_settings()
+    database = sqlite_path(settings.database_url)
     if database is not None and not database.is_file():
         return None  # connecting would create the file
     try:
-        web_key = WebKey.read(place.web_key)
-        vault = Vault(web_key, connect(place.database_url), system_clock)
+        web_key = WebKey.read(settings.web_key)
+        vault = Vault(web_key, connect(settings.database_url), system_clock)
         vault.require_ready()
     except (SQLAlchemyError, VaultError):
         return None

@@ -36,7 +36,7 @@ class HintedUsage(click.UsageError):
 EXAMPLE = "\b\nExample:\n  "
 
 
-def settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
+def read_settings(environ: Mapping[str, str] = os.environ) -> VaultSettings:
     """The vault's settings in the environment."""
     return VaultSettings.from_environ(environ)
 
@@ -48,10 +48,10 @@ def actor() -> Actor:
 
 def vault_without_root_key(*, read_only: bool = False) -> Vault:
     """The vault without its root key, its database checked."""
-    place = settings()
+    settings = read_settings()
     crypto.self_test()
-    engine = connect(place.database_url, read_only=read_only)
-    vault = Vault(WebKey.read(place.web_key), engine, system_clock)
+    engine = connect(settings.database_url, read_only=read_only)
+    vault = Vault(WebKey.read(settings.web_key), engine, system_clock)
     _require_ready(vault)
     return vault
 
@@ -63,8 +63,10 @@ def vault_with_root_key_if_there(*, read_only: bool = False) -> Vault:
     MACs and write them.  A root key file on a medium that is not mounted counts as
     missing; a wrong root key is an error.
     """
-    place = settings()
-    at_hand = place.root_key.exists() if place.root_key else place.root_key_command
+    settings = read_settings()
+    at_hand = (
+        settings.root_key.exists() if settings.root_key else settings.root_key_command
+    )
     return (
         vault_with_root_key(read_only=read_only)
         if at_hand
@@ -88,7 +90,7 @@ def _require_ready(vault: Vault) -> None:
     except NotMadeByRoot:
         raise
     except (IntegrityFault, FileRefused, WrongVault):
-        path = settings().web_key
+        path = read_settings().web_key
         if _fits(vault, new_file_for(path)):
             raise FileRefused(
                 f"the vault already uses the new web key file, {new_file_for(path)}",
@@ -115,26 +117,26 @@ def new_file_for(path: Path) -> Path:
 
 def open_parts(*, read_only: bool = False) -> OpenVault:
     """The vault with its root key; its database is not checked."""
-    place = settings()
+    settings = read_settings()
     crypto.self_test()
-    web_key = WebKey.read(place.web_key)
-    root_key = read_root_key(place, web_key.vault_id)
-    engine = connect(place.database_url, read_only=read_only)
+    web_key = WebKey.read(settings.web_key)
+    root_key = read_root_key(settings, web_key.vault_id)
+    engine = connect(settings.database_url, read_only=read_only)
     return OpenVault(web_key, root_key, engine, system_clock)
 
 
-def read_root_key(place: VaultSettings, vault_id: str) -> RootKey:
+def read_root_key(settings: VaultSettings, vault_id: str) -> RootKey:
     """The root key from its file, a command's output, or shares on standard input, one
     a line; an empty line ends."""
-    if place.root_key is not None:
-        source: Any = place.root_key
-        text = read_root_text(place.root_key)
-    elif place.root_key_command:
+    if settings.root_key is not None:
+        source: Any = settings.root_key
+        text = read_root_text(settings.root_key)
+    elif settings.root_key_command:
         source = "VAULT_ROOT_KEY_COMMAND"
-        text = _output(place.root_key_command)
+        text = _output(settings.root_key_command)
     else:
         return root_shares.combine(read_shares(), vault_id)
-    passphrase = read_passphrase(place) if RootKey.is_sealed(text) else None
+    passphrase = read_passphrase(settings) if RootKey.is_sealed(text) else None
     return RootKey.parse(text, source, passphrase)
 
 
@@ -154,11 +156,11 @@ def read_shares() -> list[str]:
     return given
 
 
-def _next_share(place: int) -> str:
+def _next_share(number: int) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip().removeprefix("\ufeff").strip()
     typed: str = click.prompt(
-        f"Share {place} (empty to end)",
+        f"Share {number} (empty to end)",
         default="",
         show_default=False,
         hide_input=True,
@@ -167,13 +169,13 @@ def _next_share(place: int) -> str:
     return typed.strip()
 
 
-def new_passphrase(place: VaultSettings) -> str:
+def new_passphrase(settings: VaultSettings) -> str:
     """A passphrase for a root key file, from its file or typed twice.
 
     Raises UsageError when it is too short.
     """
-    if place.root_passphrase_file is not None:
-        passphrase = read_root_text(place.root_passphrase_file).rstrip("\r\n")
+    if settings.root_passphrase_file is not None:
+        passphrase = read_root_text(settings.root_passphrase_file).rstrip("\r\n")
     elif sys.stdin.isatty():
         passphrase = click.prompt(
             "New root key passphrase",
@@ -193,9 +195,9 @@ def new_passphrase(place: VaultSettings) -> str:
     return passphrase
 
 
-def read_passphrase(place: VaultSettings) -> str | None:
+def read_passphrase(settings: VaultSettings) -> str | None:
     """The passphrase from its file, or typed on a terminal, or None."""
-    path = place.root_passphrase_file
+    path = settings.root_passphrase_file
     if path is not None:
         return read_root_text(path).rstrip("\r\n")
     if sys.stdin.isatty():

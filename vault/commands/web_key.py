@@ -18,7 +18,7 @@ from ..web.web_key import WebKey
 from .anchors import give_anchor
 from .leavings import clear
 from .output import counted
-from .vaults import EXAMPLE, actor, new_file_for, open_parts, settings
+from .vaults import EXAMPLE, actor, new_file_for, open_parts, read_settings
 
 
 @click.group("web-key")
@@ -34,7 +34,7 @@ def rotate() -> None:
     transaction; if it is killed, run it again. Until the site is restarted with the new
     file it answers 503.
     """
-    path = settings().web_key
+    path = read_settings().web_key
     new_path, vault = new_file_for(path), open_parts()
     left = WebKey.read(new_path) if new_path.exists() else None
     if (

@@ -112,7 +112,7 @@ def make(
                 key.keep()
         else:
             file = stack.enter_context(NewFile(place.database))
-            stack.callback(_remove_side_files, file.place)
+            stack.callback(_remove_side_files, file.part)
             _found_file(place, file, found)
             parts.append(file)
         kill_point("init-founded")
@@ -122,12 +122,12 @@ def make(
 def _found_file(
     place: NewPlace, file: NewFile, found: Callable[[Engine], None]
 ) -> None:
-    _remove_side_files(file.place)
-    url = make_url(place.database_url).set(database=str(file.place))
+    _remove_side_files(file.part)
+    url = make_url(place.database_url).set(database=str(file.part))
     _found(url.render_as_string(hide_password=False), found)
-    if any(os.path.lexists(path) for path in _side_files(file.place)):
+    if any(os.path.lexists(path) for path in _side_files(file.part)):
         raise FileRefused(
-            f"{file.place} is in use by another process",
+            f"{file.part} is in use by another process",
             hint="nothing was made; end it and run the same command again",
         )
     file.sync()

@@ -34,19 +34,19 @@ def combine(shares: Sequence[str], vault_id: str) -> RootKey:
     the first (by its number) that is damaged, of another root or given twice, or
     saying how many are still missing.
     """
-    read = [_read(place, text) for place, text in enumerate(shares, 1)]
+    read = [_read(number, text) for number, text in enumerate(shares, 1)]
     if not read:
         raise WrongRootKey(
             "no share was given", hint="give one a line, an empty line ends"
         )
     kept: list[str] = []
     seen: dict[int, int] = {}
-    for place, (share, text) in enumerate(zip(read, shares, strict=True), 1):
+    for number, (share, text) in enumerate(zip(read, shares, strict=True), 1):
         if share.identifier != read[0].identifier:
-            raise WrongRootKey(f"share {place} is of another root than share 1")
+            raise WrongRootKey(f"share {number} is of another root than share 1")
         if share.index in seen:
-            raise WrongRootKey(f"share {place} is share {seen[share.index]} again")
-        seen[share.index] = place
+            raise WrongRootKey(f"share {number} is share {seen[share.index]} again")
+        seen[share.index] = number
         kept.append(text)
     threshold = read[0].member_threshold
     if len(kept) < threshold:
@@ -60,9 +60,9 @@ def combine(shares: Sequence[str], vault_id: str) -> RootKey:
             f"the shares are of a secret of {len(seed)} bytes, no vault's root",
             hint="another program's shares, a wallet's for instance, look the same",
         )
-    for place, text in enumerate(kept[threshold:], threshold + 1):
+    for number, text in enumerate(kept[threshold:], threshold + 1):
         if _seed([*kept[: threshold - 1], text]) != seed:
-            raise WrongRootKey(f"share {place} does not belong to the others")
+            raise WrongRootKey(f"share {number} does not belong to the others")
     return RootKey(vault_id, seed)
 
 
@@ -74,13 +74,13 @@ def _seed(shares: Sequence[str]) -> bytes:
     return seed
 
 
-def _read(place: int, text: str) -> Share:
+def _read(number: int, text: str) -> Share:
     try:
         return Share.from_mnemonic(text)
     except MnemonicError:
         pass
     # The library's message quotes words of the share.
     raise WrongRootKey(
-        f"share {place} is damaged: a word is wrong or missing",
+        f"share {number} is damaged: a word is wrong or missing",
         hint="compare it with the custodian's paper, word by word",
     )

@@ -35,10 +35,10 @@ class NewFile:
         self, path: Path, *, replace: bool = False, left_whole: bool = False
     ) -> None:
         self.path = path
-        self.place = part_of(path)
+        self.part = part_of(path)
         self._replace = replace
         self._require_free()
-        self.file = _locked(self.place, make=not left_whole)
+        self.file = _locked(self.part, make=not left_whole)
         self._stays = left_whole
         kill_point("part-opened")
 
@@ -56,7 +56,7 @@ class NewFile:
         try:
             # Remove it before releasing the lock: afterwards it could be another's.
             if not self._stays:
-                self.place.unlink(missing_ok=True)
+                self.part.unlink(missing_ok=True)
         finally:
             # On a full disk flushing the rest of the buffer fails.
             with suppress(OSError):
@@ -80,7 +80,7 @@ class NewFile:
         # check.
         self._require_free()
         stayed, self._stays = self._stays, True
-        self.place.replace(self.path)
+        self.part.replace(self.path)
         try:
             kill_point("part-named")
             sync_folder(self.path.parent)
@@ -92,7 +92,7 @@ class NewFile:
 
     def take_back(self) -> None:
         """Take the name away again, so that closing removes the file."""
-        self.path.rename(self.place)
+        self.path.rename(self.part)
         self._stays = False
 
     def _require_free(self) -> None:
@@ -105,13 +105,13 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def _locked(place: Path, *, make: bool) -> BinaryIO:
-    made, descriptor = _opened(place, make=make)
+def _locked(path: Path, *, make: bool) -> BinaryIO:
+    made, descriptor = _opened(path, make=make)
     file = os.fdopen(descriptor, "r+b")
     try:
         if not made:
-            _require_own(place, os.fstat(descriptor))
-        _lock(place, descriptor)
+            _require_own(path, os.fstat(descriptor))
+        _lock(path, descriptor)
         # FAT has no modes, and changing one fails there; so ask for it only if needed.
         if os.fstat(descriptor).st_mode & 0o077:
             os.fchmod(descriptor, 0o600)
@@ -123,39 +123,39 @@ def _locked(place: Path, *, make: bool) -> BinaryIO:
     return file
 
 
-def _opened(place: Path, *, make: bool) -> tuple[bool, int]:
+def _opened(path: Path, *, make: bool) -> tuple[bool, int]:
     """Say whether the file was made now, and its descriptor.  A file made now is ours,
     even where the medium or the file server shows another owner."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     if make:
         with suppress(FileExistsError):
-            return True, os.open(place, flags | os.O_CREAT | os.O_EXCL, 0o600)
-    return False, os.open(place, flags)
+            return True, os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    return False, os.open(path, flags)
 
 
-def _lock(place: Path, descriptor: int) -> None:
+def _lock(path: Path, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The process that held the lock before may have renamed or removed the file.
-        mine = os.path.samestat(os.fstat(descriptor), place.stat())
+        mine = os.path.samestat(os.fstat(descriptor), path.stat())
     except (BlockingIOError, FileNotFoundError):
         mine = False
     if not mine:
         raise FileRefused(
-            f"{place} is being written by another process",
+            f"{path} is being written by another process",
             hint="wait for its end, then run the same command again",
         )
 
 
-def _require_own(place: Path, found: os.stat_result) -> None:
+def _require_own(path: Path, found: os.stat_result) -> None:
     """Raise FileRefused for a file of another user's or with a second name, through
     which somebody else could read what is written into it."""
     if not stat.S_ISREG(found.st_mode):
-        raise FileRefused(f"{place} is no plain file", hint="move it first")
+        raise FileRefused(f"{path} is no plain file", hint="move it first")
     if found.st_uid != os.geteuid() or found.st_nlink > 1:
         whose = "is another user's" if found.st_nlink == 1 else "has another name too"
         raise FileRefused(
-            f"{place} {whose}",
+            f"{path} {whose}",
             hint="find out who made it, and write into a folder of your own",
         )
 
@@ -190,7 +190,7 @@ def disk_faults(path: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
-        place = getattr(error, "filename", None) or path
+        path = getattr(error, "filename", None) or path
         raise FileRefused(
-            f"{place}: {why.lower()}", hint="mend that and run the same command again"
+            f"{path}: {why.lower()}", hint="mend that and run the same command again"
         ) from None

@@ -60,17 +60,17 @@ def drill(
     return Drill(tuple(findings), time.monotonic() - began)
 
 
-def _check_pages(place: Path) -> Iterator[Finding]:
-    with closing(sqlite3.connect(place)) as db:
+def _check_pages(path: Path) -> Iterator[Finding]:
+    with closing(sqlite3.connect(path)) as db:
         answer = db.execute("PRAGMA quick_check").fetchone()[0]
     if answer != "ok":
-        yield Finding(place.name, f"SQLite finds it damaged: {answer}")
+        yield Finding(path.name, f"SQLite finds it damaged: {answer}")
 
 
 def _verify(
-    web_key: WebKey, root_key: RootKey, place: Path, clock: Clock
+    web_key: WebKey, root_key: RootKey, path: Path, clock: Clock
 ) -> list[Finding]:
-    engine = connect(f"sqlite:///{place}")
+    engine = connect(f"sqlite:///{path}")
     try:
         # An older backup has older tables.  Tables of newer code raise SchemaError.
         HISTORY.upgrade(engine)

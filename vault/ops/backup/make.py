@@ -40,15 +40,15 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
     when the disk refuses; ``path`` is there whole or not at all.
     """
     with NewFile(path) as part:
-        with _scratch(path) as places:
+        with _scratch(path) as paths:
             with one_moment(vault, site, by, path.name) as (site_db, vault_db):
-                _copy(site_db, places[SITE])
-                _copy(vault_db, places[VAULT])
+                _copy(site_db, paths[SITE])
+                _copy(vault_db, paths[VAULT])
                 kill_point("backup-copied")
-                members = [_measure(name, place) for name, place in places.items()]
+                members = [_measure(name, path) for name, path in paths.items()]
                 manifest = _describe(vault, vault_db, site_db, tuple(members))
             sealed = manifest.sealed(vault.web_key)
-            _pack(part.file, sealed, places, manifest.made_at)
+            _pack(part.file, sealed, paths, manifest.made_at)
         # The copies are deleted before the backup gets its name: if it were killed
         # after naming, no later run would delete them.
         part.sync()
@@ -97,25 +97,25 @@ def _scratch(path: Path) -> Iterator[dict[str, Path]]:
     """The paths of the two copies until they are packed.  They are deleted at the end,
     and at the beginning those that a killed run left.  The caller holds the lock on
     the ``.part`` file of ``path``."""
-    places = {n: path.with_name(f"{path.name}{SUFFIX}.{n}") for n in (VAULT, SITE)}
+    paths = {n: path.with_name(f"{path.name}{SUFFIX}.{n}") for n in (VAULT, SITE)}
     with ExitStack() as stack:
-        for place in places.values():
-            stack.callback(_remove, place)
-            _remove(place)
-            place.touch(mode=0o600, exist_ok=False)
-        yield places
+        for scratch in paths.values():
+            stack.callback(_remove, scratch)
+            _remove(scratch)
+            scratch.touch(mode=0o600, exist_ok=False)
+        yield paths
 
 
-def _remove(place: Path) -> None:
+def _remove(path: Path) -> None:
     for suffix in _SIDE_FILES:
-        place.with_name(place.name + suffix).unlink(missing_ok=True)
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _copy(db: Connection, place: Path) -> None:
+def _copy(db: Connection, path: Path) -> None:
     """Copy what ``db``'s transaction sees.  Under WAL a reader keeps no writer waiting,
     and no writer makes it start again."""
     source = cast(sqlite3.Connection, db.connection.driver_connection)
-    with closing(sqlite3.connect(place, isolation_level=None)) as copy:
+    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=PAGES)
@@ -124,10 +124,10 @@ def _copy(db: Connection, place: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
-def _measure(name: str, place: Path) -> Member:
-    with place.open("rb") as copy:
+def _measure(name: str, path: Path) -> Member:
+    with path.open("rb") as copy:
         digest = hashlib.file_digest(copy, "sha256").hexdigest()
-    return Member(name, digest, place.stat().st_size)
+    return Member(name, digest, path.stat().st_size)
 
 
 def _describe(
@@ -152,15 +152,15 @@ def _rows_by_table(db: Connection) -> dict[str, int]:
     return {n: db.execute(count.select_from(table(n))).scalar_one() for n in names}
 
 
-def _pack(file: BinaryIO, manifest: bytes, places: dict[str, Path], at: int) -> None:
+def _pack(file: BinaryIO, manifest: bytes, paths: dict[str, Path], at: int) -> None:
     with (
         gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
         tar.addfile(_entry(MANIFEST, len(manifest), at), io.BytesIO(manifest))
-        for name, place in places.items():
-            with place.open("rb") as copy:
-                tar.addfile(_entry(name, place.stat().st_size, at), copy)
+        for name, path in paths.items():
+            with path.open("rb") as copy:
+                tar.addfile(_entry(name, path.stat().st_size, at), copy)
 
 
 def _entry(name: str, size: int, at: int) -> tarfile.TarInfo:

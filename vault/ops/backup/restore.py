@@ -128,7 +128,7 @@ def restore(
         parts = {name: stack.enter_context(NewFile(places[name])) for name in missing}
         backup.extract({name: part.file for name, part in parts.items()})
         if anchor is not None:
-            written = parts[VAULT].place if VAULT in parts else vault_place
+            written = parts[VAULT].part if VAULT in parts else vault_place
             anchor.check(_entry_mac(written, anchor.entries))
         for part in parts.values():
             part.sync()
