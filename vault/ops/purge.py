@@ -60,7 +60,7 @@ class Purge:
         while True:
             with reading(self._vault.engine) as db:
                 page = self._ids(db, after)
-                rows = self._whole(self._rows(db, page))
+                rows = self._whole(db, self._rows(db, page))
             if not page:
                 return
             yield from rows
@@ -97,12 +97,15 @@ class Purge:
         query = query.order_by(CARD.c.id)
         return db.execute(query.with_for_update() if lock else query).all()
 
-    def _whole(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    def _whole(self, db: Connection, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
         """The rows that are as they were written.
 
         An edited row may have got an older expiry so that a good card would be deleted,
-        or so that the edit itself would be; so a person has to decide about it.
+        or so that the edit itself would be; so a person has to decide about it.  Raises
+        IntegrityFault when the web key was replaced meanwhile, under which every row
+        would seem to be edited.
         """
+        self._vault.state(db)
         whole = []
         for row in rows:
             try:
@@ -115,7 +118,7 @@ class Purge:
 
     def _delete(self, page: Sequence[int], by: Actor) -> None:
         with self._vault.engine.begin() as db:
-            rows = self._whole(self._rows(db, page, lock=True))
+            rows = self._whole(db, self._rows(db, page, lock=True))
             if not rows:
                 return
             at = self._vault.clock()
