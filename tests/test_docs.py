@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pyrage
 import pytest
 
 from app.auth.commands import operators, sessions
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 SETTING = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bCOPYRIGHT\b")
 # The tables of what a card site has to hold, and how many rows each has.
@@ -89,7 +91,7 @@ def test_every_command_is_documented_with_an_example(name: str) -> None:
     assert name in example
 
 
-@pytest.mark.parametrize("command", sorted(commands_in(README) | commands_in(RUNBOOK)))
+@pytest.mark.parametrize("command", sorted(commands_in(README + RUNBOOK + LIFECYCLE)))
 def test_every_command_named_exists(command: str) -> None:
     """What a document tells to type is one of ours, or a group of them."""
     assert any(f"{name} ".startswith(f"{command} ") for name in COMMANDS)
@@ -106,6 +108,51 @@ def test_the_readmes_transcript_is_true(tmp_path: Path) -> None:
         shown = re.sub(r"(?m)^(vault +)[0-9a-f]{32}$", r"\1VAULT", shown)
         shown = re.sub(r"(?m)^(root +)[0-9a-f]{16}$", r"\1ROOT", shown)
         assert shown == expected, line
+
+
+EVENT = re.compile(r"\b(?:card|cards|customer|customers|audit)\.[a-z_]+\b")
+
+
+def test_every_event_of_a_cards_life_is_one_the_trail_has() -> None:
+    """In the page and in its picture."""
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("app", "vault")
+        for path in ROOT.glob(f"{folder}/**/*.py")
+    )
+    picture = (ROOT / "docs" / "lifecycle.svg").read_text(encoding="utf-8")
+    told = set(EVENT.findall("".join(re.findall(r"`[^`\n]*`", LIFECYCLE))))
+    assert len(told) > 12
+    for event in told | set(EVENT.findall(picture)):
+        assert f'"{event}"' in code, event
+
+
+def test_the_months_work_does_what_the_page_says(tmp_path: Path) -> None:
+    """Every line of docs/lifecycle.md, typed in its order, ends well, and the trail has
+    the events it names."""
+    identity = pyrage.x25519.Identity.generate()
+    for line in ("cardvault init --no-passphrase", "flask --app wsgi migrate"):
+        assert run(line, tmp_path).returncode == 0
+    (tmp_path / "customers.csv").write_text(
+        "customer_name,phone,card_number,exp_month,exp_year\n"
+        "山田 太郎,090-0000-0000,4810000000020000,01,2040\n",
+        encoding="utf-8",
+    )
+    block = LIFECYCLE.partition("```console\n")[2].partition("```")[0]
+    lines = re.findall(r"^\$ (.*)$", block, re.M)
+    assert len(lines) == 8
+    for line in lines:
+        if "--with amounts.csv" in line:
+            masked = (tmp_path / "masked.csv").read_text(encoding="utf-8-sig")
+            token = masked.splitlines()[1].split(",")[0]
+            (tmp_path / "amounts.csv").write_text(f"token,amount\n{token},1980\n")
+        typed = line.replace("age1...", str(identity.to_public()))
+        ran = run(f"VAULT_ROOT_KEY=instance/root.key {typed}", tmp_path)
+        assert ran.returncode == 0, f"{line}\n{ran.stdout}"
+    for event in ("card.imported", "customers.listed", "cards.exported"):
+        assert event in ran.stdout, event
+    sealed = (tmp_path / "nov2.age").read_bytes()
+    assert pyrage.decrypt(sealed, [identity]) == b"4810000000020000,4001,1980\r\n"
 
 
 def test_every_make_target_named_exists() -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from tests.places.postgres_cluster import PROGRAMS, Cluster
 from tests.places.site import Place
+from vault import WebKey
+from vault.ops import RootKey
 
 from .many import Many, connected, make
+from .meeting import Here, site_here
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +51,14 @@ def many(server: Cluster, filled: Place, tmp_path: Path) -> Iterator[Many]:
         copy = connected(Place(tmp_path, more={"VAULT_DATABASE_URL": url}))
         yield copy
         copy.end()
+
+
+@pytest.fixture(scope="module")
+def here(
+    server: Cluster,
+    tmp_path_factory: pytest.TempPathFactory,
+    keys: tuple[WebKey, RootKey],
+) -> Iterator[Here]:
+    """A site in this process whose statements are looked at; who waits is patient."""
+    with site_here(server, tmp_path_factory.mktemp("here"), keys) as made:
+        yield made

@@ -26,8 +26,8 @@ EXIT_FOUND, EXIT_UNREAD = 1, 2
 def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
     """Look for card numbers in files, in their names and in folders.
 
-    UTF-8, UTF-16, CP932, EUC-JP, full width too; digits grouped by blanks, hyphens,
-    commas, tabs, dots, line breaks or boxes, in addresses (%20), quoted-printable and
+    UTF-8, UTF-16, CP932, EUC-JP, full width too; digits grouped as cards and people
+    group them by blanks, hyphens, commas, tabs, dots, line breaks or boxes, in addresses (%20), quoted-printable and
     JSON. Looks into gzip, bzip2, xz, tar, zip, .xlsx and .docx, mail files and SQLite.
     Not into PDF, 7z, RAR, old or locked Office files: those are named and counted.
     Pictures are not read. Prints file, place and mask, never a number. Needs no key.

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from ..card.expiry import months_now
+from ..card.expiry import JAPAN_OFFSET, months_now
 from ..clock import DAY_SECONDS
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
@@ -65,12 +65,13 @@ def doubt_about_clock(vault: Vault) -> str:
 
 def _said(now: int, then: int, what: str) -> str:
     days = (now - then) // DAY_SECONDS
-    return f"the clock says {_utc(now)}, {what} {_utc(then)}, {days} days before"
+    return f"the clock says {_shown(now)}, {what} {_shown(then)}, {days} days before"
 
 
-def _utc(at: int) -> str:
+def _shown(at: int) -> str:
+    """A time as the pages have it, in Japan's."""
     try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        return time.strftime("%Y-%m-%dT%H:%M:%S+09:00", time.gmtime(at + JAPAN_OFFSET))
     except (OSError, OverflowError, ValueError):
         # An edited entry may be of any time.
         return f"second {at}"
@@ -103,7 +104,7 @@ class Purge:
         while True:
             with reading(self._vault.engine) as db:
                 page = self._ids(db, after)
-                rows = self._whole(self._rows(db, page))
+                rows = self._whole(db, self._rows(db, page))
             if not page:
                 return
             yield from rows
@@ -140,12 +141,15 @@ class Purge:
         query = query.order_by(CARD.c.id)
         return db.execute(query.with_for_update() if lock else query).all()
 
-    def _whole(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    def _whole(self, db: Connection, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
         """The rows that are as they were written.
 
         An edited row may have got an older expiry so that a good card would be deleted,
-        or so that the edit itself would be; so a person has to decide about it.
+        or so that the edit itself would be; so a person has to decide about it.  Raises
+        IntegrityFault when the web key was replaced meanwhile, under which every row
+        would seem to be edited.
         """
+        self._vault.state(db)
         whole = []
         for row in rows:
             try:
@@ -158,7 +162,7 @@ class Purge:
 
     def _delete(self, page: Sequence[int], by: Actor) -> None:
         with self._vault.engine.begin() as db:
-            rows = self._whole(self._rows(db, page, lock=True))
+            rows = self._whole(db, self._rows(db, page, lock=True))
             if not rows:
                 return
             at = self._vault.clock()

@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import random
 import shutil
 import sqlite3
 import tarfile
@@ -213,6 +214,81 @@ def test_groups_that_do_not_belong_together_are_left_alone(
     path = tmp_path / "file"
     path.write_bytes(content)
     assert found(path) == []
+
+
+@pytest.mark.parametrize("number", [NUMBER, "378282246310005", "8171999900000000021"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        *([size] * 10 for size in (1, 2, 3, 4, 5, 8)),
+        [4, 6, 10],
+        [6, 20],
+        [12, 10],
+        [4, 8, 10],
+        [6, 4, 4, 4, 4],
+        [4, 4, 4, 10],
+    ],
+    ids=str,
+)
+def test_every_way_of_grouping_is_found(
+    tmp_path: Path, number: str, sizes: list[int]
+) -> None:
+    """Groups alike, as cards have them, a bank's six digits first, few of any size;
+    with other digits before and behind."""
+    groups, rest = [], number
+    for size in sizes * 2:
+        groups.append(rest[:size])
+        rest = rest[size:]
+    written = " ".join(filter(None, groups))
+    path = tmp_path / "file"
+    for content in (written, f"0 {written}", f"090-0000-0000 {written} 07"):
+        path.write_text(content)
+        masked = {masked for _, masked in found(path)}
+        assert any(one[-4:] == number[-4:] for one in masked), content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"4810 00 0 000 02000 0",
+        b"48 1000 000002 00 00",
+        b"n=0.4810000000020000",
+        b"0.48100000000200001 0.4810000000020000",
+    ],
+    ids=["uneven", "uneven too", "fraction", "fractions"],
+)
+def test_digits_that_nobody_writes_as_a_card_are_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Many groups of uneven sizes, and the digits of a fraction of one."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert found(path) == []
+
+
+def test_a_number_behind_a_point_is_found(tmp_path: Path) -> None:
+    """In a list with points for example; only a zero makes a fraction."""
+    for before in ("1.", "10.", "No.", "."):
+        (tmp_path / "file").write_text(f"{before}{NUMBER}")
+        assert [masked for _, masked in found(tmp_path / "file")] == [MASK]
+
+
+def test_three_boxes_at_the_beginning_are_found(tmp_path: Path) -> None:
+    """A card of 15 digits is in three; fewer boxes than four are no error."""
+    (tmp_path / "file").write_bytes(b"n_1=3782&n_2=822463&n_3=10005&x=1")
+    assert [masked for _, masked in found(tmp_path / "file")] == ["37**-******-*0005"]
+
+
+def test_a_log_of_other_numbers_raises_few_alarms(tmp_path: Path) -> None:
+    """Of 20,000 lines of eight numbers each, 150 have by chance what a card has, where
+    any groups together gave ten times as many."""
+    draw = random.Random(300_000)
+    lines = (
+        " ".join(str(draw.randrange(10 ** draw.randrange(1, 7))) for _ in range(8))
+        for _ in range(20_000)
+    )
+    (tmp_path / "app.log").write_text("\n".join(lines))
+    assert len(found(tmp_path / "app.log")) < 250
 
 
 def zipped(**members: bytes) -> bytes:

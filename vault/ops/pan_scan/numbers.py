@@ -1,8 +1,9 @@
 """Finds card numbers in bytes.
 
 A number has a known brand's prefix and length and a right check digit.  It is made of
-whole groups of digits.  Between groups of any size there may be blanks and hyphens;
-between groups as cards have them any signs, always the same, or the names of boxes.
+whole groups of digits.  Between groups as a person may write them there may be blanks
+and hyphens; between groups as cards have them any signs, always the same, or the names
+of boxes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ...card.brands import brand_of, mask
 from ...card.pan import luhn_ok
@@ -18,6 +20,11 @@ from .spellings import readings
 MAX_DIGITS = 19
 
 _RUN = re.compile(rb"[0-9](?:[ \-\x00]{0,3}[0-9]){13,}")
+# What stands before the digits of a fraction, which are no number.
+_FRACTION = re.compile(rb"(?<![0-9])0\.$")
+# So many groups may have any sizes.
+_FEW_GROUPS = 3
+_BANK_DIGITS = 6
 # A colon is left out: it stands between the groups of an IPv6 address.
 _GROUPS = re.compile(
     rb"(?<![0-9])[0-9]{4}([\t\r\n !-/;-@\[-`{-~]{1,6})"
@@ -66,6 +73,8 @@ def _runs(data: bytes, *, alone: bool = False) -> Iterator[tuple[int, str]]:
             if gap.strip(b"\0") and not alone:
                 borders.append(place)
         borders.append(len(digits))
+        if _FRACTION.search(data, max(0, run.start() - 3), run.start()):
+            borders = borders[1:]
         skip = 0
         for start in borders[:-1]:
             size = _number_at(digits, start, borders) if start >= skip else 0
@@ -79,10 +88,22 @@ def _number_at(digits: str, start: int, borders: list[int]) -> int:
     """The length of the number of whole groups that begins at ``start``, or 0."""
     brand = brand_of(digits[start : start + MAX_DIGITS])
     for size in sorted(brand.lengths, reverse=True) if brand else ():
-        number = digits[start : start + size]
-        if start + size in borders and luhn_ok(number):
-            return size
+        end = start + size
+        if end in borders and luhn_ok(digits[start:end]):
+            within = [border for border in borders if start <= border <= end]
+            if _as_written([to - at for at, to in pairwise(within)]):
+                return size
     return 0
+
+
+def _as_written(sizes: list[int]) -> bool:
+    """Say whether a person writes a number in groups of these sizes: a few of any size,
+    or all alike but the last, perhaps behind a bank's six digits.  In a list of other
+    numbers any number of groups would give a right check digit one time in ten."""
+    if len(sizes) <= _FEW_GROUPS:
+        return True
+    alike = sizes[1:-1] if sizes[0] == _BANK_DIGITS else sizes[:-1]
+    return len(set(alike)) == 1
 
 
 def _masked(number: str) -> str | None:
@@ -124,6 +145,8 @@ def _boxes(data: bytes) -> Iterator[tuple[int, str]]:
             before = name
         boxes = [*boxes[-3:], box.span(1)]
         for count in (4, 3):
+            if len(boxes) < count:
+                continue
             parts = [data[begins:ends] for begins, ends in boxes[-count:]]
             if tuple(map(len, parts[:-1])) in _BEFORE_LAST:
                 masked = _masked(b"".join(parts).decode())
