@@ -60,7 +60,7 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Told:
+class NewEntry:
     """The content of an entry to be added; ``at`` is seconds since 1970 UTC, ``detail``
     holds what JSON can."""
 
@@ -104,7 +104,7 @@ class Trail:
         site, rows of the vault, this lock."""
         db.execute(_HEAD)
 
-    def append(self, db: Connection, entries: Sequence[Told]) -> None:
+    def append(self, db: Connection, entries: Sequence[NewEntry]) -> None:
         """Lock the trail and add entries in ``db``'s transaction.  If they can't be
         written, what they are about must not be committed either.
 
@@ -113,9 +113,9 @@ class Trail:
         """
         seq, key, latest, before = self._open_head(db)
         rows = []
-        for told in _with_set_back(entries, latest):
+        for entry in _with_set_back(entries, latest):
             seq += 1
-            values = _row_of(seq, told)
+            values = _row_of(seq, entry)
             before = entry_mac(self._vault_id, key, tuple(values.values()), before)
             rows.append({**values, "mac": before})
             key = next_chain_key(key)
@@ -171,28 +171,28 @@ def _whole_head(row: Row[Any] | None) -> Row[Any]:
     return row
 
 
-def _with_set_back(entries: Iterable[Told], latest: int) -> Iterator[Told]:
+def _with_set_back(entries: Iterable[NewEntry], latest: int) -> Iterator[NewEntry]:
     """The entries; before one that is older than the latest entry comes one that says
     that the clock was set back."""
-    for told in entries:
-        if told.at < latest - SKEW_SECONDS:
-            clock = Actor("system clock", told.by.origin)
-            yield Told(told.at, SET_BACK, clock, "success", "", {"from": latest})
-        latest = told.at
-        yield told
+    for entry in entries:
+        if entry.at < latest - SKEW_SECONDS:
+            clock = Actor("system clock", entry.by.origin)
+            yield NewEntry(entry.at, SET_BACK, clock, "success", "", {"from": latest})
+        latest = entry.at
+        yield entry
 
 
-def _row_of(seq: int, told: Told) -> dict[str, Any]:
+def _row_of(seq: int, entry: NewEntry) -> dict[str, Any]:
     """An entry's columns in the table's order, without its MAC."""
     return {
         "seq": seq,
-        "at": told.at,
-        "actor": _clean(told.by.name),
-        "event": told.event,
-        "outcome": told.outcome,
-        "origin": _clean(told.by.origin),
-        "subject": _clean(told.subject),
-        "detail": json.dumps(_cleaned(told.detail), ensure_ascii=False),
+        "at": entry.at,
+        "actor": _clean(entry.by.name),
+        "event": entry.event,
+        "outcome": entry.outcome,
+        "origin": _clean(entry.by.origin),
+        "subject": _clean(entry.subject),
+        "detail": json.dumps(_cleaned(entry.detail), ensure_ascii=False),
     }
 
 

@@ -15,8 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
+from app.auth.passwords import Hasher
+from app.auth.service import add_operator
 from tests.forked import typist
 from tests.killed import launch
+from vault.clock import system_clock
+from vault.store.database import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -112,6 +118,21 @@ class Place:
         done = self.run("flask", "--app", "wsgi", *words, *flags, given=PASSWORD + "\n")
         assert done.returncode == 0, done.stderr
         return address
+
+    def add_operators(self, count: int) -> list[str]:
+        """Add operators with PASSWORD, hashed once; returns their login IDs."""
+        names = [f"operator{number}" for number in range(count)]
+        hashed, now = Hasher(19456).hash(PASSWORD), system_clock()
+        engine = connect(self.environ()["DATABASE_URL"])
+        with Session(engine) as site:
+            for name in names:
+                addresses = [f"{name}@example.co.jp"]
+                add_operator(
+                    site, name, "山田", addresses, hashed, must_change=False, now=now
+                )
+            site.commit()
+        engine.dispose()
+        return names
 
     @contextmanager
     def serving(

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from tests.actors import operator_http
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
-from tests.faults.test_soak import hire
 from tests.places.site import PASSWORD, Place
 from tests.postgres.many import PATIENCE_SECONDS
 from vault.store.database import connect
@@ -48,7 +47,7 @@ def test_logins_behind_a_held_trail_are_503_and_pages_go_on(
 ) -> None:
     """Every login is answered while the row is still held, and so is who looks; when
     it is let go, the same form is taken."""
-    names = hire(place, LOGINS)
+    names = place.add_operators(LOGINS)
     psql = connect(place.environ()["VAULT_DATABASE_URL"])
     with place.serving():
         reader = Desk(place)

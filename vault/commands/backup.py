@@ -47,8 +47,8 @@ def backup(file: Path, as_json: bool) -> None:
         size = file.stat().st_size
     give_anchor(vault, actor())
     if as_json:
-        told = {"file": str(file), "bytes": size, **manifest.as_object()}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        facts = {"file": str(file), "bytes": size, **manifest.as_object()}
+        click.echo(json.dumps(facts, ensure_ascii=False))
         return
     click.echo(f"backup  {file}   {size:,} bytes")
     show(manifest)

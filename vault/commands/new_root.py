@@ -7,6 +7,7 @@ key or from its shares.  Both new files must have the old root's MAC.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..ops import root_rotation, root_shares
 from ..ops.open_vault import OpenVault
 from ..ops.root_key import RootKey, read_root_text
 from ..ops.rotation.start import require_made_by_root
+from ..settings import VaultSettings
 from ..store.database import connect, reading
 from ..store.migrations import HISTORY
 from ..store.row_macs import RowSigner
@@ -47,20 +49,39 @@ FINALIZE = "cardvault root rotate --finalize"
 DEFAULT_SPLIT = 3, 2
 
 
+@dataclass(frozen=True)
+class RootChange:
+    """The files of a change of the root: the key files in use and the new ones beside
+    them.  ``old_root`` and ``new_root`` are None where the root is held as shares."""
+
+    settings: VaultSettings
+    old_web: Path
+    new_web: Path
+    old_root: Path | None
+    new_root: Path | None
+
+    @classmethod
+    def read(cls) -> RootChange:
+        """The files that the settings name."""
+        settings = read_settings()
+        web, root = settings.web_key, settings.root_key
+        new_root = new_file_for(root) if root else None
+        return cls(settings, web, new_file_for(web), root, new_root)
+
+
 def prepare() -> None:
     """Make the new root's files, or use those that a killed run left, and wrap every
     data key to the new root too."""
-    settings, vault = read_settings(), vault_with_root_key()
-    web_path = new_file_for(settings.web_key)
+    change, vault = RootChange.read(), vault_with_root_key()
     with reading(vault.engine) as db:
         # Check this before writing a file, as well as before writing rows.
         require_made_by_root(vault, db, PURGED)
         coming = vault.state(db).next_root_id
-    left = _left_web_key(vault, web_path)
+    left = _left_web_key(vault, change.new_web)
     if left is not None or coming is not None:
-        new = _secret_of(vault, left.root.id if left else str(coming))
+        new = _secret_of(vault, change, left.root.id if left else str(coming))
     else:
-        new = _make_root(vault)
+        new = _make_root(vault, change)
     secret = new.secret()
     if left is None:
         successor = vault.web_key.successor(
@@ -69,13 +90,13 @@ def prepare() -> None:
             root=secret.public,
             sealing_key=vault.web_key.sealing_key,
         )
-        successor.write(web_path)
+        successor.write(change.new_web)
     count = root_rotation.prepare(vault, secret, actor())
     give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
-    click.echo(f"new web key   {web_path}")
-    if settings.root_key is not None:
-        click.echo(f"new root key  {new_file_for(settings.root_key)}")
+    click.echo(f"new web key   {change.new_web}")
+    if change.new_root is not None:
+        click.echo(f"new root key  {change.new_root}")
     click.echo(f"next          {FINALIZE}")
 
 
@@ -103,23 +124,21 @@ def _left_web_key(vault: OpenVault, path: Path) -> WebKey | None:
     return left
 
 
-def _make_root(vault: OpenVault) -> RootKey:
+def _make_root(vault: OpenVault, change: RootChange) -> RootKey:
     """A new root, or the one in the file that a killed run left.  It is on the disk, or
     on the custodians' paper, before a row names it; if the run is killed after that,
     the root is unused."""
-    settings, vault_id = read_settings(), vault.web_key.vault_id
-    if settings.root_key is None:
-        new = RootKey(vault_id, crypto.new_key())
+    new = RootKey(vault.web_key.vault_id, crypto.new_key())
+    if change.old_root is None or change.new_root is None:
         click.echo("How many custodians get a share of the new root?", err=True)
         count, threshold = _ask_shares()
         show_shares(root_shares.split(new, count, threshold), threshold)
         return new
-    path = new_file_for(settings.root_key)
-    if path.exists():
-        return _read_new_root(vault.ops, path)
-    is_sealed = RootKey.is_sealed(read_root_text(settings.root_key))
-    new = RootKey(vault_id, crypto.new_key())
-    new.write(path, read_passphrase(settings) if is_sealed else None, vault.ops)
+    if change.new_root.exists():
+        return _read_new_root(vault.ops, change, change.new_root)
+    is_sealed = RootKey.is_sealed(read_root_text(change.old_root))
+    passphrase = read_passphrase(change.settings) if is_sealed else None
+    new.write(change.new_root, passphrase, vault.ops)
     return new
 
 
@@ -135,20 +154,18 @@ def _ask_shares() -> tuple[int, int]:
     )
 
 
-def _secret_of(vault: OpenVault, root_id: str) -> RootKey:
+def _secret_of(vault: OpenVault, change: RootChange, root_id: str) -> RootKey:
     """The secret half of the new root ``root_id``, read from its file or its shares."""
-    settings = read_settings()
-    if settings.root_key is None:
+    if change.new_root is None:
         click.echo(f"Now the shares of the new root, {root_id}.", err=True)
         new = root_shares.combine(_new_shares(root_id), vault.web_key.vault_id)
+    elif change.new_root.exists():
+        new = _read_new_root(vault.ops, change, change.new_root)
     else:
-        path = new_file_for(settings.root_key)
-        if not path.exists():
-            raise FileRefused(
-                f"{path}, the new root {root_id}, is not there",
-                hint=f"put it back, or give the new root up with: {ABANDON}",
-            )
-        new = _read_new_root(vault.ops, path)
+        raise FileRefused(
+            f"{change.new_root}, the new root {root_id}, is not there",
+            hint=f"put it back, or give the new root up with: {ABANDON}",
+        )
     if new.secret().public.id != root_id:
         raise WrongRootKey(
             f"that is not the new root, {root_id}", hint="nothing was changed"
@@ -166,24 +183,26 @@ def _new_shares(root_id: str) -> list[str]:
         ) from None
 
 
-def _read_new_root(ops: OpsKeys, path: Path) -> RootKey:
+def _read_new_root(ops: OpsKeys, change: RootChange, path: Path) -> RootKey:
+    """The new root key in its file ``path``.  Raises FileRefused for the old root's, and
+    NotMadeByRoot unless the root of ``ops`` made the file."""
     text = read_root_text(path)
     if RootKey.root_named(text, path) == ops.root_id:
         raise FileRefused(
             f"{path} is this vault's root already, not a new one",
-            hint=f"put it in place first: mv {path} {read_settings().root_key}",
+            hint=f"put it in place first: mv {path} {change.old_root}",
         )
     RootKey.require_made_by(text, ops, path)
-    passphrase = read_passphrase(read_settings()) if RootKey.is_sealed(text) else None
+    is_sealed = RootKey.is_sealed(text)
+    passphrase = read_passphrase(change.settings) if is_sealed else None
     return RootKey.parse(text, path, passphrase)
 
 
 def finalize() -> None:
     """Make the prepared root the only one, and print where its files go."""
-    settings = read_settings()
-    web_path = new_file_for(settings.web_key)
-    newest = WebKey.read(web_path if web_path.exists() else settings.web_key)
-    state, at_hand = _state(newest), None
+    change = RootChange.read()
+    newest = WebKey.read(change.new_web if change.new_web.exists() else change.old_web)
+    state, at_hand = _state(newest, change), None
     if state.next_root_id is None and state.root_id == newest.root.id:
         click.echo(f"root {state.root_id} is the only root; nothing is left to do")
     elif state.next_root_id is None:
@@ -192,13 +211,13 @@ def finalize() -> None:
             hint="go on with: cardvault root rotate",
         )
     else:
-        at_hand = _finalize(newest, state.next_root_id)
+        at_hand = _finalize(newest, change, state.next_root_id)
         click.echo(f"root {newest.root.id} is the only root now")
-    clear(connect(settings.database_url))
-    _say_next(newest, at_hand)
+    clear(connect(change.settings.database_url))
+    _print_next(newest, change, at_hand)
 
 
-def _finalize(newest: WebKey, coming: str) -> RootKey:
+def _finalize(newest: WebKey, change: RootChange, coming: str) -> RootKey:
     """Make the prepared root ``coming`` the only one; returns the old root key, which
     was read for it."""
     vault = vault_with_root_key()
@@ -208,7 +227,7 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
             f"{newest.source} is of root {newest.root.id}, and {coming} is prepared",
             hint="go on with: cardvault root rotate",
         )
-    new = _secret_of(vault, coming).secret()
+    new = _secret_of(vault, change, coming).secret()
     if new.public.encoded != newest.root.encoded:
         raise WrongRootKey(
             f"that is not the new root, {coming}", hint="nothing was changed"
@@ -218,10 +237,10 @@ def _finalize(newest: WebKey, coming: str) -> RootKey:
     return vault.root_key
 
 
-def _state(newest: WebKey) -> Row[Any]:
+def _state(newest: WebKey, change: RootChange) -> Row[Any]:
     """The vault's own row, checked with the web key alone, because the root key at hand
     may be the old one or the new one."""
-    engine = connect(read_settings().database_url)
+    engine = connect(change.settings.database_url)
     HISTORY.require_head(engine, "vault")
     with reading(engine) as db:
         row = db.execute(select(VAULT)).first()
@@ -233,36 +252,33 @@ def _state(newest: WebKey) -> Row[Any]:
     return row
 
 
-def _say_next(web_key: WebKey, known: RootKey | None) -> None:
+def _print_next(web_key: WebKey, change: RootChange, known: RootKey | None) -> None:
     """Print where the new files go that are still there.
 
     Each must be made by the root at hand (``known``, or read now) and be of the root
     that ``web_key`` names; otherwise following the advice could overwrite the only good
     key with a file that somebody else put there.  Raises NotMadeByRoot.
     """
-    settings = read_settings()
-    files = [
-        new_file_for(path) for path in (settings.web_key, settings.root_key) if path
-    ]
-    if not any(path.exists() for path in files):
+    web_waits = change.new_web.exists()
+    waiting = change.new_root if change.new_root and change.new_root.exists() else None
+    if not web_waits and waiting is None:
         return
-    at_hand = (known or read_root_key(settings, web_key.vault_id)).secret()
-    if files[0].exists():
+    at_hand = (known or read_root_key(change.settings, web_key.vault_id)).secret()
+    if web_waits:
         web_key.require_made_by(at_hand.ops)
-        click.echo(f"next  mv {files[0]} {settings.web_key}, then restart the site")
-    if at_hand.public.id == web_key.root.id or not files[-1].exists():
-        return
-    if settings.root_key is not None:
-        new = _read_new_root(at_hand.ops, files[-1])
+        move = f"mv {change.new_web} {change.old_web}"
+        click.echo(f"next  {move}, then restart the site")
+    if waiting is not None and at_hand.public.id != web_key.root.id:
+        new = _read_new_root(at_hand.ops, change, waiting)
         if new.secret().public.id == web_key.root.id:
-            click.echo(f"      mv {files[-1]} {settings.root_key} once the old")
+            click.echo(f"      mv {waiting} {change.old_root} once the old")
             click.echo("      root is filed with the backups that only it opens")
 
 
 def abandon() -> None:
     """Give the new root up and remove its files, even if it was not prepared fully."""
-    settings, vault = read_settings(), vault_with_root_key()
-    files = _new_files(vault)
+    change, vault = RootChange.read(), vault_with_root_key()
+    files = _new_files(vault, change)
     root_id = root_rotation.abandon(vault, actor(), next(iter(files.values()), None))
     if root_id is None:
         raise click.UsageError("no new root is being prepared; nothing was changed")
@@ -272,24 +288,22 @@ def abandon() -> None:
     click.echo(f"root {root_id} is given up; root {vault.root_id} stays the vault's")
     for path in files:
         click.echo(f"removed  {path}")
-    if settings.root_key is None:
+    if change.old_root is None:
         click.echo("its shares, where there are any, open nothing")
     click.echo("next     cardvault root rotate, when a new root is wanted")
 
 
-def _new_files(vault: OpenVault) -> dict[Path, str]:
+def _new_files(vault: OpenVault, change: RootChange) -> dict[Path, str]:
     """The new root's files by path, each with the root it names; raises NotMadeByRoot
     for one that this vault's root did not make."""
-    settings = read_settings()
     files: dict[Path, str] = {}
-    web_path = new_file_for(settings.web_key)
-    if web_path.exists():
-        left = WebKey.read(web_path)
+    if change.new_web.exists():
+        left = WebKey.read(change.new_web)
         left.require_made_by(vault.ops)
         # A file for a new sealing key under the same root belongs to web-key rotate.
         if left.root.id != vault.root_id:
-            files[web_path] = left.root.id
-    if settings.root_key is not None and new_file_for(settings.root_key).exists():
-        path = new_file_for(settings.root_key)
-        files[path] = _read_new_root(vault.ops, path).secret().public.id
+            files[change.new_web] = left.root.id
+    if change.new_root is not None and change.new_root.exists():
+        new = _read_new_root(vault.ops, change, change.new_root)
+        files[change.new_root] = new.secret().public.id
     return files

@@ -107,8 +107,8 @@ def _restore(
         restored = Vault(web_key, connect(settings.database_url), system_clock)
         give_anchor(restored, actor())
     if as_json:
-        told = {**opened.manifest.as_object(), "next": list(NEXT)}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        facts = {**opened.manifest.as_object(), "next": list(NEXT)}
+        click.echo(json.dumps(facts, ensure_ascii=False))
         return 0
     click.echo(f"vault   {vault_place}")
     click.echo(f"site    {site_place}")
@@ -133,8 +133,8 @@ def _drill(
     cards, took = opened.manifest.cards, round(done.seconds, 1)
     if as_json:
         found = [vars(finding) for finding in done.findings]
-        told = {"ok": not found, "cards": cards, "seconds": took, "findings": found}
-        click.echo(json.dumps(told))
+        facts = {"ok": not found, "cards": cards, "seconds": took, "findings": found}
+        click.echo(json.dumps(facts))
         return 1 if found else 0
     for finding in done.findings:
         click.echo(one_line(f"{finding.subject}  {finding.problem}"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from ..clock import DAY_SECONDS
 from ..crypto import OPS_SUITE
 from ..store.row_macs import NOT_AS_WRITTEN
 from ..store.schema import (
@@ -26,8 +27,8 @@ from .verify import name_of
 WARN_SEALS = 2**28
 MAC_BYTES = 32
 MOST_NAMED = 20
-YEAR_SECONDS = 365 * 24 * 3600
-WARN_SECONDS = YEAR_SECONDS - 30 * 24 * 3600
+YEAR_SECONDS = 365 * DAY_SECONDS
+WARN_SECONDS = YEAR_SECONDS - 30 * DAY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Census:
             if key.seals >= WARN_SEALS:
                 lines.append(f"data key {key.id} has sealed {key.seals:,} times")
         lines += [
-            f"data key {key.id} is {key.age // 86400} days old"
+            f"data key {key.id} is {key.age // DAY_SECONDS} days old"
             for key in self.old_keys()
         ]
         return lines

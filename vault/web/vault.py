@@ -231,8 +231,8 @@ class Vault(DataKeys):
         at = self.purged_at(db, token)
         if at is None:
             return []
-        told = card_history.readable(db, purge_subject(at))
-        return [entry for entry in told if card_history.names(entry, token)]
+        entries = card_history.readable(db, purge_subject(at))
+        return [entry for entry in entries if card_history.names(entry, token)]
 
     def entries_about(
         self, db: Connection, token: str, *, views: bool = True

@@ -22,7 +22,7 @@ from ..store.database import (
 from ..store.migrations import HISTORY
 from ..store.row_macs import RowSigner
 from ..store.schema import VAULT
-from ..trail import Actor, Told, Trail
+from ..trail import Actor, NewEntry, Trail
 from .web_key import WebKey
 
 _VAULT_ID = re.compile("[0-9a-f]{32}")
@@ -45,7 +45,9 @@ class VaultDatabase:
         self.clock = clock
         self.signer = RowSigner(web_key.vault_id, web_key.sealing_key)
         self.trail = Trail(web_key.vault_id, web_key.sealing_key)
-        self._told: WeakKeyDictionary[Transaction, list[Told]] = WeakKeyDictionary()
+        self._unwritten: WeakKeyDictionary[Transaction, list[NewEntry]] = (
+            WeakKeyDictionary()
+        )
 
     def require_ready(self) -> None:
         """Raise SchemaError unless the database is at this code's revision, and what
@@ -120,13 +122,13 @@ class VaultDatabase:
         the head is not as it was written."""
         if is_reading(db):
             raise ValueError(f"{event} can't be recorded by who only reads")
-        told = Told(self.clock(), event, by, outcome, subject, dict(detail or {}))
-        if not self._untold(db):
+        entry = NewEntry(self.clock(), event, by, outcome, subject, dict(detail or {}))
+        if not self._new_entries(db):
             before_commit(db, lambda: self._append(db))
-        self._untold(db).append(told)
+        self._new_entries(db).append(entry)
 
-    def _untold(self, db: Connection) -> list[Told]:
-        return self._told.setdefault(transaction_of(db), [])
+    def _new_entries(self, db: Connection) -> list[NewEntry]:
+        return self._unwritten.setdefault(transaction_of(db), [])
 
     def enter(self, db: Connection) -> None:
         """Append now what was recorded in ``db``, and lock the trail's head."""
@@ -134,10 +136,10 @@ class VaultDatabase:
         self.trail.lock(db)
 
     def _append(self, db: Connection) -> None:
-        told = self._untold(db)
-        if told:
-            self.trail.append(db, told)
-            told.clear()
+        entries = self._new_entries(db)
+        if entries:
+            self.trail.append(db, entries)
+            entries.clear()
 
     def shut(self, db: Connection) -> None:
         """Wait for every other writer of the vault and keep them out until ``db`` ends,

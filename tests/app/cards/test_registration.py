@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.cards import listing
 from tests.actors.forms import forms_of
 from tests.actors.operator_client import A_CARD, Desk, boxes
 
@@ -246,11 +247,14 @@ def test_errors_stand_where_the_form_is(desk: Desk) -> None:
     assert section.index('id="summary"') < section.index("<form")
 
 
+@pytest.mark.parametrize("asked", ["q=A&sort=name&page=2", "q=A&sort=name&expiry=soon"])
 def test_the_list_stays_as_it_was_through_an_error_and_a_registration(
-    desk: Desk,
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     """Search, order, page and filter: in the answer to a wrong form, and in 戻る."""
-    asked = "q=A&sort=name&page=2&expiry=soon"
+    monkeypatch.setattr(listing, "PAGE_SIZE", 1)
+    for _ in range(2):
+        desk.press("/cards", "登録", **A_CARD)
     path = f"/cards?{asked}"
     desk.press(path, "登録", **(A_CARD | {"phone": "12"}))
     (action,) = (f.action for f in forms_of(desk.page) if "登録" in f.buttons)
