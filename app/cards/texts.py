@@ -15,6 +15,7 @@ SUMMARY = "入力内容に誤りがあります。"
 REGISTER_CONFIRM = "登録します。よろしいですか？"
 UPDATE_CONFIRM = "変更します。よろしいですか？"
 DELETE_CONFIRM = "削除します。よろしいですか？"
+DELETE_FINAL = "削除すると元に戻せません。"
 CONFIRM_MISSING = "内容を確認して、チェックを入れてください。"
 
 NAME_EMPTY = "お客様名を入力してください。"
@@ -100,7 +101,9 @@ CARD_PROBLEMS = {
     ),
 }
 CARD_GONE = {"purged": "削除済み", "given up": "破棄済み", "missing": "保管なし"}
-NEW_NUMBER_NEEDED = "新しい番号の登録が必要です"
+NEW_NUMBER_NEEDED = "新しいカード番号を登録してください"
+# The list has less room for a brand's name than the other pages.
+SHORT_BRANDS = {"amex": "AMEX", "diners": "Diners", "unionpay": "銀聯"}
 
 
 def likeness(name: str) -> str:
