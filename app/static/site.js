@@ -352,15 +352,41 @@ function watchCard(pan) {
 
 // --- Confirmations: the browser's own dialog instead of the checkbox.
 
+// A browser that was told to ask no more answers at once; nobody reads that fast.
+const UNASKED_MS = 50;
+
 function confirmByDialog(part) {
   const box = $("input", part);
   const form = box.form;
   const answer = Object.assign(document.createElement("input"), { type: "hidden", name: box.name });
+  const place = document.createComment("");
+  part.replaceWith(place);
   form.append(answer);
-  part.remove();
+
+  // The checkbox comes back, as it is without the script.
+  function askByCheckbox() {
+    answer.remove();
+    place.replaceWith(part);
+    const said = Object.assign(document.createElement("div"), { className: "errors" });
+    said.append(Object.assign(document.createElement("p"), { textContent: part.dataset.unasked }));
+    said.setAttribute("role", "alert");
+    part.prepend(said);
+    box.focus();
+  }
+
   form.addEventListener("submit", (event) => {
+    if (box.isConnected) {
+      if (!box.checked) {
+        event.preventDefault();
+        box.focus();
+      }
+      return;
+    }
+    const asked = performance.now();
     answer.value = confirm(part.dataset.words) ? "y" : "";
-    if (!answer.value) event.preventDefault();
+    if (answer.value) return;
+    event.preventDefault();
+    if (performance.now() - asked < UNASKED_MS) askByCheckbox();
   });
 }
 
@@ -415,8 +441,13 @@ function watchSearch(box) {
   box.form.addEventListener("submit", () => {
     box.value = box.value.replace(RUN, (run) => ascii(run.replace(/\P{Nd}/gu, "")).slice(-4));
   });
+  // A key of one letter can be switched off, because speech input types it (WCAG 2.1.4).
+  const slash = $("#slash");
+  slash.checked = localStorage.getItem("slash") !== "off";
+  slash.closest("p").hidden = false;
+  slash.addEventListener("change", () => localStorage.setItem("slash", slash.checked ? "on" : "off"));
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!slash.checked || event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select")) return;
     event.preventDefault();
     box.focus();
@@ -478,28 +509,52 @@ function meetTyped() {
 
 // --- Two minutes before the login ends, in every tab at once.
 
+const WARNING_MS = 120_000;
+const TYPING_MS = 60_000;
+
 function watchIdle(warning) {
   const lasts = Number(document.body.dataset.idle) * 1000;
   const tabs = new BroadcastChannel("still-here");
   const button = $("button", warning);
   let since = Date.now();
+  let typed = 0;
+  let field = null;
+  let asking = false;
   const begin = () => {
     since = Date.now();
+    // Who pressed 続ける goes on where they were.
+    if (warning.contains(document.activeElement)) field?.focus();
     warning.hidden = true;
   };
-  tabs.onmessage = begin;
-  tabs.postMessage("");
-  button.addEventListener("click", async () => {
+  async function stay() {
+    if (asking) return;
+    asking = true;
     const body = new URLSearchParams({ csrf_token: $("input[name=csrf_token]").value });
     const answer = await fetch(button.dataset.url, { method: "POST", body }).catch(() => null);
+    asking = false;
     if (!answer || !answer.ok || answer.redirected) return leaveTyped();
     begin();
     tabs.postMessage("");
+  }
+  tabs.onmessage = begin;
+  tabs.postMessage("");
+  button.addEventListener("click", stay);
+  addEventListener("focusin", ({ target }) => {
+    if (!warning.contains(target)) field = target;
+  });
+  // Whoever types is there: it renews the login when the warning would come, or is shown.
+  addEventListener("keydown", ({ target }) => {
+    if (!target.closest("form") || warning.contains(target)) return;
+    typed = Date.now();
+    if (!warning.hidden) stay();
   });
   setInterval(() => {
-    const idle = Date.now() - since;
-    if (idle > lasts) leaveTyped();
-    else if (idle > lasts - 120_000) warning.hidden = false;
+    const now = Date.now();
+    if (now - since > lasts) leaveTyped();
+    else if (now - since > lasts - WARNING_MS && warning.hidden) {
+      if (now - typed < TYPING_MS) stay();
+      else warning.hidden = false;
+    }
   }, 1000);
 }
 
