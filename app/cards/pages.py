@@ -144,6 +144,8 @@ def not_found_page() -> str:
         code=404,
         heading=texts.NOT_FOUND,
         advice=texts.NOT_FOUND_ADVICE,
+        known=True,
+        back=url_for("cards.index", **list_args()),
     )
 
 
