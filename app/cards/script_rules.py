@@ -92,5 +92,6 @@ def _texts() -> dict[str, Any]:
         "expiry": texts.EXPIRY_REASONS,
         "expiry_needed": texts.EXPIRY_NEEDED,
         "unchanged": texts.UNCHANGED,
+        "same_customer": texts.SAME_CUSTOMER,
         "typed_is_back": texts.TYPED_IS_BACK,
     }

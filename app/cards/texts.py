@@ -106,9 +106,19 @@ NEW_NUMBER_NEEDED = "新しいカード番号を登録してください"
 SHORT_BRANDS = {"amex": "AMEX", "diners": "Diners", "unionpay": "銀聯"}
 
 
-def likeness(name: str) -> str:
-    """The warning that a similar card is stored already."""
-    return f"同じと思われるカードが登録されています（{name}様）。"
+def likeness(name: str, *, besides: bool = False) -> str:
+    """The warning that a similar card is stored already; with ``besides`` another one
+    than the card that was just stored."""
+    others = "、ほかにも" if besides else ""
+    return f"同じと思われるカードが{others}登録されています（{name}様）。"
+
+
+def registered_on(phone: str, day: str) -> str:
+    """What tells one similar card from another."""
+    return f"電話番号 {phone}・{day} 登録"
+
+
+SAME_CUSTOMER = "このお客様は登録済みの可能性があります。"
 
 
 def wrong_width(width: int) -> str:

@@ -319,6 +319,14 @@ function watchCard(pan) {
     return key ? String(key) : "";
   }
 
+  // Compared here, because neither name nor telephone number goes into an address.
+  function isTyped({ name, phone }) {
+    const plain = (text) => text.normalize("NFKC").replace(/\s/g, "").toLowerCase();
+    const typed = form.elements;
+    const sameName = plain(typed.customer_name.value) === plain(name);
+    return sameName || phoneOf(typed.phone.value).replace(/-/g, "") === phone;
+  }
+
   // Carries no more than a mask shows.
   async function look(number) {
     const known = number.length >= 14 && luhn(number) && expiry();
@@ -330,15 +338,22 @@ function watchCard(pan) {
     const answer = await fetch(pan.dataset.likeness + query).catch(() => null);
     if (!answer || !answer.ok || answer.redirected || asked !== query) return;
     const others = (await answer.json()).likely.filter((one) => one.url !== location.pathname);
-    likely.replaceChildren(
-      ...others.map((one) => {
-        const link = Object.assign(document.createElement("a"), { href: one.url, textContent: "登録内容を見る" });
-        const line = document.createElement("p");
-        link.target = "_blank";
-        line.append(`${one.text} `, link);
-        return line;
-      }),
-    );
+    const lines = others.map((one) => {
+      const link = Object.assign(document.createElement("a"), {
+        href: one.url,
+        target: "_blank",
+        textContent: "登録内容を見る（新しいタブ）",
+      });
+      const line = document.createElement("p");
+      line.append(one.text, document.createElement("br"), `${one.registered} `, link);
+      return line;
+    });
+    if (others.some(isTyped)) {
+      const same = Object.assign(document.createElement("p"), { className: "same" });
+      same.textContent = RULES.texts.same_customer;
+      lines.unshift(same);
+    }
+    likely.replaceChildren(...lines);
     likely.hidden = !others.length;
   }
 
