@@ -58,8 +58,7 @@ def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
     """The form of a stored card, filled with what was sent unless ``formdata=None``."""
     return EditForm(
         customer,
-        readable=isinstance(card, Card),
-        renew=card in ("purged", "given up"),
+        problem_of_card=card if isinstance(card, str) else "",
         now=current.now(),
         luhn_exempt=_luhn_exempt(),
         tickets=tickets(),

@@ -77,7 +77,7 @@ NOT_FOUND = "指定されたクレジットカード情報は見つかりませ�
 NOT_FOUND_ADVICE = (
     "削除されたか、アドレスが誤っている可能性があります。一覧から選び直してください。"
 )
-STALE_FORM = "画面が古くなっています。もう一度入力してください。"
+STALE_FORM = "画面が古くなっています。開き直して、もう一度入力してください。"
 
 # By reason why the vault can't describe a customer's card: the text that says what to
 # do, and for a card that no longer exists the word shown instead of its number.
@@ -96,11 +96,15 @@ CARD_PROBLEMS = {
         "新しいカード番号を登録してください。"
     ),
     "missing": (
-        "このカード番号は保管されていません。"
+        "このお客様のカード番号は保管されていません。"
         "新しいカード番号への変更、または削除はできます。"
     ),
 }
 CARD_GONE = {"purged": "削除済み", "given up": "破棄済み", "missing": "保管なし"}
+NUMBERS_NEEDED = {
+    reason: f"カード番号は{CARD_GONE[reason]}のため、新しいカード番号も入力してください。"
+    for reason in ("purged", "given up")
+}
 NEW_NUMBER_NEEDED = "新しいカード番号を登録してください"
 # The list has less room for a brand's name than the other pages.
 SHORT_BRANDS = {"amex": "AMEX", "diners": "Diners", "unionpay": "銀聯"}

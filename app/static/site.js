@@ -242,6 +242,22 @@ function checkOnLeaving(pan) {
 
 // --- Four boxes that behave as one field.
 
+// A number as it was copied: alone, or the only one of a card's length among words.
+function numberIn(text) {
+  if (/^[0-9]+$/.test(text)) return text;
+  const runs = text.match(/[0-9]+/g)?.filter((run) => run.length >= 14 && run.length <= 19) ?? [];
+  return runs.length === 1 ? runs[0] : "";
+}
+
+// Month and year that were put into one box, as the card prints them.
+function splitExpiry(month) {
+  const year = month.form.elements.exp_year;
+  const both = ascii(month.value).match(/^\s*([0-9]{1,2})\s*[/／]\s*([0-9]{2}|[0-9]{4})\s*$/);
+  if (!both || year.value) return;
+  [month.value, year.value] = both.slice(1);
+  month.form.dispatchEvent(new Event("input"));
+}
+
 function joinBoxes(pan) {
   const boxes = $$("input", pan);
   const room = (place) => (place < boxes.length - 1 ? 4 : Infinity);
@@ -272,8 +288,8 @@ function joinBoxes(pan) {
     box.addEventListener("input", (event) => event.isComposing || settle(place));
     box.addEventListener("compositionend", () => settle(place));
     box.addEventListener("paste", (event) => {
-      const text = fold(event.clipboardData.getData("text"));
-      if (!/^\d+$/.test(text)) return;
+      const text = numberIn(fold(event.clipboardData.getData("text").replace(/\s/g, "")));
+      if (!text) return;
       event.preventDefault();
       if (text.length >= 12) {
         boxes.forEach((other) => (other.value = ""));
@@ -410,10 +426,12 @@ function confirmByDialog(part) {
 function revealOnPress(button) {
   const field = document.getElementById(button.dataset.reveal);
   button.hidden = false;
+  button.setAttribute("aria-pressed", "false");
   button.addEventListener("click", () => {
     const reveal = field.type === "password";
     field.type = reveal ? "text" : "password";
     button.textContent = reveal ? "隠す" : "表示";
+    button.setAttribute("aria-pressed", String(reveal));
   });
 }
 
@@ -593,6 +611,10 @@ $$("[data-reveal]").forEach(revealOnPress);
 $$("[data-passkey]").forEach(askPasskey);
 $$(".pan").forEach(watchCard);
 $$(".pan").forEach(checkOnLeaving);
+$$("[name=exp_month]").forEach((month) => {
+  month.addEventListener("change", () => splitExpiry(month));
+  month.addEventListener("paste", () => setTimeout(() => splitExpiry(month)));
+});
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);
 $$("[data-rules], #delete").forEach((form) =>

@@ -96,9 +96,14 @@ def test_a_new_number_with_its_expiry_makes_it_whole(desk: Desk, purged: str) ->
     assert "削除済み" not in desk.page
 
 
-@pytest.mark.parametrize("kind", ["purged", "given_up"])
 @pytest.mark.parametrize(
-    ("half", "said"), [(OTHER, EXPIRY_NEEDED), (NEW_EXPIRY, NUMBER_NEEDED)]
+    ("kind", "half", "said"),
+    [
+        ("purged", OTHER, EXPIRY_NEEDED),
+        ("given_up", OTHER, EXPIRY_NEEDED),
+        ("purged", NEW_EXPIRY, f"カード番号は削除済みのため、{NUMBER_NEEDED}"),
+        ("given_up", NEW_EXPIRY, f"カード番号は破棄済みのため、{NUMBER_NEEDED}"),
+    ],
 )
 def test_half_of_a_card_is_refused(
     desk: Desk,
@@ -154,7 +159,7 @@ def test_a_card_that_is_missing_is_none_of_these(desk: Desk) -> None:
     desk.open("/cards")
     assert "保管なし" in desk.page
     desk.open(f"/cards/{public_id}/edit")
-    assert "このカード番号は保管されていません。" in desk.page
+    assert "このお客様のカード番号は保管されていません。" in desk.page
     assert "新しいカード番号への変更、または削除はできます。" in desk.page
 
 

@@ -78,7 +78,10 @@ def test_every_form_of_number_goes_in_and_comes_out_masked(
         ({"exp_year": "2017"}, "有効期限が切れています。"),
         ({"exp_year": "2047"}, "有効期限の年を確認してください。"),
         ({"confirmed": ""}, "内容を確認して、チェックを入れてください。"),
-        ({"ticket": "made-up"}, "画面が古くなっています。もう一度入力してください。"),
+        (
+            {"ticket": "made-up"},
+            "画面が古くなっています。開き直して、もう一度入力してください。",
+        ),
     ],
 )
 def test_each_fault_has_its_text(
