@@ -15,6 +15,9 @@ SCANNERS := .venv-lint
 SCAN := $(SCANNERS)/bin
 SCANNED := app vault deploy bench config.py wsgi.py gunicorn.conf.py
 
+# The checker of the pages' HTML, by npm; without npm its tests are skipped.
+CHECKER := tests/html/node_modules
+
 .PHONY: install serve test attack mutation bench manual architecture lint lock
 
 install: $(VENV)/runtime.stamp
@@ -22,7 +25,7 @@ install: $(VENV)/runtime.stamp
 serve: install
 	@$(BIN)/python deploy/demo.py
 
-test: $(VENV)/test.stamp $(SCANNERS)/stamp
+test: $(VENV)/test.stamp $(SCANNERS)/stamp $(CHECKER)/stamp
 	@sh tests/system-packages
 	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist worksteal --cov --cov-report=term)
 
@@ -100,3 +103,9 @@ $(SCANNERS)/stamp: requirements-lint.txt | $(VENV)/bin/python
 	@$(PYTHON) -m venv $(SCANNERS)
 	@$(SCAN)/$(FROM_LOCK) requirements-lint.txt
 	@touch $@
+
+$(CHECKER)/stamp: tests/html/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then \
+	    echo "installing from tests/html/package-lock.json ..." && \
+	    npm ci --prefix tests/html --silent --no-audit --no-fund && touch $@; \
+	else echo "npm is missing here, so the check of the HTML is skipped" >&2; fi

@@ -11,9 +11,15 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, current_app, render_template, request, session
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    SecurityError,
+    ServiceUnavailable,
+)
 from werkzeug.wrappers import Response as BaseResponse
 
 from vault.card.token import random_letters
@@ -29,7 +35,7 @@ PAGES: dict[int, tuple[str, str]] = {
         "送信内容を受け付けられませんでした。",
         "画面を開き直してから、もう一度入力してください。",
     ),
-    403: ("この操作は許可されていません。", "ログイン画面からやり直してください。"),
+    403: ("この操作は許可されていません。", "一覧からやり直してください。"),
     404: (
         "ページが見つかりません。",
         "アドレスをご確認のうえ、一覧画面からやり直してください。",
@@ -40,22 +46,35 @@ PAGES: dict[int, tuple[str, str]] = {
     ),
     413: ("送信内容が大きすぎます。", "入力内容を短くして、もう一度お試しください。"),
     429: (
-        "操作の回数が上限に達しました。",
+        "ログインの失敗が続いたため、この接続元からのログインを15分ほど停止しています。",
         "しばらくしてから、もう一度お試しください。",
     ),
     503: (
-        "ただいま処理できません。",
-        "入力した内容は保存されていません。しばらくしてから、もう一度お試しください。",
+        "表示できませんでした。",
+        "しばらくしてから、もう一度お試しください。",
     ),
     500: (
         "システムで問題が発生しました。",
-        "しばらくしてからもう一度お試しください。続く場合は、下の受付番号を添えてお問い合わせください。",
+        "しばらくしてからもう一度お試しください。続く場合は、受付番号を添えてお問い合わせください。",
     ),
 }
 CSRF_PAGE = (
-    "画面の有効期限が切れました。",
-    "前の画面を開き直してから、もう一度入力してください。",
+    "時間がたったため、受け付けられませんでした。",
+    "登録・更新は行われていません。画面を開き直して、もう一度入力してください。",
 )
+# A form that could not be answered, and one whose ticket keeps it from acting twice.
+UNSENT_PAGE = (
+    "ただいま処理できません。",
+    "登録・更新は行われていません。しばらくしてから、もう一度お試しください。",
+)
+UNSENT_CARD_PAGE = (
+    UNSENT_PAGE[0],
+    UNSENT_PAGE[1]
+    + "ブラウザーの「再読み込み」でもう一度送信できます。"
+    + "二重に登録されることはありません。",
+)
+# Refusals of somebody who may be logged in; the others are answered without asking.
+MAY_BE_KNOWN = frozenset({400, 404, 405, 413})
 FOREIGN_PAGE = (
     "このネットワークからは利用できません。",
     "利用が許可されているネットワーク（社内など）から開き直すか、管理者に連絡してください。",
@@ -121,7 +140,9 @@ def _broken(error: Exception) -> BaseResponse:
 
 def _incident(page: HTTPException, cause: BaseException) -> BaseResponse:
     """The page with an incident number; the log has the error under the same number."""
-    incident = random_letters(INCIDENT_LETTERS)
+    letters = random_letters(INCIDENT_LETTERS)
+    half = INCIDENT_LETTERS // 2
+    incident = f"{letters[:half]}-{letters[half:]}"
     log.error("incident %s", incident, exc_info=cause)
     _restore_session()
     return _page(page, incident=incident)
@@ -141,6 +162,9 @@ def _page(
     error: HTTPException, words: tuple[str, str] | None = None, incident: str = ""
 ) -> BaseResponse:
     status = error.code or 500
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "POST":
+        on_card = request.blueprint == "cards"
+        words = UNSENT_CARD_PAGE if on_card else UNSENT_PAGE
     heading, advice = words or PAGES.get(status) or PAGES[500 if status > 499 else 400]
     page = render_template(
         "errors/error.html",
@@ -148,12 +172,25 @@ def _page(
         heading=heading,
         advice=advice,
         incident=incident,
+        known=_is_known(error),
+        barred=isinstance(error, ForeignNetwork | UnknownVisitor),
     )
     response = current_app.make_response((page, status))
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
     return response
+
+
+def _is_known(error: HTTPException) -> bool:
+    """Say whether the page may greet an operator who is logged in.  It asks only where
+    nothing is broken and the request is one to this site."""
+    if error.code not in MAY_BE_KNOWN or isinstance(error, SecurityError):
+        return False
+    try:
+        return bool(current_user.is_authenticated)
+    except SQLAlchemyError:
+        return False
 
 
 def answer_broken(status: HTTPStatus) -> bytes:

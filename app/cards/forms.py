@@ -158,15 +158,16 @@ class CardForm(ConfirmedForm):
 
 class EditForm(CardForm):
     """Changes of a stored card: empty boxes keep the number, an empty expiry keeps the
-    expiry.  ``readable`` says whether the vault can describe the old card; with
-    ``renew`` nothing can be kept, so a new number and its expiry are needed.
+    expiry.  ``problem_of_card`` is why the vault can't describe the old card, or "";
+    where the card is gone for good nothing can be kept, so a new number and its expiry
+    are needed.
     """
 
     rev = HiddenField()
     seen = HiddenField()
 
     def __init__(
-        self, customer: Customer, *, readable: bool, renew: bool, **kwargs: Any
+        self, customer: Customer, *, problem_of_card: str, **kwargs: Any
     ) -> None:
         super().__init__(
             data={
@@ -179,8 +180,11 @@ class EditForm(CardForm):
         )
         self.customer = customer
         self.beside: dict[str, str] = {}
-        self.readable = readable
-        self.renew = renew
+        self.readable = not problem_of_card
+        self.renew = problem_of_card in texts.NUMBERS_NEEDED
+        self.number_needed = texts.NUMBERS_NEEDED.get(
+            problem_of_card, texts.NUMBER_NEEDED
+        )
 
     @property
     def card_change(self) -> CardChange:
@@ -233,7 +237,7 @@ class EditForm(CardForm):
         if self.pan and not self.expiry and over:
             _refuse(self.exp_month, texts.EXPIRY_NEEDED)
         elif self.expiry and not self.pan and not self.readable:
-            _refuse(self.card_number_1, texts.NUMBER_NEEDED)
+            _refuse(self.card_number_1, self.number_needed)
         elif not (self.pan or self._differs()):
             self.form_errors.append(texts.UNCHANGED)
 

@@ -58,8 +58,7 @@ def edit_form(customer: Customer, card: Card | str, **kwargs: Any) -> EditForm:
     """The form of a stored card, filled with what was sent unless ``formdata=None``."""
     return EditForm(
         customer,
-        readable=isinstance(card, Card),
-        renew=card in ("purged", "given up"),
+        problem_of_card=card if isinstance(card, str) else "",
         now=current.now(),
         luhn_exempt=_luhn_exempt(),
         tickets=tickets(),
@@ -139,7 +138,9 @@ def done_page(template: str, customer: Customer) -> str:
     return render_template(
         template,
         summary=service.summary(customer, why_gone),
-        warnings=[warning(other) for other in likely],
+        warnings=[warning(other, customer) for other in likely],
+        same=any(_is_same(customer, other) for other in likely),
+        texts=texts,
         back=list_args(),
     )
 
@@ -151,15 +152,29 @@ def not_found_page() -> str:
         code=404,
         heading=texts.NOT_FOUND,
         advice=texts.NOT_FOUND_ADVICE,
+        known=True,
+        back=url_for("cards.index", **list_args()),
     )
 
 
-def warning(customer: Customer) -> dict[str, str]:
-    """The warning that ``customer`` has a similar card, and their page's address."""
+def warning(customer: Customer, besides: Customer | None = None) -> dict[str, str]:
+    """The warning that ``customer`` has a similar card, their page's address, and what
+    tells whether it is the same person: ``besides``, whose card was just stored."""
+    day = japan_time.japan_date(customer.created_at)
     return {
-        "text": texts.likeness(customer.name),
+        "text": texts.likeness(customer.name, besides=besides is not None),
+        "registered": texts.registered_on(customer.phone, day),
         "url": url_for("cards.edit", public_id=customer.public_id),
+        "name": customer.name,
+        "phone": customer.phone_digits,
     }
+
+
+def _is_same(customer: Customer, other: Customer) -> bool:
+    return (
+        customer.name_folded == other.name_folded
+        or customer.phone_digits == other.phone_digits
+    )
 
 
 def _luhn_exempt() -> frozenset[str]:

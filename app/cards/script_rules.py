@@ -43,6 +43,7 @@ def script_rules(form: CardForm) -> dict[str, Any]:
         "texts": _texts(),
     }
     if isinstance(form, EditForm):
+        handed["texts"]["number_needed"] = form.number_needed
         handed["stored"] = _stored(form)
     return handed
 
@@ -88,9 +89,9 @@ def _texts() -> dict[str, Any]:
         "phone_empty": texts.PHONE_EMPTY,
         "phone_form": texts.PHONE_FORM,
         "number": texts.NUMBER_REASONS,
-        "number_needed": texts.NUMBER_NEEDED,
         "expiry": texts.EXPIRY_REASONS,
         "expiry_needed": texts.EXPIRY_NEEDED,
         "unchanged": texts.UNCHANGED,
+        "same_customer": texts.SAME_CUSTOMER,
         "typed_is_back": texts.TYPED_IS_BACK,
     }

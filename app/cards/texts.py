@@ -15,6 +15,7 @@ SUMMARY = "入力内容に誤りがあります。"
 REGISTER_CONFIRM = "登録します。よろしいですか？"
 UPDATE_CONFIRM = "変更します。よろしいですか？"
 DELETE_CONFIRM = "削除します。よろしいですか？"
+DELETE_FINAL = "削除すると元に戻せません。"
 CONFIRM_MISSING = "内容を確認して、チェックを入れてください。"
 
 NAME_EMPTY = "お客様名を入力してください。"
@@ -76,7 +77,7 @@ NOT_FOUND = "指定されたクレジットカード情報は見つかりませ�
 NOT_FOUND_ADVICE = (
     "削除されたか、アドレスが誤っている可能性があります。一覧から選び直してください。"
 )
-STALE_FORM = "画面が古くなっています。もう一度入力してください。"
+STALE_FORM = "画面が古くなっています。開き直して、もう一度入力してください。"
 
 # By reason why the vault can't describe a customer's card: the text that says what to
 # do, and for a card that no longer exists the word shown instead of its number.
@@ -95,17 +96,33 @@ CARD_PROBLEMS = {
         "新しいカード番号を登録してください。"
     ),
     "missing": (
-        "このカード番号は保管されていません。"
+        "このお客様のカード番号は保管されていません。"
         "新しいカード番号への変更、または削除はできます。"
     ),
 }
 CARD_GONE = {"purged": "削除済み", "given up": "破棄済み", "missing": "保管なし"}
-NEW_NUMBER_NEEDED = "新しい番号の登録が必要です"
+NUMBERS_NEEDED = {
+    reason: f"カード番号は{CARD_GONE[reason]}のため、新しいカード番号も入力してください。"
+    for reason in ("purged", "given up")
+}
+NEW_NUMBER_NEEDED = "新しいカード番号を登録してください"
+# The list has less room for a brand's name than the other pages.
+SHORT_BRANDS = {"amex": "AMEX", "diners": "Diners", "unionpay": "銀聯"}
 
 
-def likeness(name: str) -> str:
-    """The warning that a similar card is stored already."""
-    return f"同じと思われるカードが登録されています（{name}様）。"
+def likeness(name: str, *, besides: bool = False) -> str:
+    """The warning that a similar card is stored already; with ``besides`` another one
+    than the card that was just stored."""
+    others = "、ほかにも" if besides else ""
+    return f"同じと思われるカードが{others}登録されています（{name}様）。"
+
+
+def registered_on(phone: str, day: str) -> str:
+    """What tells one similar card from another."""
+    return f"電話番号 {phone}・{day} 登録"
+
+
+SAME_CUSTOMER = "このお客様は登録済みの可能性があります。"
 
 
 def wrong_width(width: int) -> str:

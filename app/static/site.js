@@ -242,6 +242,22 @@ function checkOnLeaving(pan) {
 
 // --- Four boxes that behave as one field.
 
+// A number as it was copied: alone, or the only one of a card's length among words.
+function numberIn(text) {
+  if (/^[0-9]+$/.test(text)) return text;
+  const runs = text.match(/[0-9]+/g)?.filter((run) => run.length >= 14 && run.length <= 19) ?? [];
+  return runs.length === 1 ? runs[0] : "";
+}
+
+// Month and year that were put into one box, as the card prints them.
+function splitExpiry(month) {
+  const year = month.form.elements.exp_year;
+  const both = ascii(month.value).match(/^\s*([0-9]{1,2})\s*[/／]\s*([0-9]{2}|[0-9]{4})\s*$/);
+  if (!both || year.value) return;
+  [month.value, year.value] = both.slice(1);
+  month.form.dispatchEvent(new Event("input"));
+}
+
 function joinBoxes(pan) {
   const boxes = $$("input", pan);
   const room = (place) => (place < boxes.length - 1 ? 4 : Infinity);
@@ -272,8 +288,8 @@ function joinBoxes(pan) {
     box.addEventListener("input", (event) => event.isComposing || settle(place));
     box.addEventListener("compositionend", () => settle(place));
     box.addEventListener("paste", (event) => {
-      const text = fold(event.clipboardData.getData("text"));
-      if (!/^\d+$/.test(text)) return;
+      const text = numberIn(fold(event.clipboardData.getData("text").replace(/\s/g, "")));
+      if (!text) return;
       event.preventDefault();
       if (text.length >= 12) {
         boxes.forEach((other) => (other.value = ""));
@@ -319,6 +335,14 @@ function watchCard(pan) {
     return key ? String(key) : "";
   }
 
+  // Compared here, because neither name nor telephone number goes into an address.
+  function isTyped({ name, phone }) {
+    const plain = (text) => text.normalize("NFKC").replace(/\s/g, "").toLowerCase();
+    const typed = form.elements;
+    const sameName = plain(typed.customer_name.value) === plain(name);
+    return sameName || phoneOf(typed.phone.value).replace(/-/g, "") === phone;
+  }
+
   // Carries no more than a mask shows.
   async function look(number) {
     const known = number.length >= 14 && luhn(number) && expiry();
@@ -330,15 +354,22 @@ function watchCard(pan) {
     const answer = await fetch(pan.dataset.likeness + query).catch(() => null);
     if (!answer || !answer.ok || answer.redirected || asked !== query) return;
     const others = (await answer.json()).likely.filter((one) => one.url !== location.pathname);
-    likely.replaceChildren(
-      ...others.map((one) => {
-        const link = Object.assign(document.createElement("a"), { href: one.url, textContent: "登録内容を見る" });
-        const line = document.createElement("p");
-        link.target = "_blank";
-        line.append(`${one.text} `, link);
-        return line;
-      }),
-    );
+    const lines = others.map((one) => {
+      const link = Object.assign(document.createElement("a"), {
+        href: one.url,
+        target: "_blank",
+        textContent: "登録内容を見る（新しいタブ）",
+      });
+      const line = document.createElement("p");
+      line.append(one.text, document.createElement("br"), `${one.registered} `, link);
+      return line;
+    });
+    if (others.some(isTyped)) {
+      const same = Object.assign(document.createElement("p"), { className: "same" });
+      same.textContent = RULES.texts.same_customer;
+      lines.unshift(same);
+    }
+    likely.replaceChildren(...lines);
     likely.hidden = !others.length;
   }
 
@@ -352,15 +383,41 @@ function watchCard(pan) {
 
 // --- Confirmations: the browser's own dialog instead of the checkbox.
 
+// A browser that was told to ask no more answers at once; nobody reads that fast.
+const UNASKED_MS = 50;
+
 function confirmByDialog(part) {
   const box = $("input", part);
   const form = box.form;
   const answer = Object.assign(document.createElement("input"), { type: "hidden", name: box.name });
+  const place = document.createComment("");
+  part.replaceWith(place);
   form.append(answer);
-  part.remove();
+
+  // The checkbox comes back, as it is without the script.
+  function askByCheckbox() {
+    answer.remove();
+    place.replaceWith(part);
+    const said = Object.assign(document.createElement("div"), { className: "errors" });
+    said.append(Object.assign(document.createElement("p"), { textContent: part.dataset.unasked }));
+    said.setAttribute("role", "alert");
+    part.prepend(said);
+    box.focus();
+  }
+
   form.addEventListener("submit", (event) => {
+    if (box.isConnected) {
+      if (!box.checked) {
+        event.preventDefault();
+        box.focus();
+      }
+      return;
+    }
+    const asked = performance.now();
     answer.value = confirm(part.dataset.words) ? "y" : "";
-    if (!answer.value) event.preventDefault();
+    if (answer.value) return;
+    event.preventDefault();
+    if (performance.now() - asked < UNASKED_MS) askByCheckbox();
   });
 }
 
@@ -369,10 +426,12 @@ function confirmByDialog(part) {
 function revealOnPress(button) {
   const field = document.getElementById(button.dataset.reveal);
   button.hidden = false;
+  button.setAttribute("aria-pressed", "false");
   button.addEventListener("click", () => {
     const reveal = field.type === "password";
     field.type = reveal ? "text" : "password";
     button.textContent = reveal ? "隠す" : "表示";
+    button.setAttribute("aria-pressed", String(reveal));
   });
 }
 
@@ -451,8 +510,13 @@ function watchSearch(box) {
   box.form.addEventListener("submit", () => {
     box.value = box.value.replace(RUN, (run) => ascii(run.replace(/\P{Nd}/gu, "")).slice(-4));
   });
+  // A key of one letter can be switched off, because speech input types it (WCAG 2.1.4).
+  const slash = $("#slash");
+  slash.checked = localStorage.getItem("slash") !== "off";
+  slash.closest("p").hidden = false;
+  slash.addEventListener("change", () => localStorage.setItem("slash", slash.checked ? "on" : "off"));
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!slash.checked || event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select")) return;
     event.preventDefault();
     box.focus();
@@ -514,28 +578,52 @@ function meetTyped() {
 
 // --- Two minutes before the login ends, in every tab at once.
 
+const WARNING_MS = 120_000;
+const TYPING_MS = 60_000;
+
 function watchIdle(warning) {
   const lasts = Number(document.body.dataset.idle) * 1000;
   const tabs = new BroadcastChannel("still-here");
   const button = $("button", warning);
   let since = Date.now();
+  let typed = 0;
+  let field = null;
+  let asking = false;
   const begin = () => {
     since = Date.now();
+    // Who pressed 続ける goes on where they were.
+    if (warning.contains(document.activeElement)) field?.focus();
     warning.hidden = true;
   };
-  tabs.onmessage = begin;
-  tabs.postMessage("");
-  button.addEventListener("click", async () => {
+  async function stay() {
+    if (asking) return;
+    asking = true;
     const body = new URLSearchParams({ csrf_token: $("input[name=csrf_token]").value });
     const answer = await fetch(button.dataset.url, { method: "POST", body }).catch(() => null);
+    asking = false;
     if (!answer || !answer.ok || answer.redirected) return leaveTyped();
     begin();
     tabs.postMessage("");
+  }
+  tabs.onmessage = begin;
+  tabs.postMessage("");
+  button.addEventListener("click", stay);
+  addEventListener("focusin", ({ target }) => {
+    if (!warning.contains(target)) field = target;
+  });
+  // Whoever types is there: it renews the login when the warning would come, or is shown.
+  addEventListener("keydown", ({ target }) => {
+    if (!target.closest("form") || warning.contains(target)) return;
+    typed = Date.now();
+    if (!warning.hidden) stay();
   });
   setInterval(() => {
-    const idle = Date.now() - since;
-    if (idle > lasts) leaveTyped();
-    else if (idle > lasts - 120_000) warning.hidden = false;
+    const now = Date.now();
+    if (now - since > lasts) leaveTyped();
+    else if (now - since > lasts - WARNING_MS && warning.hidden) {
+      if (now - typed < TYPING_MS) stay();
+      else warning.hidden = false;
+    }
   }, 1000);
 }
 
@@ -559,6 +647,10 @@ $$("[data-reveal]").forEach(revealOnPress);
 $$("[data-passkey]").forEach(askPasskey);
 $$(".pan").forEach(watchCard);
 $$(".pan").forEach(checkOnLeaving);
+$$("[name=exp_month]").forEach((month) => {
+  month.addEventListener("change", () => splitExpiry(month));
+  month.addEventListener("paste", () => setTimeout(() => splitExpiry(month)));
+});
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);
 $$("[data-rules], #delete").forEach((form) =>

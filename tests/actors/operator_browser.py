@@ -12,6 +12,7 @@ from tests.places.site import PASSWORD, ROOT, Place
 
 from .mail import Mails
 
+NARROW = 390
 ARTEFACTS = ROOT / "tests" / "artefacts"
 
 
@@ -115,15 +116,25 @@ class Desk:
         self.press("ログイン")
 
     def look(self, step: str) -> None:
-        """Take a picture and let axe read the page."""
+        """Take a picture and let axe read the page, as it is and as narrow as a
+        telephone's."""
         self.pictures += 1
         folder = ARTEFACTS / self.name
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.pictures:02d}-{step}.png"
         self.page.screenshot(path=path, full_page=True)
-        if self.scripts:
-            found = Axe().run(self.page).response["violations"]
-            self.wrong += [f"axe: {v['id']} on {step}: {v['help']}" for v in found]
+        if not self.scripts:
+            return
+        self._let_axe_read(step)
+        size = self.page.viewport_size
+        if size is not None and size["width"] > NARROW:
+            self.page.set_viewport_size({"width": NARROW, "height": size["height"]})
+            self._let_axe_read(f"{step}, narrow")
+            self.page.set_viewport_size(size)
+
+    def _let_axe_read(self, step: str) -> None:
+        found = Axe().run(self.page).response["violations"]
+        self.wrong += [f"axe: {v['id']} on {step}: {v['help']}" for v in found]
 
     def text(self) -> str:
         """What a person can read on the page."""

@@ -10,7 +10,7 @@ from .forms import CARD
 from .mail import Mails
 from .operator_http import Desk
 
-UNSAVED = "入力した内容は保存されていません。"
+UNSAVED = "登録・更新は行われていません。"
 NAMES = ["先の客", "後の客"]
 # Within seconds, on a machine that does other work besides.
 PATIENCE_SECONDS = 8

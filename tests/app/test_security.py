@@ -243,7 +243,7 @@ def test_a_form_without_its_token_gets_a_friendly_page(client: FlaskClient) -> N
     """It says what to do, and nothing of what was typed comes back."""
     answer = client.post("/login", data={"login_id": "taro", "password": "secret-1"})
     assert answer.status_code == 400
-    assert "前の画面を開き直してから、もう一度入力してください。" in answer.text
+    assert "画面を開き直して、もう一度入力してください。" in answer.text
     assert "secret-1" not in answer.text
 
 

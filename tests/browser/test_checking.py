@@ -285,3 +285,28 @@ def test_an_error_is_in_sight_with_its_form(
     assert urlsplit(desk.page.url).fragment == ("" if scripts else "new")
     desk.look("error-in-sight")
     assert desk.wrong == []
+
+
+def test_a_likely_card_tells_whose_it_is_and_since_when(desk: Desk) -> None:
+    """While it is typed, without a name or a telephone number in any address."""
+    card = {**four("6011", "1111", "1111", "1117"), "exp_month": "1"}
+    desk.fill(**GOOD | card)
+    desk.press("登録")
+    asked: list[str] = []
+    desk.page.on("request", lambda request: asked.append(request.url))
+    desk.open("/cards")
+    desk.fill(**GOOD | card | {"customer_name": "別の人", "phone": "0312345678"})
+    likely = desk.page.locator("#likely")
+    expect(likely).to_contain_text("電話番号 090-0000-0000・")
+    expect(likely).to_contain_text("登録内容を見る（新しいタブ）")
+    expect(likely).not_to_contain_text("登録済みの可能性")
+    desk.fill(**four("", "", "", ""))
+    desk.fill(**GOOD | card | {"customer_name": "山田　太郎", "phone": "0312345678"})
+    expect(likely).to_contain_text("このお客様は登録済みの可能性があります。")
+    looked = [url for url in asked if "likeness" in url]
+    assert looked
+    assert {url.partition("?")[2] for url in looked} == {
+        "prefix=60&last4=1117&expiry=204501"
+    }
+    desk.look("likely")
+    assert desk.wrong == []

@@ -92,3 +92,58 @@ def test_the_link_to_the_form_leads_into_it(desk: Desk) -> None:
     assert "新規登録へ（Alt+N）" in desk.text()
     desk.page.get_by_role("link", name="新規登録へ", exact=True).click()
     expect(desk.page.locator("[name=customer_name]")).to_be_focused()
+
+
+def test_slash_can_be_switched_off_for_good(desk: Desk) -> None:
+    """In the footer, for that browser; the hint says that there is such a key."""
+    assert "（「/」キーで移動）" in desk.text()
+    switch = desk.page.get_by_role("checkbox", name="「/」キーで検索欄へ移動する")
+    expect(switch).to_be_checked()
+    switch.uncheck()
+    for _ in range(2):
+        desk.page.locator("main").focus()
+        press(desk, "/")
+        expect(desk.page.locator("[name=q]")).not_to_be_focused()
+        desk.open("/cards")
+    desk.look("slash-off")
+    switch.check()
+    desk.open("/cards")
+    press(desk, "/")
+    expect(desk.page.locator("[name=q]")).to_be_focused()
+    assert desk.wrong == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_that_asks_no_more_gets_the_checkbox(desk: Desk, width: int) -> None:
+    """登録, 更新 and 削除 never go dead: the question comes back beside the button."""
+    desk.page.set_viewport_size({"width": width, "height": 900})
+    desk.page.add_init_script("window.confirm = () => false")
+    desk.open("/cards")
+    desk.fill(customer_name="無言", phone="0312345678")
+    desk.card("6011111111111117", "1", "2030")
+    _answer_by_checkbox(desk, "登録", "登録します。よろしいですか？")
+    assert "登録完了しました。" in desk.text()
+    desk.open("/cards?q=無言")
+    desk.press("編集")
+    desk.fill(phone="0312345679")
+    _answer_by_checkbox(desk, "更新", "変更します。よろしいですか？")
+    assert "更新完了しました。" in desk.text()
+    desk.open("/cards?q=無言")
+    desk.press("編集")
+    _answer_by_checkbox(desk, "削除", "削除します。よろしいですか？")
+    assert "削除完了しました。" in desk.text()
+    assert desk.wrong == []
+
+
+def _answer_by_checkbox(desk: Desk, button: str, words: str) -> None:
+    target = desk.page.get_by_role("button", name=button, exact=True)
+    box = desk.page.get_by_role("checkbox", name=words)
+    target.click()
+    expect(box).to_be_focused()
+    assert "確認のメッセージを表示できませんでした。" in desk.text()
+    desk.look(f"unasked-{button}")
+    target.click()
+    expect(box).to_be_focused()
+    box.check()
+    target.click()
+    desk.page.wait_for_load_state()

@@ -51,8 +51,13 @@ def test_every_length_goes_in_by_typing_and_comes_out_masked(desk: Desk) -> None
 
 @pytest.mark.parametrize(
     "pasted",
-    ["4810-0000-0002-0000", "４８１０　００００　０００２　００００"],
-    ids=["hyphens", "full-width"],
+    [
+        "4810-0000-0002-0000",
+        "４８１０　００００　０００２　００００",
+        "4810 0000\n0002 0000\n",
+        "カード番号：4810-0000-0002-0000（Visa）",
+    ],
+    ids=["hyphens", "full-width", "lines", "among-words"],
 )
 def test_a_pasted_number_spreads_from_the_first_box(desk: Desk, pasted: str) -> None:
     """Spaces, hyphens and full width are folded, whichever box it is pasted to."""
@@ -68,6 +73,36 @@ def test_a_pasted_number_spreads_from_the_first_box(desk: Desk, pasted: str) -> 
         pasted,
     )
     assert boxes(desk) == ["4810", "0000", "0002", "0000"]
+
+
+@pytest.mark.parametrize("pasted", ["12/30", "１２／２０３０", "12 / 2030"])
+def test_an_expiry_in_the_month_is_split(desk: Desk, pasted: str) -> None:
+    """On leaving the box, and where the year has none of its own."""
+    month, year = (
+        desk.page.locator("[name=exp_month]"),
+        desk.page.locator("[name=exp_year]"),
+    )
+    month.fill(pasted)
+    month.press("Tab")
+    expect(month).to_have_value("12")
+    assert year.input_value() in ("30", "2030")
+    year.fill("2031")
+    month.fill(pasted)
+    month.press("Tab")
+    expect(month).to_have_value(pasted)
+
+
+def test_what_has_to_be_filled_in_is_announced(desk: Desk) -> None:
+    """Every field of a new card; on the edit page those that can't be empty."""
+    required = "[...document.querySelectorAll('.card [aria-required=true]')].map((f) => f.name)"
+    assert "すべて入力してください。" in desk.text()
+    assert len(desk.page.evaluate(required)) == 8
+    desk.fill(customer_name="要否", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.press("登録")
+    desk.press("戻る")
+    desk.press("編集")
+    assert desk.page.evaluate(required) == ["customer_name", "phone"]
 
 
 def test_backspace_and_arrows_cross_boxes(desk: Desk) -> None:

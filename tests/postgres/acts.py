@@ -10,8 +10,8 @@ from tests.places.vault import EXPIRY, NOON, VISA, FakeClock
 from vault import Pan, Vault, crypto
 from vault.errors import LeaseHeld, VaultError
 from vault.ops.purge import Purge
-from vault.ops.rotation.rotation import take_up
-from vault.ops.web_key_rotation import resign
+from vault.ops.rotation.start import take_up
+from vault.ops.web_key_rotation import sign_all_rows
 
 from .meeting import ADDRESS, CODE, OPS, PASSWORD, Act, Here
 
@@ -107,7 +107,7 @@ def rotate_web_key(here: Here) -> int:
     vault = here.open_vault()
     own, new_key = vault.web_key, crypto.new_key()
     new = own.successor(vault.ops, root=own.root, sealing_key=new_key)
-    resign(vault, new, OPS)
+    sign_all_rows(vault, new, OPS)
     here.renew(new)
     return 0
 

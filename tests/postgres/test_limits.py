@@ -32,7 +32,7 @@ from vault.store.database import connect, readers, reading
 
 pytestmark = pytest.mark.postgres
 
-UNSAVED = "入力した内容は保存されていません。"
+UNSAVED = "登録・更新は行われていません。"
 NAMES = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 
 

@@ -150,7 +150,7 @@ def test_page_trail_and_reconcile_say_what_is_so(
         == TABLE[act, point]
     )
     assert {entry[1] for entry in entries} <= {"taro"}
-    assert ("入力した内容は保存されていません。" in page) == (status == 503)
+    assert ("登録・更新は行われていません。" in page) == (status == 503)
     assert ran.exit_code == bool(TABLE[act, point].found)
     assert reconcile(desk, "--apply").exit_code == ran.exit_code
     assert reconcile(desk).exit_code == 0

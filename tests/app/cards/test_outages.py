@@ -57,7 +57,7 @@ def test_a_locked_database_is_503_and_passes(
     with locked(path):
         answer = desk.send("/cards", fields)
         assert answer.status_code == 503
-        assert "入力した内容は保存されていません。" in answer.text
+        assert "登録・更新は行われていません。" in answer.text
         assert answer.headers["Retry-After"]
     assert (desk.customers(), desk.cards()) == ([], 0)
     assert desk.send("/cards", fields).status_code == 303

@@ -56,26 +56,27 @@ def given_up(desk: Desk) -> str:
     return public_id
 
 
-def test_the_list_has_a_word_in_the_numbers_place(desk: Desk, purged: str) -> None:
-    """削除済み, and that a new number is needed; others show theirs as ever."""
+def test_the_list_has_a_word_beside_the_number(desk: Desk, purged: str) -> None:
+    """削除済み beside the mask, which tells which card to ask for, and that a new
+    number is needed; others show theirs as ever."""
     desk.open("/cards")
     assert purged in desk.page
     assert "削除済み" in desk.page
-    assert "新しい番号の登録が必要です" in desk.page
-    assert MASK not in desk.page
+    assert "新しいカード番号を登録してください" in desk.page
+    assert MASK in desk.page
     desk.register(customer_name="B")
     desk.open("/cards")
-    assert (desk.page.count("削除済み"), desk.page.count(MASK)) == (1, 1)
+    assert (desk.page.count("削除済み"), desk.page.count(MASK)) == (1, 2)
 
 
 def test_the_edit_page_says_what_happened_and_what_to_do(
     desk: Desk, purged: str
 ) -> None:
-    """The notice, no mask in the number's place, and the purge in 変更履歴."""
+    """The notice, 削除済み beside the mask, and the purge in 変更履歴."""
     desk.open(f"/cards/{purged}/edit")
     assert PURGED in desk.page
     shown, _, history = desk.page.partition('id="history"')
-    assert MASK not in shown
+    assert shown.index(MASK) < shown.index("削除済み")
     assert "カード番号の削除（保存期間の終了）" in history
     assert "2033/01/" in history
     assert MASK in history
@@ -95,9 +96,14 @@ def test_a_new_number_with_its_expiry_makes_it_whole(desk: Desk, purged: str) ->
     assert "削除済み" not in desk.page
 
 
-@pytest.mark.parametrize("kind", ["purged", "given_up"])
 @pytest.mark.parametrize(
-    ("half", "said"), [(OTHER, EXPIRY_NEEDED), (NEW_EXPIRY, NUMBER_NEEDED)]
+    ("kind", "half", "said"),
+    [
+        ("purged", OTHER, EXPIRY_NEEDED),
+        ("given_up", OTHER, EXPIRY_NEEDED),
+        ("purged", NEW_EXPIRY, f"カード番号は削除済みのため、{NUMBER_NEEDED}"),
+        ("given_up", NEW_EXPIRY, f"カード番号は破棄済みのため、{NUMBER_NEEDED}"),
+    ],
 )
 def test_half_of_a_card_is_refused(
     desk: Desk,
@@ -153,7 +159,7 @@ def test_a_card_that_is_missing_is_none_of_these(desk: Desk) -> None:
     desk.open("/cards")
     assert "保管なし" in desk.page
     desk.open(f"/cards/{public_id}/edit")
-    assert "このカード番号は保管されていません。" in desk.page
+    assert "このお客様のカード番号は保管されていません。" in desk.page
     assert "新しいカード番号への変更、または削除はできます。" in desk.page
 
 

@@ -11,6 +11,7 @@ from app.cards import listing
 from tests.actors.forms import forms_of
 from tests.actors.operator_client import A_CARD, Desk, boxes
 
+SAME = "このお客様は登録済みの可能性があります。"
 AGAIN = "カード番号は安全のため再入力してください。"
 
 
@@ -78,7 +79,10 @@ def test_every_form_of_number_goes_in_and_comes_out_masked(
         ({"exp_year": "2017"}, "有効期限が切れています。"),
         ({"exp_year": "2047"}, "有効期限の年を確認してください。"),
         ({"confirmed": ""}, "内容を確認して、チェックを入れてください。"),
-        ({"ticket": "made-up"}, "画面が古くなっています。もう一度入力してください。"),
+        (
+            {"ticket": "made-up"},
+            "画面が古くなっています。開き直して、もう一度入力してください。",
+        ),
     ],
 )
 def test_each_fault_has_its_text(
@@ -155,13 +159,30 @@ def test_twenty_posts_at_once_make_one_card(desk: Desk) -> None:
 
 def test_two_forms_make_two_cards_and_a_warning(desk: Desk) -> None:
     """The same card again is warned of on the completion page, not refused."""
-    first, second = desk.register(customer_name="先の人"), desk.register()
+    first = desk.register(customer_name="先の人", phone="03-1234-5678")
+    second = desk.register()
 
     desk.open(f"/cards/{second}/registered")
 
-    assert "同じと思われるカードが登録されています（先の人様）。" in desk.page
+    said = "同じと思われるカードが、ほかにも登録されています（先の人様）。"
+    assert f"{said}<br>電話番号 03-1234-5678・2026/11/23 登録" in desk.page
+    assert SAME not in desk.page
     assert f"/cards/{first}/edit" in desk.page
     assert desk.cards() == 2
+
+
+@pytest.mark.parametrize(
+    "same", [{"customer_name": "山田　太郎"}, {"phone": "0312345678"}]
+)
+def test_the_very_same_customer_is_told_first(desk: Desk, same: dict[str, str]) -> None:
+    """By name or telephone number, however either was written."""
+    desk.register(customer_name="山田 太郎", phone="03-1234-5678")
+    public_id = desk.register(**same)
+
+    desk.open(f"/cards/{public_id}/registered")
+
+    warned = desk.page.partition('id="likely"')[2]
+    assert warned.index(SAME) < warned.index("同じと思われる")
 
 
 def test_a_card_of_its_own_brings_no_warning(desk: Desk) -> None:

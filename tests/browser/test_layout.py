@@ -1,0 +1,156 @@
+"""Where things stand on the page, wide, narrow and zoomed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.actors.operator_browser import Desk, Site
+
+LONG = "社会福祉法人 東京都北区ひまわり福祉会 本部事務局"
+CARDS = [
+    ("髙橋 一郎", "5555555555554444", "1", "2030"),
+    ("株式会社杉山運輸", "4810000000020000", "12", "2045"),
+    ("渡邉 花子", "378282246310005", "2", "2031"),
+    (LONG, "8171999900000000021", "3", "2032"),
+    ("有限会社山﨑工務店", "30569309025904", "4", "2033"),
+]
+
+
+@pytest.fixture(scope="module")
+def login_id(site: Site) -> str:
+    """An operator who registers the cards first."""
+    return site.operator()
+
+
+@pytest.fixture
+def desk(new_desk: Callable[..., Desk], filled: None) -> Desk:
+    """An operator at the list of CARDS."""
+    assert filled is None
+    made = new_desk()
+    made.login()
+    return made
+
+
+@pytest.fixture(scope="module")
+def filled(site: Site, chromium: Any) -> Iterator[None]:
+    """CARDS, registered."""
+    context = chromium.new_context(locale="ja-JP")
+    made = Desk(context.new_page(), site, "filling")
+    made.page.on("dialog", lambda dialog: dialog.accept())
+    made.login()
+    for name, number, month, year in CARDS:
+        made.fill(customer_name=name, phone="090-1234-5678")
+        made.card(number, month, year)
+        made.press("登録")
+        made.press("戻る")
+    yield
+    context.close()
+
+
+def lines(desk: Desk, selector: str) -> list[int]:
+    """How many lines of text each element has."""
+    counted: list[int] = desk.page.eval_on_selector_all(
+        selector,
+        """(all) => all.map((one) => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            return new Set([...range.getClientRects()].map((box) => Math.round(box.bottom / 8))).size;
+        })""",
+    )
+    return counted
+
+
+@pytest.mark.parametrize("width", [1060, 1280, 1366, 1920])
+def test_dates_and_expiries_are_on_one_line(desk: Desk, width: int) -> None:
+    """At any width at which the list is a table."""
+    desk.page.set_viewport_size({"width": width, "height": 800})
+    assert set(lines(desk, "td.updated")) == {1}
+    assert set(lines(desk, "td.expires")) == {1}
+    assert set(lines(desk, "td .masked")) == {1}
+
+
+def test_the_columns_stay_where_they_are(desk: Desk) -> None:
+    """編集 is in the same place whatever the page shows, and rows are low."""
+    places = []
+    for q in ("", "髙橋", "本部事務局"):
+        desk.open(f"/cards?q={q}")
+        box = desk.page.locator("td.act a").first.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+        places.append(box["x"])
+    assert len(set(places)) == 1
+    desk.open("/cards?q=髙橋")
+    row = desk.page.locator("tbody tr").bounding_box()
+    assert row is not None
+    assert row["height"] < 62
+
+
+@pytest.mark.parametrize("width", [390, 640, 850])
+def test_nothing_vanishes_when_it_is_narrow_or_zoomed(desk: Desk, width: int) -> None:
+    """The headings that sort are seen where they are reached; so are the date and
+    the operator's own name."""
+    desk.page.set_viewport_size({"width": width, "height": 800})
+    for label in ("お客様名", "有効期限", "更新日"):
+        link = desk.page.get_by_role("link", name=label)
+        link.focus()
+        box = link.bounding_box()
+        assert box is not None
+        assert box["height"] >= 24
+        assert box["width"] > 40
+        expect(link).to_be_in_viewport(ratio=1)
+    assert "並べ替え" in desk.page.evaluate(
+        "getComputedStyle(document.querySelector('.list thead tr'), '::before').content"
+    )
+    assert "更新日" in desk.page.evaluate(
+        "getComputedStyle(document.querySelector('td.updated'), '::before').content"
+    )
+    expect(desk.page.locator("td.updated").first).to_be_visible()
+    expect(desk.page.locator(".who")).to_be_visible()
+    header = desk.page.locator("header").bounding_box()
+    assert header is not None
+    assert header["height"] < 140
+    desk.page.get_by_role("link", name="お客様名").click()
+    desk.page.wait_for_url("**/cards?sort=name")
+    desk.look("narrow")
+    assert desk.wrong == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_table_is_one_for_a_screen_reader(desk: Desk, width: int) -> None:
+    """Chromium keeps the table's parts although the narrow page shows them as blocks,
+    so that no role has to be written out."""
+    desk.page.set_viewport_size({"width": width, "height": 800})
+    session = desk.page.context.new_cdp_session(desk.page)
+    tree = session.send("Accessibility.getFullAXTree")["nodes"]
+    roles = [node["role"]["value"] for node in tree if not node["ignored"]]
+    rows = len(CARDS)
+    assert roles.count("table") == 1
+    assert roles.count("rowheader") == rows
+    assert roles.count("columnheader") == 6
+    assert roles.count("gridcell") + roles.count("cell") == 5 * rows
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_deleting_stands_apart(desk: Desk, width: int) -> None:
+    """更新, 戻る, and 削除 last and away from both, with what it means."""
+    desk.page.set_viewport_size({"width": width, "height": 800})
+    desk.press("編集")
+    boxes = []
+    for role, name in (("button", "更新"), ("link", "戻る"), ("button", "削除")):
+        box = desk.page.get_by_role(role, name=name, exact=True).bounding_box()  # type: ignore[arg-type]
+        assert box is not None
+        boxes.append(box)
+    change, back, delete = boxes
+    assert "削除すると元に戻せません。" in desk.text()
+    if width == 1280:
+        assert change["x"] < back["x"] < delete["x"]
+        assert delete["x"] - (back["x"] + back["width"]) > 150
+    else:
+        assert change["y"] < back["y"] < delete["y"]
+        assert delete["y"] - (back["y"] + back["height"]) > 30
+    desk.look("edit")
+    assert desk.wrong == []
