@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ from vault import Actor, Expiry, Pan, Vault
 from vault.errors import InputError
 from vault.store.database import takes_several
 
-from . import rules, service, texts
+from . import rules, search_index, service, texts
 from .import_file import Record, Sheet
 from .models import Customer, ImportJob, ImportRow
 from .typed import phone_of
@@ -217,8 +218,21 @@ def take_in(
     db = site.connection()
     if customers:
         db.execute(insert(Customer), customers)
+        search_index.add(site, _indexed(site, customers))
     db.execute(insert(ImportRow), results)
     return results
+
+
+def _indexed(
+    site: Session, customers: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows of the search index for customers just inserted."""
+    by_token = {row["token"]: row for row in customers}
+    query = select(Customer.id, Customer.token).where(Customer.token.in_(by_token))
+    return [
+        search_index.row_of(number, by_token[token])
+        for number, token in site.connection().execute(query)
+    ]
 
 
 def accepted(

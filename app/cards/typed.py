@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from vault.card.pan import UNSEEN
 from vault.card.scrub import holds_card_number
 
+from .variants import COMPANY_FORMS, VARIANTS
+
 HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 BLANKS = " \u00a0\u3000\t"
 MAX_SHOWN_DIGITS = 11
+# NFKC makes 18 characters of some, and PostgreSQL indexes no text over 2,700 bytes.
+MAX_KEY = 400
 
 _PHONE: dict[int, str | None] = {
     **{ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")},
@@ -78,9 +82,15 @@ def without_unseen(text: str) -> str:
 
 
 def search_key(text: str) -> str:
-    """A name as the search compares it: width, case, kana and blanks folded."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(folded.translate(_HIRAGANA_TO_KATAKANA).split())
+    """A name as the search compares it, at most MAX_KEY characters: width, case, kana,
+    blanks, hyphens, variant characters and company forms folded."""
+    # Fold variants before NFKC, which takes some of them for others, and after it.
+    folded = unicodedata.normalize("NFKC", text.translate(VARIANTS)).casefold()
+    folded = folded.translate(VARIANTS).translate(_HIRAGANA_TO_KATAKANA)
+    folded = "".join(folded.split())
+    for short, whole in COMPANY_FORMS.items():
+        folded = folded.replace(short, whole)
+    return folded[:MAX_KEY]
 
 
 def has_unseen(text: str) -> bool:
