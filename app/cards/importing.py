@@ -217,21 +217,25 @@ def take_in(
     # Insert through the connection: the session would process each row twice.
     db = site.connection()
     if customers:
+        newest = db.scalar(select(func.coalesce(func.max(Customer.id), 0)))
         db.execute(insert(Customer), customers)
-        search_index.add(site, _indexed(site, customers))
+        search_index.add(site, _indexed(db, customers, newest or 0))
     db.execute(insert(ImportRow), results)
     return results
 
 
 def _indexed(
-    site: Session, customers: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """The rows of the search index for customers just inserted."""
+    db: Connection, customers: Sequence[Mapping[str, Any]], newest: int
+) -> list[search_index.Row]:
+    """The rows of the search index for customers just inserted, after the one of the
+    number ``newest``."""
     by_token = {row["token"]: row for row in customers}
-    query = select(Customer.id, Customer.token).where(Customer.token.in_(by_token))
+    query = select(Customer.id, Customer.token).where(Customer.id > newest)
+    # On PostgreSQL others may have inserted some of their own meanwhile.
     return [
         search_index.row_of(number, by_token[token])
-        for number, token in site.connection().execute(query)
+        for number, token in db.execute(query)
+        if token in by_token
     ]
 
 

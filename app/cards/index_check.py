@@ -102,7 +102,7 @@ def _made_of(row: Any) -> dict[str, str]:
         "phone_digits": digits_of(row.phone),
         "last4": row.last4,
     }
-    return values | {"words": search_index.row_of(row.id, values)["words"]}
+    return values | {"words": search_index.row_of(row.id, values)[1]}
 
 
 def _differs(row: Any) -> bool:
@@ -136,7 +136,7 @@ def _write(site: Session, row: Any) -> None:
     columns = {name: made[name] for name in ("name_folded", "phone_digits")}
     changed = update(Customer).where(Customer.id == row.id).values(columns)
     site.execute(changed.execution_options(synchronize_session=False))
-    search_index.add(site, [{"rowid": row.id, "words": made["words"]}])
+    search_index.add(site, [(row.id, made["words"])])
 
 
 def _ownerless() -> Select[Any]:

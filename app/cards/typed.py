@@ -30,6 +30,8 @@ _PHONE_FORMS = (
     (re.compile(r"(?<=[0-9])-?\(([0-9]+)\)-?"), r"-\1-"),
     (re.compile(r"(?<=[0-9])\.(?=[0-9])"), "-"),
 )
+_PLAIN = re.compile(r"[0-9-]*")
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _SEEN: dict[int, None] = {ord(character): None for character in UNSEEN}
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -37,6 +39,8 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 def digits_of(text: str) -> str:
     """Every digit in ``text``, of any script or shape, as ASCII."""
+    if text.isascii():
+        return _NO_DIGITS.sub("", text)
     values = (unicodedata.digit(character, None) for character in text)
     return "".join(str(value) for value in values if value is not None)
 
@@ -71,6 +75,8 @@ def phone_of(text: str) -> str:
     """A telephone number with ASCII digits and hyphens.  Hyphens stay where they were
     typed; brackets and dots become hyphens, and +81 becomes 0."""
     phone = text.translate(_PHONE)
+    if _PLAIN.fullmatch(phone):
+        return phone
     for form, written in _PHONE_FORMS:
         phone = form.sub(written, phone)
     return phone
