@@ -11,7 +11,7 @@ from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless
 from app.db import work
 from vault.store.database import checkpoint
 
-from . import export, listing, reconcile
+from . import export, index_check, listing, reconcile
 from .import_command import import_file
 from .reconcile import Orphan
 
@@ -42,7 +42,9 @@ def reconcile_command(
     are an hour old: up to 20, and more only with --remove N, their exact number. If it
     looks as if an older database of the site was put back, nothing is removed.
     Customers with another expiry than their card's are named, and with --apply given
-    the card's. Customers whose card is missing are named.
+    the card's. Customers whose card is missing are named. Customers whom the search
+    would find by other words than theirs are named, and with --apply its index is made
+    of their row anew.
 
     Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
@@ -60,14 +62,17 @@ def reconcile_command(
         reconcile.other_expiries(work(), vault, now, account(), applied)
     )
     missing = _show(reconcile.without_card(work(), vault))
+    misfound = _show(index_check.found_otherwise(work(), account(), applied))
+    misfound |= _show(index_check.of_nobody(work(), applied))
     if applied:
         checkpoint(vault.engine)
+        index_check.forget_deleted(current.site_engine())
     elif older:
         click.echo(f"next       {OLDER}")
-    elif due or other_expiries:
+    elif due or other_expiries or misfound:
         more = f" --remove {len(due)}" if len(due) > reconcile.FEW else ""
         click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
-    found = bool(alone) or other_expiries or missing
+    found = bool(alone) or other_expiries or missing or misfound
     if not found:
         click.echo("every card has its customer, every customer a card")
     context.exit(EXIT_FOUND if found else 0)

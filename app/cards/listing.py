@@ -12,52 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, func, select, tuple_
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.db import looking
 
+from .finding import Finder
 from .models import Customer
-from .search import EXPIRY_FILTERS, SORTS, Query, conditions
+from .order import Order, Place
+from .search import EXPIRY_FILTERS, Query
 
 PAGE_SIZE = 50
 # How far customers are counted.  Counting a million rows costs more than showing fifty.
 COUNTED = 1_000
 EVERYONE_PAGE = 500
 NUMBERS_PAGE = 10_000
-
-_Place = tuple[Any, int]
-
-
-@dataclass(frozen=True)
-class Order:
-    """An order of the list: by a key of SORTS, then by id, ``turned`` or not."""
-
-    key: str
-    turned: bool
-
-    @classmethod
-    def of(cls, query: Query) -> Order:
-        """The order that ``query`` shows."""
-        return cls(query.order.removeprefix("-"), query.order.startswith("-"))
-
-    @property
-    def reversed(self) -> Order:
-        """The same order from its other end."""
-        return Order(self.key, not self.turned)
-
-    @property
-    def by(self) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-        """What to sort by."""
-        column = SORTS[self.key]
-        if self.turned:
-            return column.desc(), Customer.id.desc()
-        return column.asc(), Customer.id.asc()
-
-    def beyond(self, place: _Place) -> ColumnElement[bool]:
-        """The condition that a row comes after ``place``: a value and an id."""
-        row = tuple_(SORTS[self.key], Customer.id)
-        return row < tuple_(*place) if self.turned else row > tuple_(*place)
 
 
 @dataclass(frozen=True)
@@ -132,8 +101,7 @@ def last_page(found: int) -> int:
 
 def count(site: Session, query: Query, now: int) -> int:
     """How many customers ``query`` matches; COUNTED + 1 when more than COUNTED."""
-    some = select(Customer.id).where(*conditions(query, now)).limit(COUNTED + 1)
-    return site.scalar(select(func.count()).select_from(some.subquery())) or 0
+    return Finder(site, query, now).count(COUNTED)
 
 
 def counts(site: Session, query: Query, now: int) -> Counts:
@@ -163,36 +131,25 @@ def _ids(
     """The ids of a page in ``order``, and whether more follow: those after the row
     that ``onward`` names, or before the one that ``back`` names, or else those its
     number names."""
-    some, skipped = _matching(query, now), (abs(query.page) - 1) * PAGE_SIZE
+    finder, skipped = Finder(site, query, now), (abs(query.page) - 1) * PAGE_SIZE
     if skipped and (place := _place(site, order, onward)):
-        ids = _take(site, some.where(order.beyond(place)), order, PAGE_SIZE + 1)
+        ids = finder.take(order, PAGE_SIZE + 1, beyond=place)
         return ids[:PAGE_SIZE], len(ids) > PAGE_SIZE
     if skipped and (place := _place(site, order, back)):
-        before = some.where(order.reversed.beyond(place))
-        ids = _take(site, before, order.reversed, PAGE_SIZE)
+        ids = finder.take(order.reversed, PAGE_SIZE, beyond=place)
         # If there are fewer, the pages have moved, and the number counts.
         if len(ids) == PAGE_SIZE:
             return ids[::-1], True
-    ids = _take(site, some.offset(skipped), order, PAGE_SIZE + 1)
+    ids = finder.take(order, PAGE_SIZE + 1, skip=skipped)
     return ids[:PAGE_SIZE], len(ids) > PAGE_SIZE
 
 
-def _matching(query: Query, now: int) -> Select[int]:
-    # The ids alone are in the index of the order, so that counting off pages reads no
-    # row.
-    return select(Customer.id).where(*conditions(query, now))
-
-
-def _take(site: Session, some: Select[int], order: Order, limit: int) -> list[int]:
-    return list(site.scalars(some.order_by(*order.by).limit(limit)))
-
-
-def _place(site: Session, order: Order, named: str) -> _Place | None:
+def _place(site: Session, order: Order, named: str) -> Place | None:
     """Where the customer that a cursor names stands; None when they changed since."""
     public_id, _, rev = named.partition(".")
     if not rev:
         return None
-    query = select(SORTS[order.key], Customer.id).where(
+    query = select(*order.columns).where(
         Customer.public_id == public_id, Customer.rev == int(rev)
     )
     row = site.execute(query).first()
@@ -209,7 +166,7 @@ def _load(site: Session, ids: Sequence[int]) -> list[Customer]:
 def find_all(site: Session, query: Query, now: int) -> array[int]:
     """The numbers of all customers ``query`` matches, whatever its page, in its
     order."""
-    some = _matching(query, now).order_by(*Order.of(query).by)
+    some = Finder(site, query, now).everyone(Order.of(query))
     return array("q", site.scalars(some.execution_options(yield_per=NUMBERS_PAGE)))
 
 

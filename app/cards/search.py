@@ -1,4 +1,4 @@
-"""Reads what was asked for of the list, and says which customers match it."""
+"""Reads what was asked for of the list."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_
-
 from app import japan_time
 
-from .models import Customer
-from .typed import digits_of, has_unseen, phone_of, search_key, shortened
+from .search_words import Word, words_of
+from .typed import digits_of, has_unseen, shortened
 
 MAX_PAGE = 99_999
 MAX_QUERY = 100
 SOON_MONTHS = 2
 
-SORTS: dict[str, Any] = {
-    "name": Customer.name_folded,
-    "expiry": Customer.expiry,
-    "updated": Customer.updated_at,
-}
+SORTS = ("name", "expiry", "updated")
 DEFAULT_SORT = "-updated"
 # With a filter by expiry, who expires first is first.
 FILTERED_SORT = "expiry"
@@ -118,25 +112,17 @@ def _page(typed: str) -> int:
     return number if 0 < abs(number) <= MAX_PAGE else 1
 
 
-def conditions(query: Query, now: int) -> list[ColumnElement[bool]]:
-    """What a customer has to be to be in the list at ``now`` (seconds UTC)."""
-    conditions = []
+def words(query: Query) -> list[Word]:
+    """The words that a customer has to have."""
+    return words_of(query.q)
+
+
+def months(query: Query, now: int) -> tuple[int, int] | None:
+    """The first and the last expiry (YYYYMM) that the filter lets through at ``now``
+    (seconds UTC); None without a filter."""
     this_month = japan_time.month_key(now)
     if query.expiry == "expired":
-        conditions.append(Customer.expiry < this_month)
+        return 0, this_month - 1
     if query.expiry == "soon":
-        last = japan_time.month_key(now, later=SOON_MONTHS - 1)
-        conditions.append(Customer.expiry.between(this_month, last))
-    if query.q:
-        conditions.append(_matches(query.q))
-    return conditions
-
-
-def _matches(q: str) -> ColumnElement[bool]:
-    ways = [Customer.name_folded.contains(search_key(q), autoescape=True)]
-    digits = phone_of(q).replace("-", "")
-    if digits.isascii() and digits.isdigit():
-        ways.append(Customer.phone_digits.contains(digits))
-        # Four digits alone may be the last four of a card number.
-        ways.append(Customer.last4 == digits)
-    return or_(*ways)
+        return this_month, japan_time.month_key(now, later=SOON_MONTHS - 1)
+    return None

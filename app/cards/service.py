@@ -22,7 +22,7 @@ from vault.card.token import random_letters
 from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import checkpoint, reading
 
-from . import texts
+from . import search_index, texts
 from .models import Customer
 from .typed import digits_of, search_key
 
@@ -63,8 +63,11 @@ def new_public_id() -> str:
 def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> Customer:
     """Seal a new customer's card, then write the customer."""
     token = unit.vault.tokenize(unit.vault_db, new.pan, new.expiry, by)
-    customer = Customer(**new_customer(new, token, public_id, by, now))
+    values = new_customer(new, token, public_id, by, now)
+    customer = Customer(**values)
     unit.site.add(customer)
+    unit.site.flush()
+    search_index.add(unit.site, [search_index.row_of(customer.id, values)])
     detail = {"name_after": new.name, "phone_after": new.phone}
     unit.vault.record(
         unit.vault_db, "customer.registered", by, subject=token, detail=detail
@@ -115,6 +118,8 @@ def change(
             unit.vault_db, "customer.updated", by, subject=token, detail=detail
         )
     values |= {"expiry": expiry.key, "updated_at": now}
+    indexed = {"last4": customer.last4, **values}
+    search_index.add(unit.site, [search_index.row_of(customer.id, indexed)])
     _overwrite(unit.site, customer, values)
     if replaced is not None:
         old = replaced
@@ -132,6 +137,7 @@ def remove(unit: Work, customer: Customer, by: Actor) -> None:
     vault, token = unit.vault, Token(customer.token)
     detail = {"name_before": customer.name, "phone_before": customer.phone}
     vault.record(unit.vault_db, DELETING, by, subject=token, detail=detail)
+    search_index.remove(unit.site, customer.id)
     unit.site.execute(delete(Customer).where(Customer.id == customer.id))
 
     def finish(db: Connection) -> None:

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from vault.card.pan import UNSEEN
 from vault.card.scrub import holds_card_number
 
+from .variants import COMPANY_FORMS, VARIANTS
+
 HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 BLANKS = " \u00a0\u3000\t"
 MAX_SHOWN_DIGITS = 11
+# NFKC makes 18 characters of some, and PostgreSQL indexes no text over 2,700 bytes.
+MAX_KEY = 400
 
 _PHONE: dict[int, str | None] = {
     **{ord(full): str(digit) for digit, full in enumerate("０１２３４５６７８９")},
@@ -26,6 +30,8 @@ PHONE_FORMS = (
     (re.compile(r"(?<=[0-9])-?\(([0-9]+)\)-?"), r"-\1-"),
     (re.compile(r"(?<=[0-9])\.(?=[0-9])"), "-"),
 )
+_PLAIN = re.compile(r"[0-9-]*")
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _SEEN: dict[int, None] = {ord(character): None for character in UNSEEN}
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -33,6 +39,8 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 def digits_of(text: str) -> str:
     """Every digit in ``text``, of any script or shape, as ASCII."""
+    if text.isascii():
+        return _NO_DIGITS.sub("", text)
     values = (unicodedata.digit(character, None) for character in text)
     return "".join(str(value) for value in values if value is not None)
 
@@ -67,6 +75,8 @@ def phone_of(text: str) -> str:
     """A telephone number with ASCII digits and hyphens.  Hyphens stay where they were
     typed; brackets and dots become hyphens, and +81 becomes 0."""
     phone = text.translate(_PHONE)
+    if _PLAIN.fullmatch(phone):
+        return phone
     for form, written in PHONE_FORMS:
         phone = form.sub(written, phone)
     return phone
@@ -78,9 +88,15 @@ def without_unseen(text: str) -> str:
 
 
 def search_key(text: str) -> str:
-    """A name as the search compares it: width, case, kana and blanks folded."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(folded.translate(_HIRAGANA_TO_KATAKANA).split())
+    """A name as the search compares it, at most MAX_KEY characters: width, case, kana,
+    blanks, hyphens, variant characters and company forms folded."""
+    # Fold variants before NFKC, which takes some of them for others, and after it.
+    folded = unicodedata.normalize("NFKC", text.translate(VARIANTS)).casefold()
+    folded = folded.translate(VARIANTS).translate(_HIRAGANA_TO_KATAKANA)
+    folded = "".join(folded.split())
+    for short, whole in COMPANY_FORMS.items():
+        folded = folded.replace(short, whole)
+    return folded[:MAX_KEY]
 
 
 def has_unseen(text: str) -> bool:

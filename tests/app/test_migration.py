@@ -30,7 +30,14 @@ def test_the_models_equal_the_head(tmp_path: Path) -> None:
     with engine.connect() as db:
         context = MigrationContext.configure(
             db,
-            opts={"version_table": HISTORY.version_table, "compare_type": True},
+            opts={
+                "version_table": HISTORY.version_table,
+                "compare_type": True,
+                # The search's index is in no model.
+                "include_name": lambda name, kind, _: (
+                    not (kind == "table" and str(name).startswith("customer_words"))
+                ),
+            },
         )
         assert compare_metadata(context, Base.metadata) == []
     engine.dispose()

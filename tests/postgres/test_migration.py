@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.cards.revisions import digests_go_and_files_are_set_aside
+from tests.app.cards.revisions import (
+    digests_go_and_files_are_set_aside,
+    names_are_folded_and_indexed,
+)
 from tests.vault.store.revisions import tables_come_and_go
 from vault import WebKey
 from vault.ops import RootKey
@@ -28,4 +31,11 @@ def test_digests_of_files_go_and_files_are_set_aside(
     """As on SQLite."""
     engine = connect(databases[0])
     digests_go_and_files_are_set_aside(engine)
+    engine.dispose()
+
+
+def test_names_are_folded_and_indexed(databases: tuple[str, str]) -> None:
+    """As on SQLite."""
+    engine = connect(databases[0])
+    names_are_folded_and_indexed(engine)
     engine.dispose()

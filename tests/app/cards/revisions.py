@@ -1,9 +1,14 @@
-"""What a revision does to files imported before it, on a database of either kind."""
+"""What a revision does to the rows of before it, on a database of either kind."""
 
 from __future__ import annotations
 
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.orm import Session
 
+from app.cards.finding import Finder
+from app.cards.search import Query
+from app.cards.search_words import search_words
+from app.cards.typed import search_key
 from app.migrations import HISTORY
 
 CUSTOMER = """
@@ -53,6 +58,54 @@ def digests_go_and_files_are_set_aside(engine: Engine) -> None:
     HISTORY.upgrade(engine, "0005")
     assert rows(engine, KEPT) == told
     assert rows(engine, "SELECT size FROM import_job") == [(90,)]
+
+
+# What the older site folded of each name, and what the search folds of it.
+NAMES = {
+    "㈱髙橋商店": ("(株)髙橋商店", "株式会社高橋商店"),
+    "さいとう 齊": ("サイトウ齊", "サイトウ斎"),
+    "ABCー−": ("abcー−", "abcーー"),
+}
+MORE = """
+    INSERT INTO customer VALUES (:id, :public_id, :name, :folded, '090-1234-5678',
+        '09012345678', :token, 'visa', '48', '4444', 16, 203001, 1, 7, 7, 'taro')
+"""
+
+
+def names_are_folded_and_indexed(engine: Engine) -> None:
+    """Up, each customer is folded and indexed as the site does it; down, as the older
+    site did; up again all is as it was.  More customers than one page are there."""
+    HISTORY.upgrade(engine, "0005")
+    older = [(name, folded) for name, (folded, _) in NAMES.items()]
+    filler = [(f"客{n}", f"客{n}") for n in range(2_000)]
+    with engine.begin() as db:
+        for number, (name, folded) in enumerate([*older, *filler], 1):
+            row = {"id": number, "public_id": f"p{number}", "token": f"card_{number}"}
+            db.execute(text(MORE), {**row, "name": name, "folded": folded})
+
+    for _ in range(2):
+        HISTORY.upgrade(engine, "0006")
+        made = rows(engine, KEYS)
+        assert len(made) == 2_003
+        now = {name: folded for name, (_, folded) in NAMES.items()}
+        assert {row[0]: row[1] for row in made if row[0] in NAMES} == now
+        for typed, key, words in made:
+            assert key == search_key(str(typed))
+            assert words == search_words(str(key), "09012345678", "4444")
+        with Session(engine) as site:
+            asked = Finder(site, Query(q="高橋 株式会社 345"), 7)
+            assert asked.count(10) == 1
+
+        HISTORY.downgrade(engine, "0005")
+        assert "customer_words" not in inspect(engine).get_table_names()
+        kept = rows(engine, "SELECT name, name_folded FROM customer ORDER BY id")
+        assert kept == [*older, *filler]
+
+
+KEYS = """
+    SELECT name, name_folded, words FROM customer
+    JOIN customer_words ON customer_words.rowid = customer.id
+"""
 
 
 def columns(engine: Engine, table: str) -> set[str]:

@@ -9,32 +9,10 @@ from urllib.parse import unquote_plus, urlencode
 
 import pytest
 
-from app.cards import service
-from app.db import Work
 from tests.actors.operator_client import Desk
 from tests.places.vault import FakeClock
-from vault import Actor, Expiry, Pan
 
-AMEX = "378282246310005"
-VISA = "4810000000020000"
-
-
-def stock(desk: Desk, *customers: tuple[str, str, str, int]) -> None:
-    """Register (name, phone, number, expiry YYYYMM) without the pages."""
-    by, now = Actor("taro", "192.0.2.1"), desk.vault.clock()
-    work = Work(desk.app.extensions["site_engine"], desk.vault)
-    work.write()
-    for name, phone, number, expiry in customers:
-        pan, expires = Pan.parse(number), Expiry.from_key(expiry)
-        new = service.NewCard(name, phone, pan, expires)
-        service.register(work, new, service.new_public_id(), by, now)
-    work.commit()
-
-
-def names(desk: Desk, address: str) -> list[str]:
-    """The names the list shows at ``address``, in its order."""
-    assert desk.open(address).status_code == 200
-    return re.findall(r'class="name"[^>]*>([^<]*)<', desk.page)
+from .stocked import AMEX, VISA, names, stock
 
 
 @pytest.fixture

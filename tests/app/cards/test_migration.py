@@ -1,4 +1,4 @@
-"""Revision 0002 of the site's database, with data in it."""
+"""Revisions 0002 and 0006 of the site's database, with data in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from app.cards.models import Customer, Ticket
 from app.migrations import HISTORY
 from tests.places.vault import NOON
 from vault.store.database import connect
+
+from .revisions import names_are_folded_and_indexed
 
 
 def test_the_tables_hold_customers_and_go_again(tmp_path: Path) -> None:
@@ -31,6 +33,13 @@ def test_the_tables_hold_customers_and_go_again(tmp_path: Path) -> None:
     HISTORY.upgrade(engine, "0002")
     with Session(engine) as site:
         assert site.query(Customer).count() == 0
+    engine.dispose()
+
+
+def test_names_are_folded_and_indexed(tmp_path: Path) -> None:
+    """By revision 0006, with more customers than it reads at a time."""
+    engine = connect(f"sqlite:///{tmp_path / 'site.db'}")
+    names_are_folded_and_indexed(engine)
     engine.dispose()
 
 

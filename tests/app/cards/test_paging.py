@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, insert, text
+from sqlalchemy.orm import Session
 
-from app.cards import listing
+from app.cards import listing, search_index
 from app.cards.models import Customer
 from app.cards.search import Query
 from app.db import looking
@@ -23,7 +24,7 @@ SORTS = ("name", "-name", "expiry", "-expiry", "updated", "-updated")
 def fill(desk: Desk, count: int, *, expiry: int = 203001, begin: int = 1) -> None:
     """Insert customers ``begin`` and following, named 客00001 and so on: many are equal
     in every order but the name's, and the order of the names is another."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": number,
             "public_id": letters(number),
@@ -46,6 +47,10 @@ def fill(desk: Desk, count: int, *, expiry: int = 203001, begin: int = 1) -> Non
     ]
     with desk.app.extensions["site_engine"].begin() as db:
         db.execute(insert(Customer), rows)
+        with Session(db) as site:
+            search_index.add(
+                site, [search_index.row_of(row["id"], row) for row in rows]
+            )
 
 
 def letters(number: int) -> str:
@@ -156,7 +161,7 @@ def test_a_search_says_how_many_it_found_and_leads_out(desk: Desk) -> None:
         ("/cards?page=2", "クレジットカード情報の一覧（2ページ目）"),
         ("/cards?page=-1", "クレジットカード情報の一覧（最後のページ）"),
         ("/cards?q=客", "「客」の検索結果"),
-        ("/cards?q=客%200000&page=2", "「客」の検索結果"),
+        ("/cards?q=客%200000", "「客」の検索結果"),
         ("/cards?q=5678", "検索結果"),
     ],
 )
