@@ -319,7 +319,7 @@ def _given_password(login_id: str) -> str:
     words = (login_id, current.settings().site_name)
     if passwords.fault(password, words):
         fail(
-            "the password is too short, too common or lacks a letter or a digit",
+            "the password is too short, too common, holds a control character or lacks a letter or a digit",
             "give 15 to 128 characters with letters and digits",
         )
     return password
