@@ -15,6 +15,8 @@ from tests.places.vault import FakeClock
 
 from .records import change
 
+pytestmark = pytest.mark.mutation("app/auth/guard.py", area="session")
+
 IDLE = "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"
 REPLACED = (
     "同じログインIDで別のログインがあったため、ログアウトしました。"
