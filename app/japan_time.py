@@ -17,6 +17,12 @@ def japan_date(at: int) -> str:
     return _in_japan(at).strftime("%Y/%m/%d")
 
 
+def japan_stamp(at: int) -> str:
+    """``at`` (seconds since 1970 UTC) as ``2026-11-23T12:00:00+09:00``, as the commands
+    show it."""
+    return _in_japan(at).isoformat()
+
+
 def month_key(now: int, *, later: int = 0) -> int:
     """The month ``later`` months after the one ``now`` lies in, as YYYYMM."""
     today = _in_japan(now)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app import current
 from app.cli import SiteGroup, account, example, fail, harmless
 from app.db import work
+from app.japan_time import japan_stamp
 
 from . import codes, lockout, logins, passwords, service, shared_ids
 from .factors import rules
@@ -223,13 +224,15 @@ def remove_email(login_id: str, address: str) -> None:
 
 @sessions.command("list", epilog=example("sessions list"))
 def list_sessions() -> None:
-    """Show who is logged in: login ID, step, origin, minutes since last seen."""
+    """Show who is logged in: login ID, step, origin, minutes since last seen, and when
+    the login began (Japan)."""
     lines = []
     for login in work().site.scalars(select(Login).order_by(Login.seen_at.desc())):
         if not logins.is_over(login, current.now()):
             minutes = (current.now() - login.seen_at) // 60
             who, origin = login.operator.login_id, login.origin
-            lines.append(f"{who}\t{login.step}\t{origin}\t{minutes}")
+            began = japan_stamp(login.created_at)
+            lines.append(f"{who}\t{login.step}\t{origin}\t{minutes}\t{began}")
     _print(lines)
 
 
@@ -316,7 +319,7 @@ def _given_password(login_id: str) -> str:
     words = (login_id, current.settings().site_name)
     if passwords.fault(password, words):
         fail(
-            "the password is too short, too common or lacks a letter or a digit",
+            "the password is too short, too common, holds a control character or lacks a letter or a digit",
             "give 15 to 128 characters with letters and digits",
         )
     return password

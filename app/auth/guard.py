@@ -221,7 +221,7 @@ def _is_open(endpoint: str | None) -> bool:
     """Say whether strangers may ask for an endpoint: a view marked public, what is no
     page, or an address with no view."""
     view = current_app.view_functions.get(endpoint or "")
-    return view is None or endpoint in NO_PAGES or hasattr(view, "_is_public")
+    return view is None or endpoint in NO_PAGES or getattr(view, "_is_public", False)
 
 
 def _tell_stranger() -> None:

@@ -98,6 +98,10 @@ def fault(password: str, forbidden: Iterable[str]) -> str | None:
     password = folded(password)
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         return texts.PASSWORD_LENGTH
+    # Control characters and those that nobody sees: whoever pasted one could not type
+    # the password again.
+    if any(unicodedata.category(c) in ("Cc", "Cf") for c in password):
+        return texts.PASSWORD_UNPRINTABLE
     if not (any(c.isalpha() for c in password) and any(c.isdigit() for c in password)):
         return texts.PASSWORD_KINDS
     low = password.casefold()

@@ -52,6 +52,7 @@ CURRENT_WRONG = "現在のパスワードが正しくありません。"
 NEW_EMPTY = "新しいパスワードを入力してください。"
 AGAIN_DIFFERS = "新しいパスワードと確認用のパスワードが一致しません。"
 PASSWORD_LENGTH = "パスワードは15文字以上128文字以内で入力してください。"  # noqa: S105
+PASSWORD_UNPRINTABLE = "パスワードに使用できない文字が含まれています。"  # noqa: S105
 PASSWORD_KINDS = "パスワードには英字と数字の両方を入れてください。"  # noqa: S105
 PASSWORD_COMMON = "推測されやすいパスワードは使用できません。"  # noqa: S105
 PASSWORD_USED = "最近使用したパスワードは使用できません。"  # noqa: S105

@@ -200,7 +200,10 @@ def test_sessions_are_listed(auth: Auth, app: Flask, clock: FakeClock) -> None:
     """Login ID, step, origin, idle minutes; nothing once it is over."""
     auth.login()
     clock.advance(180)
-    assert run(app, "sessions", "list").stdout == f"{LOGIN_ID}\tin\t127.0.0.1\t3\n"
+    assert (
+        run(app, "sessions", "list").stdout
+        == f"{LOGIN_ID}\tin\t127.0.0.1\t3\t2026-11-23T12:00:00+09:00\n"
+    )
     clock.advance(901)
     assert run(app, "sessions", "list").stdout == ""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import Engine
 
-from tests.actors.forms import RIGHT, forms_of
+from tests.actors.forms import RIGHT, forms_of, hidden
 from tests.actors.mail import Mails
 from tests.actors.target import Target
 from tests.actors.visitor import Visitor
-from tests.places.site import BIN, Place
+from tests.places.site import BIN, PASSWORD, Place
 from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
@@ -89,6 +90,75 @@ def test_any_field_and_address_is_borne(
                     visitor.get(path)
     engine.dispose()
     assert sent > 60
+    assert "incident" not in (place.folder / "gunicorn.log").read_text()
+
+
+# The last is a bidi mark.
+CONTROLS = ("\0", "\0taro", "ta\0ro", "\x01", "\x1b[2K", "\x7f", "\x85", "\u202e")
+# No character at all, and half of a pair; a new password may hold them.
+ODD = ("\ufffe", "\ud800")
+PASSWORDS = {
+    "current_password": PASSWORD,
+    "new_password": "another battery 7",
+    "new_password_again": "another battery 7",
+}
+NEW = ("new_password", "new_password_again")
+
+
+def controlled(form: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """A form with each odd text in each field, alone and behind what is right."""
+    for name, right in form.items():
+        for text in CONTROLS if name in NEW else (*CONTROLS, *ODD):
+            for typed in (text, right + text):
+                # The new password is the same in both boxes, or that is the fault.
+                both = dict.fromkeys(NEW, typed) if name in NEW else {name: typed}
+                yield name, form | both
+
+
+def answers(
+    visitor: Visitor, page: str, path: str, form: dict[str, str], engine: Engine
+) -> set[tuple[str, int]]:
+    """How a form is answered, by the field that was odd."""
+    token = hidden(visitor.get(page).text, "csrf_token")
+    found = set()
+    for name, fields in controlled(form):
+        forgive(engine)
+        sent = visitor.send(path, {**token, **fields}.items())
+        found.add((name, sent.status))
+    return found
+
+
+def test_control_characters_get_each_auth_forms_usual_answer(
+    place: Place, mails: tuple[Mails, int], databases: tuple[str, str]
+) -> None:
+    """In every field: the form again with what is wrong, and no incident.  A factor
+    that nobody has is not found."""
+    target, engine = Target(place.url, place, mails[0]), connect(databases[0])
+    with place.serving("--workers", "1"):
+        login = {"login_id": "operator1", "password": "wrong password 1"}
+        found = answers(target.stranger(), "/login", "/login", login, engine)
+        half = target.stranger()
+        half.post("/login", {"login_id": target.new_operator(), "password": PASSWORD})
+        email = {"email": "operator@"}
+        found |= answers(half, "/login/email", "/login/email", email, engine)
+        at_code, _ = target.to_code(target.new_operator())
+        code = {"code": "22222222"}
+        found |= answers(at_code, "/login/code", "/login/code", code, engine)
+        inside = target.logged_in()
+        proof = {"current_password": "wrong password 1"}
+        found |= answers(inside, "/factors/proof", "/factors/proof", proof, engine)
+        found |= answers(inside, "/password", "/password", PASSWORDS, engine)
+        inside.post("/factors/totp/new", {}, page="/factors")
+        found |= answers(inside, "/factors/totp", "/factors/totp", code, engine)
+        credential = {"credential": "{}"}
+        path = "/factors/passkey"
+        found |= answers(inside, "/factors", path, credential, engine)
+        path = "/factors/remove"
+        removed = answers(inside, "/factors", path, {"factor": "totp"}, engine)
+    engine.dispose()
+    fields = {*login, *email, *code, *proof, *PASSWORDS, *credential}
+    assert found == {(name, 422) for name in fields}
+    assert removed == {("factor", 404)}
     assert "incident" not in (place.folder / "gunicorn.log").read_text()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from ..store.schema import AUDIT_ENTRY
 from ..trail import Actor
 from ..web.vault import Vault
 from ..web.web_key import WebKey
-from .output import counted
+from .output import counted, japan_time
 from .uses import try_record, warn
 from .vaults import read_settings
 
@@ -199,5 +198,4 @@ def print_given(given: Given, now: int) -> None:
 def age(at: int, now: int) -> str:
     """The time ``at`` (seconds since 1970 UTC) as text, with how long ago it is at
     ``now``."""
-    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
-    return f"{shown}, {counted(max(now - at, 0) // DAY_SECONDS, 'day')} old"
+    return f"{japan_time(at)}, {counted(max(now - at, 0) // DAY_SECONDS, 'day')} old"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,7 +18,7 @@ from ..store.schema import AUDIT_ENTRY
 from ..trail import PAGE, VIEWED, AuditEntry, read_entries
 from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, print_given, print_held
-from .output import counted, reader_may_leave
+from .output import counted, japan_time, reader_may_leave
 from .uses import note_use, warn
 from .vaults import EXAMPLE, actor, vault_with_root_key, vault_without_root_key
 
@@ -32,7 +31,7 @@ def audit() -> None:
 @audit.command("list", epilog=EXAMPLE + "cardvault audit list --token card_...")
 @click.option("--token", help="Only the entries about this card.")
 def list_entries(token: str | None) -> None:
-    """Show the trail, a line an entry: number, time (UTC), actor, origin, event,
+    """Show the trail, a line an entry: number, time (Japan), actor, origin, event,
     outcome, subject, detail. The trail records that it was viewed."""
     vault = vault_without_root_key()
     with vault.engine.begin() as db:
@@ -128,6 +127,6 @@ def _line(entry: AuditEntry) -> str:
 
 def _time(at: int) -> str:
     try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        return japan_time(at)
     except (OSError, OverflowError, TypeError, ValueError):
         return str(at)

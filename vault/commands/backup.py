@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from ..settings import VaultSettings
 from ..store.database import connect, sqlite_path
 from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
+from .output import japan_time
 from .vaults import EXAMPLE, actor, read_settings, vault_without_root_key
 
 KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
@@ -92,7 +92,7 @@ def _postgres_line(tool: str, name: str, url: str) -> str:
 
 def show(manifest: Manifest) -> None:
     """Print what a backup holds."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(manifest.made_at))
+    at = japan_time(manifest.made_at)
     rows = ", ".join(f"{name} {count:,}" for name, count in manifest.site.items())
     click.echo(f"made    {at}; what came later is not in it")
     click.echo(f"cards   {manifest.cards:,} of generation up to {manifest.generation}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ from ..ops.rotation.rotation import Rotation
 from ..ops.rotation.start import unfinished
 from ..ops.rotation.status import RotationStatus, rotation_status
 from ..store.database import reading
-from .output import counted
+from .output import counted, japan_time
 
 EXIT_INTERRUPTED, EXIT_QUARANTINED, EXIT_NOTHING_MATCHED = 3, 4, 7
 
@@ -80,7 +79,7 @@ def as_object(rotation: Rotation) -> dict[str, object]:
 def print_resumed(rotation: Rotation) -> None:
     """Print who began the rotation that goes on, and when."""
     row = rotation.row
-    begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["started_at"]))
+    begun = japan_time(row["started_at"])
     reason = f", for: {row['reason']}" if row["reason"] else ""
     click.echo(
         f"going on with rotation {rotation.id}, begun by {row['actor']} "

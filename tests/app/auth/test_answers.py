@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 
 from app.auth import answers, codes, lockout
 from app.auth.answers import Answer, CodeRule, Compared, Result
-from app.auth.models import Code, Login, Operator
+from app.auth.factors import totp
+from app.auth.models import Code, Login, Operator, Totp
 from app.auth.trace import Trace
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
 from tests.app.auth.records import KEY, ORIGIN, begin, entries
 from tests.places.vault import NOON
+from vault import SiteSeal
 
 pytestmark = pytest.mark.mutation("app/auth/answers.py", area="code check")
 
@@ -107,6 +109,32 @@ def test_a_locked_id_is_refused_a_right_code(
     assert site.scalars(select(Login)).all() == []
     assert [(row.tries, row.used_at) for row in site.scalars(select(Code))] == [(0, 0)]
     assert (taro.failures_since, entries(trace)) == (0, [])
+
+
+def test_an_apps_code_is_answered_by_the_same_rule(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """A wrong one is counted, the right one logs in once, and a locked ID is refused
+    the right one."""
+    seal = SiteSeal(("k" * 32,), "test")
+    login, seed = begin(site, taro), bytes(20)
+    sealed = seal.seal(seed, f"the one-time password seed of operator {taro.id}")
+    taro.totp = Totp(sealed=sealed, last_step=0, created_at=NOON)
+    site.flush()
+    right = totp.code_at(seed, NOON // totp.STEP_SECONDS)
+    wrong = answers.answer_totp(site, login, "x", trace, seal)
+    assert wrong == Answer(Result.WRONG, lockout.FAILURES - 1)
+    done = answers.answer_totp(site, login, right, trace, seal)
+    assert (done.result, bool(done.cookie)) == (Result.RIGHT, True)
+    assert [entry[:2] for entry in entries(trace)] == [
+        ("login.totp", "failure"),
+        ("login.totp", "success"),
+        ("login.logged_in", "success"),
+    ]
+    taro.locked_until = NOON + 1
+    locked = answers.answer_totp(site, begin(site, taro), right, trace, seal)
+    assert locked == Answer(Result.LOCKED)
+    assert [row.step for row in site.scalars(select(Login))] == ["in"]
 
 
 @pytest.mark.parametrize("changed", [True, False])

@@ -28,11 +28,23 @@ def test_the_right_code_lets_in(auth: Auth, app: Flask) -> None:
     """To the list, under a new cookie that holds the login and nothing else."""
     code = auth.to_code()
     before = scalar(app, "SELECT id FROM login")
+    page = auth.get("/login/code").text
+    assert "8文字・30分間有効です。" in page
+    assert "送信できませんでした。" not in page
     assert status_and_place(auth.code(code)) == (303, "/cards")
     assert scalar(app, "SELECT id FROM login") != before
     with auth.client.session_transaction() as session:
         assert set(session) == {"login"}
     assert ("login.code", "success", LOGIN_ID) in trail(app)
+
+
+def test_a_code_that_is_not_sent_shows_the_page_again(auth: Auth) -> None:
+    """With why not."""
+    auth.to_code()
+    answer = auth.post("/login/code/resend", page="/login/code")
+    assert answer.status_code == 429
+    assert "認証コードを送信できませんでした。" in answer.text
+    assert "あと60秒お待ちください。" in answer.text
 
 
 def test_a_wrong_code_shows_the_page_again(auth: Auth) -> None:

@@ -9,11 +9,14 @@ import pytest
 from flask import Flask
 
 from app.auth import guard, logins
+from app.db import work
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
 from tests.places.site import PASSWORD
 from tests.places.vault import FakeClock
 
 from .records import change
+
+pytestmark = pytest.mark.mutation("app/auth/guard.py", area="session")
 
 IDLE = "一定時間操作がなかったため、ログアウトしました。もう一度ログインしてください。"
 REPLACED = (
@@ -215,6 +218,31 @@ def test_a_login_that_ends_under_its_form_took_nothing(
     assert sent.location == "/login"
     assert ("Set-Cookie" in sent.headers) is noted
     assert told(auth) == ({ADMINISTRATOR, NOTHING_DONE} if noted else {IDLE})
+
+
+@pytest.mark.parametrize(
+    ("method", "public", "form_told"),
+    [("GET", False, False), ("POST", True, False), ("POST", False, True)],
+)
+def test_only_a_form_of_a_page_is_said_to_have_come_too_late(
+    auth: Auth, app: Flask, method: str, public: bool, form_told: bool
+) -> None:
+    """A page that was asked for has changed nothing, nor has a step of the login."""
+
+    def slow() -> str:
+        """An administrator ends the login while this works."""
+        guard.current_login()
+        work().release()
+        typing("sessions", "end", "--all")(auth, FakeClock(0))
+        return guard.reload_login().person
+
+    view = guard.public(slow) if public else slow
+    app.add_url_rule("/slow", "slow", view, methods=[method])
+    auth.login()
+    fields = {"csrf_token": auth.csrf("/cards")} if method == "POST" else {}
+    sent = auth.client.open("/slow", method=method, data=fields)
+    assert sent.location == "/login"
+    assert told(auth) == {ADMINISTRATOR, *([NOTHING_DONE] if form_told else [])}
 
 
 def test_every_end_has_its_text() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, request
+from sqlalchemy.exc import OperationalError
 
 from app.auth import guard
 from app.db import work
@@ -125,6 +126,43 @@ def test_a_page_that_took_long_looks_again(auth: Auth, app: Flask) -> None:
     assert auth.get("/slow").text == "taro"
     assert lead(auth, "/slow?end=1") == (303, "/login")
     assert lead(auth, "/first") == (303, "/login")
+
+
+def test_a_login_that_is_over_writes_nothing(
+    auth: Auth, app: Flask, clock: FakeClock
+) -> None:
+    """Its time was up while the page was at work: the next look under the lock finds
+    it over, and leaves its end to a request of its own."""
+
+    def slow() -> str:
+        """Wait until the login is over."""
+        clock.advance(901)
+        return guard.begin_to_write().person
+
+    app.add_url_rule("/slow", "slow", slow)
+    auth.login()
+    assert lead(auth, "/slow") == (303, "/login")
+    assert scalar(app, "SELECT count(*) FROM login") == 1
+    assert lead(auth, "/cards") == (303, "/login")
+    assert scalar(app, "SELECT count(*) FROM login") == 0
+
+
+def test_a_page_is_shown_where_nothing_can_be_written(
+    auth: Auth, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login only ends the earlier; 続ける, whose point is the time, says that it
+    failed."""
+    auth.login()
+    token = auth.csrf("/cards")
+    clock.advance(60)
+
+    def full(_act: object) -> bool:
+        raise OperationalError("COMMIT", None, Exception("disk is full"))
+
+    monkeypatch.setattr(guard, "at_once", full)
+    assert auth.get("/password").status_code == 200
+    answer = auth.post("/cards/still-here", csrf_token=token)
+    assert answer.status_code == 503
 
 
 def test_where_a_login_belongs(auth: Auth, app: Flask, clock: FakeClock) -> None:

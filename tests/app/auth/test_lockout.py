@@ -13,6 +13,8 @@ from tests.actors.operator_client import LOGIN_ID, Auth
 from tests.places.site import PASSWORD
 from tests.places.vault import FakeClock
 
+pytestmark = pytest.mark.mutation("app/auth/lockout.py", area="code check")
+
 WRONG = "wrong password 123"
 
 

@@ -196,6 +196,16 @@ def test_time_ends_a_login(
     assert logins.is_over(login, NOON) is over
 
 
+@pytest.mark.parametrize(("ago", "lasts"), [(0, 900), (60, 840), (-30, 900)])
+def test_how_long_a_login_lasts_is_known(
+    site: Session, taro: Operator, ago: int, lasts: int
+) -> None:
+    """If no page is asked for; a clock behind gives no more than the whole time."""
+    login = begin(site, taro, "in")
+    login.seen_at = NOON - ago
+    assert logins.idle_seconds(login, NOON) == lasts
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [("disabled_at", 1), ("shared_until", NOON), ("password_epoch", 2)],

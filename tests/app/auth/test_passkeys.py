@@ -29,6 +29,8 @@ from .authenticator import (
 )
 from .records import change, scalar, trail
 
+pytestmark = pytest.mark.mutation("app/auth/answers.py", area="code check")
+
 NOT_MADE = "パスキーを追加できませんでした。もう一度お試しください。"
 WRONG = "パスキーを確認できませんでした。"
 UNREADABLE = (

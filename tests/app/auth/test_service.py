@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from app.auth import codes, lockout, logins, service
-from app.auth.models import Code, Login, Operator
+from app.auth.logins import Ended
+from app.auth.models import Code, EndedLogin, Login, Operator, OriginFailure
 from app.auth.shared_ids import Sharing
 from app.auth.trace import NOBODY, Trace
 from tests.actors.operator_client import ADDRESS, LOGIN_ID
@@ -224,6 +225,91 @@ def test_a_logout_is_told_and_ends_that_login(
     assert [entry[:3] for entry in entries(trace)] == [
         ("login.logged_out", "success", LOGIN_ID)
     ]
+
+
+@pytest.mark.parametrize("why", [Ended.IDLE, Ended.LONGEST])
+def test_an_expired_login_ends_once_and_is_told(
+    site: Session, taro: Operator, trace: Trace, why: Ended
+) -> None:
+    """As the person's, with why for its browser; another request may be first."""
+    taro.shared_until = NOON + DAY
+    login = begin(site, taro)
+    login.step = "in"
+    site.flush()
+    ended = login.id
+    for _ in range(2):
+        service.expire(site, ended, why, trace)
+    assert site.scalars(select(Login)).all() == []
+    told = [(row.id, row.reason, row.at) for row in site.scalars(select(EndedLogin))]
+    assert told == [(ended, why.value, NOON)]
+    assert entries(trace) == [
+        ("login.expired", "success", ADDRESS, ORIGIN, LOGIN_ID, "{}")
+    ]
+
+
+def test_a_new_login_takes_the_place_of_the_browsers_old_one(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """Which ends, once, as its own person's; its cookie is gone, so nobody is to be
+    told why."""
+    taro.shared_until = NOON + DAY
+    login, other = begin(site, taro), begin(site, taro)
+    login.step, kept = "in", other.id
+    site.flush()
+    service.replace(site, login, trace)
+    assert site.scalars(select(Login.id)).all() == [kept]
+    assert site.scalars(select(EndedLogin)).all() == []
+    assert entries(trace) == [
+        ("login.replaced", "success", ADDRESS, ORIGIN, LOGIN_ID, "{}")
+    ]
+
+
+def test_a_login_that_has_ended_is_replaced_by_nobody(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """Another request ended and told it."""
+    login = begin(site, taro)
+    gone = delete(Login).execution_options(synchronize_session=False)
+    site.execute(gone)
+    service.replace(site, login, trace)
+    assert entries(trace) == []
+
+
+def test_an_operators_row_is_read_again_when_it_is_held(
+    site: Session, taro: Operator, hanako: Operator
+) -> None:
+    """What was read before the lock may be old; of the others only where all are
+    held."""
+    site.commit()
+    for one, held in ((taro.id, {"taro"}), (None, {"taro", "hanako"})):
+        names = [taro.name, hanako.name]
+        assert "new" not in names
+        query = text("UPDATE operator SET name = 'new'")
+        site.execute(query)
+        service.hold(site, one)
+        read = {row.login_id for row in (taro, hanako) if row.name == "new"}
+        assert read == held
+        site.rollback()
+
+
+# --- Origins.
+
+
+def test_an_origin_is_blocked_by_its_own_failures_of_a_quarter(
+    site: Session, taro: Operator, trace: Trace
+) -> None:
+    """By the limit, to the second; older ones are forgotten when the next comes."""
+    for ago in (900, 899, 1):
+        origin = lockout.counted("2001:db8::1")
+        site.add(OriginFailure(origin=origin, at=NOON - ago))
+    site.flush()
+    assert lockout.is_blocked(site, "2001:db8::2", 2, NOON)
+    assert not lockout.is_blocked(site, "2001:db8::2", 3, NOON)
+    assert not lockout.is_blocked(site, ORIGIN, 1, NOON)
+    service.password_failed(site, taro, trace)
+    kept = {(row.origin, row.at) for row in site.scalars(select(OriginFailure))}
+    assert kept == {(origin, NOON - 899), (origin, NOON - 1), (ORIGIN, NOON)}
+    assert lockout.is_blocked(site, ORIGIN, 1, NOON)
 
 
 # --- Passwords and operators.

@@ -344,7 +344,7 @@ def test_verifying_the_trail_says_how_old_the_newest_anchor_is(
     site(*PURGE, **KEEP)
     later[0] = 3
     ran = site("audit", "verify", "--anchor", "anchors")
-    assert ran.err.count("Z, 3 days old\n") == 2
+    assert ran.err.count("+09:00, 3 days old\n") == 2
     assert ran.err.splitlines()[1].startswith("anchor  given away 20")
     assert "warning" not in ran.err
     assert "anchor  given away 20" in site("rotate").err
@@ -360,17 +360,17 @@ def test_a_failed_anchor_is_told_until_one_leaves(
     told = json.loads(site("status", "--json").out)["anchor"]
     assert (told["failed_since"], 0 <= told["at"] - at < 600) == (False, True)
     later[0] = 1
-    assert "Z, 1 day old\n" in site("status").out
+    assert "+09:00, 1 day old\n" in site("status").out
     assert "anchor" not in site("doctor").out
     later[0] = 9
     assert "the newest anchor is old (given away 20" in site("doctor").out
     site(*PURGE, AUDIT_ANCHOR_COMMAND="exit 1")
-    assert "Z, 9 days old; the last one could not be\n" in site("status").out
+    assert "+09:00, 9 days old; the last one could not be\n" in site("status").out
     assert "the last anchor could not be given away" in site("doctor").out
     assert "the last anchor could not be given away" in site("audit", "verify").err
     site(*PURGE, **KEEP)
     assert "anchor" not in site("doctor").out
-    assert "Z, 0 days old\n" in site("status").out
+    assert "+09:00, 0 days old\n" in site("status").out
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from app.japan_time import japan_stamp
 from tests.places.site import BIN
 from vault import Actor, Expiry, Pan
+from vault.commands.output import japan_time
 
 from .shell import Shell
 
@@ -87,7 +89,7 @@ def test_the_trail_is_listed_a_line_an_entry(shell: Shell) -> None:
     """Number, time, who, from where, what, how it ended; its viewing is noted."""
     token = shell.seal()[0]
     lines = shell("audit", "list").out.splitlines()
-    assert re.match(r"1\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\t", lines[0])
+    assert re.match(r"1\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+09:00\t", lines[0])
     assert "audit.viewed" in lines[-1]
     of_card = shell("audit", "list", "--token", token).out.splitlines()
     assert [line.split("\t")[4] for line in of_card] == [
@@ -143,6 +145,27 @@ def entries(shell: Shell) -> int:
     with closing(sqlite3.connect(shell.folder / "instance" / "vault.db")) as db:
         count: int = db.execute("SELECT count(*) FROM audit_entry").fetchone()[0]
     return count
+
+
+def test_the_times_are_the_pages(shell: Shell) -> None:
+    """Japan's, with the zone beside them."""
+    token = shell.seal()[0]
+    shell.edit(f"UPDATE audit_entry SET at = 1795402800 WHERE subject = '{token}'")
+    line = shell("audit", "list", "--token", token).out.splitlines()[0]
+    assert line.split("\t")[1] == "2026-11-23T12:00:00+09:00"
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        (0, "1970-01-01T09:00:00+09:00"),
+        (1772290799, "2026-02-28T23:59:59+09:00"),
+        (1772290800, "2026-03-01T00:00:00+09:00"),
+    ],
+)
+def test_a_day_begins_at_midnight_in_japan(at: int, shown: str) -> None:
+    """As the site's commands show it too."""
+    assert japan_time(at) == japan_stamp(at) == shown
 
 
 @pytest.mark.parametrize("words", [("audit", "list"), ("report", "rotation")])
