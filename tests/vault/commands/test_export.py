@@ -82,7 +82,11 @@ def test_tokens_choose_the_cards(shell: Shell, export: Export) -> None:
     Path("tokens.txt").write_text(f"{first}\n4810000000020000\n")
     ran = export("--tokens", "tokens.txt", out="again.age")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "cardvault: error: tokens.txt: line 2: is not a token\n"
+    assert ran.err == (
+        "cardvault: error: tokens.txt: line 2: is not a token\n"
+        "cardvault: hint: nothing was written; mend the file and run the same command "
+        "again\n"
+    )
     assert not Path("again.age").exists()
 
 

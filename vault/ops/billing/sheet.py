@@ -89,7 +89,8 @@ class Sheet:
                     cells = next(reader, None)
                 except csv.Error as error:
                     why = f"line {line + 1} is not CSV: {error}"
-                    raise InputError(str(self.path), why) from None
+                    hint = "look for a quotation mark that is not closed"
+                    raise InputError(str(self.path), why, hint=hint) from None
                 if cells is None:
                     return
                 yield line + 1, cells
@@ -102,10 +103,15 @@ class Sheet:
             raise InputError(
                 str(self.path),
                 "its first line does not name a column token, between commas",
+                hint="begin the file with a line like: token,order_no,amount",
             )
         for name in heading:
             if name and heading.count(name) > 1:
-                raise InputError(str(self.path), "its first line names a column twice")
+                raise InputError(
+                    str(self.path),
+                    "its first line names a column twice",
+                    hint="give each column a name of its own",
+                )
         return heading
 
 
@@ -130,7 +136,8 @@ def _encoding_of(path: Path) -> str:
     if start in _UTF_16 or not decoders:
         raise InputError(
             str(path),
-            "is neither UTF-8 nor CP932 (Shift_JIS); save it again as CSV UTF-8",
+            "is neither UTF-8 nor CP932 (Shift_JIS)",
+            hint="save it again as CSV UTF-8",
         )
     return next(iter(decoders))
 
