@@ -118,6 +118,31 @@ def test_a_billing_run_is_one_command(
     assert '"with": "amounts.csv"' in shell("audit", "list").out
 
 
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        ("exp_year", "leave such columns out, or give them other names"),
+        ("card_number", "destroy the file after the run"),
+    ],
+)
+def test_a_column_that_is_not_taken_is_told(
+    shell: Shell,
+    export: Export,
+    identity: pyrage.x25519.Identity,
+    column: str,
+    hint: str,
+) -> None:
+    """The vault's own is written; a file with numbers in the clear has to go."""
+    (token,) = shell.seal()
+    Path("a.csv").write_text(f"token,{column},n\n{token},1999,7\n")
+    ran = export("--with", "a.csv", "--no-header")
+    assert ran.code == 0
+    assert f"a.csv: {column} not read; the vault's own are written" in ran.err
+    assert hint in ran.err
+    plain = pyrage.decrypt(Path("cards.age").read_bytes(), [identity])
+    assert plain == f"{token},4810000000020000,01,2030,7\r\n".encode()
+
+
 def test_the_columns_of_an_export_without_a_file(
     shell: Shell, export: Export, identity: pyrage.x25519.Identity
 ) -> None:

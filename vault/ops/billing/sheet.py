@@ -32,7 +32,8 @@ class Sheet:
     """A file of rows, in UTF-8 with or without a BOM or in CP932.
 
     ``carried`` are the names of the columns that go along: all but the token's, those
-    without a name, and those that the vault fills itself.  It is read twice, so it has
+    without a name, and those that the vault fills itself, which are ``passed_over``.
+    It is read twice, so it has
     to be a plain file that stays as it is.
     """
 
@@ -45,6 +46,9 @@ class Sheet:
         self._heading = self._read_heading()
         own = [name for name in self._heading if name and name not in OWN]
         self.carried = tuple(own)
+        self.passed_over = tuple(
+            name for name in self._heading if name in OWN and name != TOKEN
+        )
         self._places = [self._heading.index(name) for name in own]
         self._unnamed = [at for at, name in enumerate(self._heading) if not name]
         self._token = self._heading.index(TOKEN)
