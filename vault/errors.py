@@ -20,8 +20,8 @@ class InputError(VaultError):
     or what is in a file given to one.  ``field`` names it.  For a card's fields and
     tokens ``reason`` is one word a form can translate, elsewhere a phrase to print."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+    def __init__(self, field: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{field}: {reason}", hint=hint)
         self.field = field
         self.reason = reason
 

@@ -113,15 +113,24 @@ def is_whole(path: Path) -> bool:
     return plain.count(b",4810000000020000,") == DUE + GOOD
 
 
+def write_amounts(place: Place) -> None:
+    """A file that names every card, the newest first."""
+    tokens = column(place, "SELECT token FROM card ORDER BY id DESC")
+    rows = "".join(f"{token},{number}\n" for number, token in enumerate(tokens))
+    (place.folder / "amounts.csv").write_text(f"token,amount\n{rows}")
+
+
+@pytest.mark.parametrize("more", [[], ["--with", "amounts.csv"]], ids=["all", "with"])
 def test_an_export_killed_at_random_instants_is_whole_or_absent(
-    filled: Place, forks: Forks, tmp_path: Path
+    filled: Place, forks: Forks, tmp_path: Path, more: list[str]
 ) -> None:
     """What has the name is whole, what has not holds no number in the clear; the
     next run makes it and leaves nothing beside it."""
     place = copy(filled, tmp_path / "place")
     place.more["VAULT_ROOT_KEY"] = "root.key"
     path = place.folder / "cards.age"
-    killer = Killer(forks, place, *export("cards.age"), seed=5)
+    write_amounts(place)
+    killer = Killer(forks, place, *export("cards.age"), *more, seed=5)
     killer.run()
     path.unlink()
     for _ in range(KILLS):

@@ -68,3 +68,39 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         card = cards[token]
         assert card["card_number"] == number
         assert (card["exp_month"], card["exp_year"]) == (f"{month:02}", "2031")
+
+
+def test_what_goes_in_is_billed(tmp_path: Path) -> None:
+    """An amount for each imported customer comes out beside the number it is for, in
+    the billing file's order, as records of fixed length too."""
+    place = Place(tmp_path).make()
+    typed = numbers(ROWS)
+    lines = [
+        f"山田,090-0000-0000,{number},{n % 12 + 1},2031\n"
+        for n, number in enumerate(typed)
+    ]
+    (tmp_path / "in.csv").write_text(HEADING + "".join(lines))
+    words = ("cards", "import", "in.csv", "--results", "results.csv")
+    assert place.run("flask", "--app", "wsgi", *words).returncode == 0
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8-sig") as told:
+        tokens = [row["token"] for row in csv.DictReader(told)]
+    # Twice each, in no order: two amounts for one card are two lines.
+    order = [*range(ROWS), *range(ROWS)]
+    random.Random(ROWS).shuffle(order)
+    rows = [f"{tokens[card]},{amount}\n" for amount, card in enumerate(order)]
+    (tmp_path / "amounts.csv").write_text("token,amount\n" + "".join(rows))
+    identity = pyrage.x25519.Identity.generate()
+    to = ("--recipient", str(identity.to_public()), "--reason", "test")
+    columns = ("--with", "amounts.csv", "--columns", "amount,card_number,exp_yymm")
+    for out, fixed in (("a.age", ()), ("b.age", ("--fixed", "08,19,4"))):
+        done = place.ops("export", *to, "--out", out, *columns, *fixed, "--no-header")
+        assert done.returncode == 0, done.stderr
+        opened = pyrage.decrypt((tmp_path / out).read_bytes(), [identity]).decode()
+        for amount, (line, card) in enumerate(
+            zip(opened.splitlines(), order, strict=True)
+        ):
+            number, expiry = typed[card], f"31{card % 12 + 1:02}"
+            if fixed:
+                assert line == f"{amount:08}{number:19}{expiry}"
+            else:
+                assert line == f"{amount},{number},{expiry}"

@@ -81,6 +81,19 @@ def test_cards_are_purged_compared_and_exported(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     plain = pyrage.decrypt((place.folder / "cards.age").read_bytes(), [identity])
     assert plain.count(b",4810000000020000,01,2030\r\n") == 3
+    token = plain.splitlines()[2].split(b",")[0].decode()
+    (place.folder / "amounts.csv").write_text(f"token,n\n{token},7\n{token},8\n")
+    billed = (*words, "--with", "amounts.csv", "--columns", "n,card_number")
+    done = place.ops("export", *billed, "--fixed", "2,16", "--out", "bill.age")
+    assert done.returncode == 0, done.stderr
+    plain = pyrage.decrypt((place.folder / "bill.age").read_bytes(), [identity])
+    assert plain == b"7 4810000000020000\r\n8 4810000000020000\r\n"
+    (place.folder / "amounts.csv").write_text("token\ncard_\x00\n4810000000020000\n")
+    done = place.ops("export", *billed, "--out", "no.age")
+    assert (done.returncode, "there is no 'n'" in done.stderr) == (2, True)
+    done = place.ops("export", *billed[:-2], "--out", "no.age")
+    assert done.returncode == 2
+    assert "line 2: is not a token; line 3: is not a token" in done.stderr
     done = place.ops("verify")
     assert (done.returncode, done.stdout.split(",")[0]) == (0, "3 cards opened")
 

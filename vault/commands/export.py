@@ -12,13 +12,14 @@ from ..card.scrub import one_line
 from ..errors import FileRefused
 from ..ops import export as exports
 from ..ops.age_file import require_recipients
-from ..ops.billing.layout import DEFAULT, OWN, Layout, read_columns, read_widths
+from ..ops.billing.layout import DEFAULT, NUMBER, OWN, Layout, read_columns, read_widths
 from ..ops.billing.sheet import Sheet
 from ..ops.export import Exported, Order
 from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
 from .output import counted
 from .progress import watching
+from .uses import warn
 from .vaults import actor, vault_with_root_key
 
 EXIT_LEFT_OUT = 4
@@ -148,6 +149,8 @@ def export(
     require_recipients(chosen)
     with disk_faults(with_file or out):
         sheet = Sheet(with_file) if with_file else None
+    if sheet and sheet.passed_over:
+        _warn_of(sheet)
     layout = _layout(sheet, **form)
     order = Order(out, chosen, reason, actor(), tokens, sheet, layout)
     vault = vault_with_root_key()
@@ -179,6 +182,17 @@ def _layout(
         encoding=encoding,
         newline=NEWLINES[newline],
         widths=read_widths(fixed) if fixed is not None else (),
+    )
+
+
+def _warn_of(sheet: Sheet) -> None:
+    """Say which columns of a file are not taken from it."""
+    warn(
+        f"{sheet.path}: {', '.join(sheet.passed_over)} not read; the vault's own "
+        "are written",
+        "destroy the file after the run, for it holds card numbers in the clear"
+        if NUMBER in sheet.passed_over
+        else "leave such columns out, or give them other names",
     )
 
 

@@ -36,6 +36,7 @@ def require_recipients(texts: Sequence[str]) -> list[Any]:
             "recipients",
             "age1tagpq1... goes with its own kind alone, since a file is as safe as "
             "its weakest recipient",
+            hint="make an export for each kind",
         ) from None
     return keys
 

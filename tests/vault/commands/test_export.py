@@ -82,7 +82,11 @@ def test_tokens_choose_the_cards(shell: Shell, export: Export) -> None:
     Path("tokens.txt").write_text(f"{first}\n4810000000020000\n")
     ran = export("--tokens", "tokens.txt", out="again.age")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "cardvault: error: tokens.txt: line 2: is not a token\n"
+    assert ran.err == (
+        "cardvault: error: tokens.txt: line 2: is not a token\n"
+        "cardvault: hint: nothing was written; mend the file and run the same command "
+        "again\n"
+    )
     assert not Path("again.age").exists()
 
 
@@ -112,6 +116,31 @@ def test_a_billing_run_is_one_command(
         b"4810000000020000300100000980A1 \n4810000000020000300100000050A2 \n"
     )
     assert '"with": "amounts.csv"' in shell("audit", "list").out
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        ("exp_year", "leave such columns out, or give them other names"),
+        ("card_number", "destroy the file after the run"),
+    ],
+)
+def test_a_column_that_is_not_taken_is_told(
+    shell: Shell,
+    export: Export,
+    identity: pyrage.x25519.Identity,
+    column: str,
+    hint: str,
+) -> None:
+    """The vault's own is written; a file with numbers in the clear has to go."""
+    (token,) = shell.seal()
+    Path("a.csv").write_text(f"token,{column},n\n{token},1999,7\n")
+    ran = export("--with", "a.csv", "--no-header")
+    assert ran.code == 0
+    assert f"a.csv: {column} not read; the vault's own are written" in ran.err
+    assert hint in ran.err
+    plain = pyrage.decrypt(Path("cards.age").read_bytes(), [identity])
+    assert plain == f"{token},4810000000020000,01,2030,7\r\n".encode()
 
 
 def test_the_columns_of_an_export_without_a_file(

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from vault.ops.pan_scan import Found, Unread, scan
+from vault.ops.pan_scan import numbers as search
 from vault.ops.pan_scan.files import CHUNK
 
 NUMBER = "4810000000020000"
@@ -289,6 +290,23 @@ def test_a_log_of_other_numbers_raises_few_alarms(tmp_path: Path) -> None:
     )
     (tmp_path / "app.log").write_text("\n".join(lines))
     assert len(found(tmp_path / "app.log")) < 250
+
+
+def test_a_long_row_of_groups_is_no_long_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each group is held against the few behind it, however many there are."""
+    looked: list[int] = []
+    number_at = search._number_at
+
+    def look(digits: str, borders: list[int]) -> int:
+        looked.append(len(borders))
+        return number_at(digits, borders)
+
+    monkeypatch.setattr(search, "_number_at", look)
+    (tmp_path / "file").write_bytes(b"4 " * 5000 + NUMBER.encode())
+    assert found(tmp_path / "file")[-1][1] == MASK
+    assert max(looked) == search.MAX_DIGITS + 1
 
 
 def zipped(**members: bytes) -> bytes:

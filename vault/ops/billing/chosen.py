@@ -22,6 +22,7 @@ PAGE = 200
 # Longer than any token, so that a line without an end is not read into memory.
 MAX_LINE = 200
 MAX_FAULTS = 20
+MEND = "nothing was written; mend the file and run the same command again"
 _UNREADABLE = "is not a token"
 _GONE = {
     "purged": "its card was purged",
@@ -50,7 +51,7 @@ def numbers_of(vault: Vault, db: Connection, path: Path) -> array[int]:
             break
     _require_none(path, faults)
     if not numbers:
-        raise InputError(str(path), "names no card")
+        raise InputError(str(path), "names no card", hint=MEND)
     return array("q", sorted(numbers))
 
 
@@ -76,7 +77,7 @@ def count_rows(vault: Vault, db: Connection, sheet: Sheet, layout: Layout) -> in
             break
     _require_none(sheet.path, faults)
     if not rows:
-        raise InputError(str(sheet.path), "has a heading and no row")
+        raise InputError(str(sheet.path), "has a heading and no row", hint=MEND)
     return rows
 
 
@@ -97,6 +98,7 @@ def require_room(db: Connection, numbers: array[int] | None, layout: Layout) -> 
             "--fixed",
             f"{len(long)} card numbers are longer than {layout.widest_number} bytes: "
             + ", ".join(long[:MAX_FAULTS]),
+            hint="nothing was written; give card_number 19 bytes, the most it has",
         )
 
 
@@ -156,7 +158,7 @@ def _unwritable(one: Record, length: object, layout: Layout) -> str:
 def _require_none(path: Path, faults: list[Fault]) -> None:
     if faults:
         named = [f"line {line}: {what}" for line, what in sorted(faults)[:MAX_FAULTS]]
-        raise InputError(str(path), "; ".join(named))
+        raise InputError(str(path), "; ".join(named), hint=MEND)
 
 
 def _token_pages(path: Path, faults: list[Fault]) -> Iterator[dict[str, int]]:

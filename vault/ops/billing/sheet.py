@@ -32,7 +32,8 @@ class Sheet:
     """A file of rows, in UTF-8 with or without a BOM or in CP932.
 
     ``carried`` are the names of the columns that go along: all but the token's, those
-    without a name, and those that the vault fills itself.  It is read twice, so it has
+    without a name, and those that the vault fills itself, which are ``passed_over``.
+    It is read twice, so it has
     to be a plain file that stays as it is.
     """
 
@@ -45,6 +46,9 @@ class Sheet:
         self._heading = self._read_heading()
         own = [name for name in self._heading if name and name not in OWN]
         self.carried = tuple(own)
+        self.passed_over = tuple(
+            name for name in self._heading if name in OWN and name != TOKEN
+        )
         self._places = [self._heading.index(name) for name in own]
         self._unnamed = [at for at, name in enumerate(self._heading) if not name]
         self._token = self._heading.index(TOKEN)
@@ -89,7 +93,8 @@ class Sheet:
                     cells = next(reader, None)
                 except csv.Error as error:
                     why = f"line {line + 1} is not CSV: {error}"
-                    raise InputError(str(self.path), why) from None
+                    hint = "look for a quotation mark that is not closed"
+                    raise InputError(str(self.path), why, hint=hint) from None
                 if cells is None:
                     return
                 yield line + 1, cells
@@ -102,10 +107,15 @@ class Sheet:
             raise InputError(
                 str(self.path),
                 "its first line does not name a column token, between commas",
+                hint="begin the file with a line like: token,order_no,amount",
             )
         for name in heading:
             if name and heading.count(name) > 1:
-                raise InputError(str(self.path), "its first line names a column twice")
+                raise InputError(
+                    str(self.path),
+                    "its first line names a column twice",
+                    hint="give each column a name of its own",
+                )
         return heading
 
 
@@ -130,7 +140,8 @@ def _encoding_of(path: Path) -> str:
     if start in _UTF_16 or not decoders:
         raise InputError(
             str(path),
-            "is neither UTF-8 nor CP932 (Shift_JIS); save it again as CSV UTF-8",
+            "is neither UTF-8 nor CP932 (Shift_JIS)",
+            hint="save it again as CSV UTF-8",
         )
     return next(iter(decoders))
 

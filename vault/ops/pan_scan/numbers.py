@@ -76,23 +76,30 @@ def _runs(data: bytes, *, alone: bool = False) -> Iterator[tuple[int, str]]:
         if _FRACTION.search(data, max(0, run.start() - 3), run.start()):
             borders = borders[1:]
         skip = 0
-        for start in borders[:-1]:
-            size = _number_at(digits, start, borders) if start >= skip else 0
+        for place, start in enumerate(borders[:-1]):
+            # As many borders as a number can have: in a chunk of single digits, all of
+            # them for each digit would take hours.
+            near = borders[place : place + MAX_DIGITS + 1]
+            size = _number_at(digits, near) if start >= skip else 0
             if size:
                 skip = start + size
                 found = digits[start:skip]
                 yield run.start() + spots[start], mask(found[:2], found[-4:], size)
 
 
-def _number_at(digits: str, start: int, borders: list[int]) -> int:
-    """The length of the number of whole groups that begins at ``start``, or 0."""
+def _number_at(digits: str, borders: list[int]) -> int:
+    """The length of the longest number of whole groups that begins at the first of
+    ``borders``, or 0."""
+    start = borders[0]
     brand = brand_of(digits[start : start + MAX_DIGITS])
-    for size in sorted(brand.lengths, reverse=True) if brand else ():
-        end = start + size
-        if end in borders and luhn_ok(digits[start:end]):
-            within = [border for border in borders if start <= border <= end]
-            if _as_written([to - at for at, to in pairwise(within)]):
-                return size
+    if brand is None:
+        return 0
+    for count in range(len(borders), 1, -1):
+        end = borders[count - 1]
+        if end - start in brand.lengths and luhn_ok(digits[start:end]):
+            sizes = [to - at for at, to in pairwise(borders[:count])]
+            if _as_written(sizes):
+                return end - start
     return 0
 
 

@@ -122,6 +122,7 @@ def test_what_can_not_be_read_is_refused(save: Save, content: bytes, said: str) 
     assert str(refused.value).startswith(f"{path}: ")
     assert said in str(refused.value)
     assert "card_a" not in str(refused.value)
+    assert refused.value.hint
 
 
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
