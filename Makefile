@@ -44,14 +44,13 @@ mutation: $(VENV)/test.stamp
 	@rm -rf mutants
 	@$(BIN)/python -m tests.mutation
 
-# The pictures of docs/manual.ja.md, taken anew by the browser's walk.
+# The pictures of docs/manual.ja.md and README.md, taken anew by the browser's walk with
+# the text of each page, and the manual as a PDF.
 manual: $(VENV)/test.stamp
 	@sh tests/system-packages
-	@$(BIN)/python -m pytest -q tests/browser/test_manual.py -k with-script
 	@mkdir -p docs/manual
-	@for picture in $$(grep -o 'manual/[^)]*' docs/manual.ja.md | grep png); do \
-	    cp "tests/artefacts/test_the_manual_works_as_printed-with-script/$${picture#manual/}" docs/$$picture; \
-	done
+	@MANUAL_PICTURES=docs/manual $(BIN)/python -m pytest -q tests/browser/test_manual.py -k with-script
+	@$(BIN)/python docs/print_manual.py
 
 # The picture of docs/architecture.md, from the imports as they are now.
 architecture: $(VENV)/runtime.stamp

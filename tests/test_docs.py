@@ -15,6 +15,7 @@ from app.auth.commands import operators, sessions
 from app.cards.commands import cards
 from app.cli import migrate
 from docs.draw_architecture import PICTURE, draw
+from docs.print_manual import MADE_OF, MANUAL, chapters, document, made_of
 from tests.actors.reader import run, settings_in_code
 from vault.commands import cardvault
 
@@ -169,6 +170,23 @@ def test_the_layout_names_what_is_there() -> None:
     names = re.findall(r"^(\S+) ", tree, re.M)
     assert len(names) > 5
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_printed_manual_is_of_todays_text_and_pictures() -> None:
+    """A changed text or picture asks for ``make manual``."""
+    assert list(made_of()) == MADE_OF.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_manuals_contents_name_every_chapter() -> None:
+    """With the page it begins on, under the edition."""
+    found = chapters(MANUAL.read_text(encoding="utf-8"))
+    assert [chapter.title[:3] for chapter in found] == ["1-1", "1-2", "1-3", "そのほ"]
+    shown = document(found, [3, 5, 7, 9])
+    assert shown.index("第2.0版") < shown.index("目次")
+    for chapter, page in zip(found, (3, 5, 7, 9), strict=True):
+        line = f"<span>{chapter.title}</span><i></i><span>{page}</span>"
+        assert line in shown
+        assert f"<h2>{chapter.title}</h2>" in chapter.html
 
 
 def test_the_picture_is_of_todays_imports() -> None:

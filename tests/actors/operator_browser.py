@@ -35,13 +35,15 @@ class Site:
 @dataclass
 class Desk:
     """An operator at a browser.  ``wrong`` collects what a page did wrong,
-    ``bodies`` every response the browser was given."""
+    ``bodies`` every response the browser was given, ``read`` the text of each page that
+    was looked at, by its picture's name."""
 
     page: Page
     site: Site
     name: str
     wrong: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    read: dict[str, str] = field(default_factory=dict)
     dialogs: list[str] = field(default_factory=list)
     pictures: int = 0
     scripts: bool = True
@@ -122,6 +124,7 @@ class Desk:
         folder = ARTEFACTS / self.name
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.pictures:02d}-{step}.png"
+        self.read[path.name] = self.text()
         self.page.screenshot(path=path, full_page=True)
         if not self.scripts:
             return

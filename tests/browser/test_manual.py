@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.actors.operator_browser import Desk, Site, files_of
+from tests.actors.operator_browser import ARTEFACTS, Desk, Site, files_of
+from tests.places.site import ROOT
 from tests.spellings import holders
 
 from .manual import NUMBER, SECOND, delete, edit, log_in, register
+
+DOCS = ROOT / "docs"
+# What differs from day to day: dates, times, and the number of the test's operator.
+CHANGING = re.compile(r"\d{4}/\d\d/\d\d|\d\d:\d\d|(?<=operator)\d+")
 
 
 @pytest.mark.parametrize(
@@ -39,8 +48,26 @@ def test_the_manual_works_as_printed(
     ]
     asked = [f"{word}よろしいですか？" for word in words]
     assert desk.dialogs == (asked if scripts else [])
+    if scripts:
+        _the_pictures_show_what_was_seen(desk)
     _nothing_keeps_the_number(site)
     _the_vault_is_whole(site)
+
+
+def _the_pictures_show_what_was_seen(desk: Desk) -> None:
+    """The text of each page in the manual is that of the page its picture was taken of.
+    ``make manual`` names the folder that new pictures and their texts go to."""
+    anew = os.environ.get("MANUAL_PICTURES")
+    manual = (DOCS / "manual.ja.md").read_text(encoding="utf-8")
+    for picture in re.findall(r"manual/([\w-]+\.png)", manual):
+        kept = DOCS / "manual" / picture
+        shown = CHANGING.sub("…", desk.read[picture]) + "\n"
+        if anew:
+            shutil.copy(ARTEFACTS / desk.name / picture, Path(anew) / picture)
+            (Path(anew) / kept.with_suffix(".txt").name).write_text(shown, "utf-8")
+        else:
+            was = kept.with_suffix(".txt").read_text(encoding="utf-8")
+            assert shown == was, f"{picture} is older than the page; run: make manual"
 
 
 def _nothing_keeps_the_number(site: Site) -> None:
