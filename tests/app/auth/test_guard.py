@@ -165,6 +165,19 @@ def test_a_page_is_shown_where_nothing_can_be_written(
     assert answer.status_code == 503
 
 
+def test_a_forms_address_leads_to_its_page(auth: Auth) -> None:
+    """By GET, at each step; what is no form of a page is refused as before."""
+    assert lead(auth, "/logout") == (303, "/login")
+    code = auth.to_code()
+    assert lead(auth, "/login/code/resend") == (303, "/login/code")
+    auth.code(code)
+    assert lead(auth, "/logout") == (303, "/cards")
+    assert lead(auth, "/factors/remove") == (303, "/factors")
+    assert lead(auth, "/csp-report") == (405, None)
+    assert auth.client.head("/logout").location == "/cards"
+    assert auth.client.put("/logout").status_code == 405
+
+
 def test_where_a_login_belongs(auth: Auth, app: Flask, clock: FakeClock) -> None:
     """By its step; who has enrolled something better is asked for no address."""
     auth.login()

@@ -196,6 +196,18 @@ def test_time_ends_a_login(
     assert logins.is_over(login, NOON) is over
 
 
+@pytest.mark.parametrize(
+    ("ago", "is_time"), [(59, False), (60, True), (-59, False), (-60, True)]
+)
+def test_being_seen_is_written_once_a_minute(
+    site: Session, taro: Operator, ago: int, is_time: bool
+) -> None:
+    """Or when the clock was set back by as much."""
+    login = begin(site, taro, "in")
+    login.seen_at = NOON - ago
+    assert logins.is_to_be_seen(login, NOON) is is_time
+
+
 @pytest.mark.parametrize(("ago", "lasts"), [(0, 900), (60, 840), (-30, 900)])
 def test_how_long_a_login_lasts_is_known(
     site: Session, taro: Operator, ago: int, lasts: int
