@@ -15,19 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy.orm import Session
 
-from app.auth.passwords import Hasher
-from app.auth.service import add_operator
 from tests.actors.answer import Answer
 from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
 from tests.places.filled_vault import fill
+from tests.places.operators import hire
 from tests.places.postgres_cluster import PROGRAMS, Cluster
-from tests.places.site import PASSWORD, Place, processes
-from vault.clock import system_clock
-from vault.store.database import connect
+from tests.places.site import Place, processes
 
 pytestmark = pytest.mark.faults
 
@@ -45,23 +41,6 @@ KEPT = {name: CARD[name] for name in ("phone", "exp_month", "exp_year", "confirm
 # What a worker may grow by after its first third: far less than a leak of a page
 # an act would take.
 GROWTH_BYTES = 24 * 1024**2
-
-
-def hire(place: Place, count: int) -> list[str]:
-    """Add operators with PASSWORD, hashed once."""
-    names = [f"operator{number}" for number in range(count)]
-    hashed = Hasher(19456).hash(PASSWORD)
-    engine = connect(place.environ()["DATABASE_URL"])
-    with Session(engine) as site:
-        for name in names:
-            addresses = [f"{name}@example.co.jp"]
-            now = system_clock()
-            add_operator(
-                site, name, "山田", addresses, hashed, must_change=False, now=now
-            )
-        site.commit()
-    engine.dispose()
-    return names
 
 
 class PatientDesk(Desk):

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from tests.actors import operator_http
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
-from tests.faults.test_soak import hire
+from tests.places.operators import hire
 from tests.places.site import PASSWORD, Place
 from tests.postgres.many import PATIENCE_SECONDS
 from vault.store.database import connect
