@@ -47,10 +47,14 @@ def _change(entry: AuditEntry) -> Change:
     return Change(
         when=japan_time(entry.at),
         who=entry.actor,
-        what=texts.HISTORY_EVENTS[entry.event],
+        what=texts.HISTORY_EVENTS[entry.event] + _outcome(entry),
         before=_side(entry, "before"),
         after=_side(entry, "after"),
     )
+
+
+def _outcome(entry: AuditEntry) -> str:
+    return texts.NOT_SAVED if entry.outcome == "failure" else ""
 
 
 def _side(entry: AuditEntry, side: str) -> tuple[str, ...]:
