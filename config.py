@@ -215,7 +215,8 @@ class _Reader:
         if not path:
             return ""
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
+            # Some editors begin a file with a byte order mark, which is no part of it.
+            return Path(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             self.faults.append(f"{name} {path} can't be read: {_why(error)}")
             return ""

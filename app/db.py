@@ -31,6 +31,8 @@ from vault.store.database import readers, reading
 from . import current
 
 Act = Callable[[], object]
+InVault = Callable[[Connection], object]
+IsSaved = Callable[[Session], bool]
 Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
@@ -102,8 +104,9 @@ class Work:
         self.site = SiteSession(readers(site_engine))
         self._vault_db: Connection | None = None
         self._told: list[_Told] = []
-        self._then_in_vault: list[Callable[[Connection], object]] = []
+        self._then_in_vault: list[InVault] = []
         self._after_commit: list[Act] = []
+        self._unless_saved: list[tuple[IsSaved, InVault]] = []
 
     @property
     def writes(self) -> bool:
@@ -149,10 +152,17 @@ class Work:
         committed."""
         self._told.append(_Told(event, by, outcome, subject, detail))
 
-    def then_in_vault(self, act: Callable[[Connection], object]) -> None:
+    def then_in_vault(self, act: InVault) -> None:
         """Run ``act`` in a vault transaction of its own after both commits.  If it
         fails, the commits stay, and ``cards reconcile`` finds what is left."""
         self._then_in_vault.append(act)
+
+    def unless_saved(self, is_saved: IsSaved, act: InVault) -> None:
+        """If the site's commit fails, after the vault's, run ``act`` in a vault
+        transaction of its own, to record that an entry told of what was not saved.
+        ``is_saved`` is asked first, because a commit whose answer was lost may be done.
+        A killed process runs neither."""
+        self._unless_saved.append((is_saved, act))
 
     def after_commit(self, act: Act) -> None:
         """Run ``act`` when everything is committed, for example to send a mail."""
@@ -162,6 +172,7 @@ class Work:
         """Roll back and drop what was recorded, to release every lock before slow work
         such as a password hash.  After this the Work only reads again."""
         self._told, self._then_in_vault, self._after_commit = [], [], []
+        self._unless_saved = []
         self.site.rollback()
         self._let_go_of_vault()
         self._read()
@@ -187,11 +198,33 @@ class Work:
             if self._vault_db is not None:
                 self._vault_db.commit()
             kill_point("site-vault-committed")
-            self.site.commit()
+            try:
+                self.site.commit()
+            except SQLAlchemyError:
+                self._tell_not_saved()
+                raise
             kill_point("site-committed")
+        self._unless_saved = []
         self._let_go_of_vault()
         self._read()
         self._follow()
+
+    def _tell_not_saved(self) -> None:
+        """Run what ``unless_saved`` was given.  The request fails in any case, so an
+        error here is only logged."""
+        lost, self._unless_saved = self._unless_saved, []
+        if not lost:
+            return
+        try:
+            self.site.rollback()
+            self._let_go_of_vault()
+            with looking(self._site_engine) as site:
+                acts = [act for is_saved, act in lost if not is_saved(site)]
+            with self.vault.engine.begin() as db:
+                for act in acts:
+                    act(db)
+        except (SQLAlchemyError, VaultError) as error:
+            log.error("an entry tells of what was not saved: %s", _cause(error))
 
     def _tell(self) -> None:
         """Make the vault's commit append what was recorded.  A Work that only read ends

@@ -94,12 +94,20 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
         assert secret not in repr(config)
 
 
-def test_the_secret_may_lie_in_a_file(tmp_path: Path) -> None:
-    """Without its line end."""
-    (tmp_path / "secret").write_text("x" * 40 + "\n")
-    path = str(tmp_path / "secret")
-    config = Config.from_environ({"TRUSTED_HOSTS": "a", "SECRET_KEY_FILE": path})
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["bare", "marked"])
+def test_secrets_may_lie_in_files(tmp_path: Path, mark: str) -> None:
+    """Without their line ends, and without the byte order mark of an editor."""
+    for name, kept in (("secret", "x" * 40), ("password", "mail-password")):
+        (tmp_path / name).write_text(f"{mark}{kept}\r\n", encoding="utf-8")
+    config = Config.from_environ(
+        {
+            "TRUSTED_HOSTS": "a",
+            "SECRET_KEY_FILE": str(tmp_path / "secret"),
+            "MAIL_PASSWORD_FILE": str(tmp_path / "password"),
+        }
+    )
     assert config.secret_key == "x" * 40
+    assert config.mail.password == "mail-password"
 
 
 def test_a_refused_start_is_one_message_and_ends_gunicorn(tmp_path: Path) -> None:

@@ -315,7 +315,8 @@ def _shared_detail(allowed: Sharing | None) -> dict[str, str]:
 
 
 def _given_password(login_id: str) -> str:
-    password = sys.stdin.readline().rstrip("\r\n")
+    # A file that is piped in may begin with a byte order mark.
+    password = sys.stdin.readline().rstrip("\r\n").removeprefix("\ufeff")
     words = (login_id, current.settings().site_name)
     if passwords.fault(password, words):
         fail(

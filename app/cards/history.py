@@ -94,6 +94,7 @@ def _is_of(act: list[AuditEntry], entry: AuditEntry) -> bool:
     return (
         abs(last.seq - entry.seq) == 1
         and (last.actor, last.origin) == (entry.actor, entry.origin)
+        and last.outcome == entry.outcome
         and entry.event not in {one.event for one in act}
         and _is_new(last) == _is_new(entry)
     )
@@ -109,10 +110,11 @@ def _change(act: list[AuditEntry], names: Mapping[str, str]) -> Change:
     # Newest first, so the entry about the customer comes before the one of the card.
     words = dict.fromkeys(texts.HISTORY_EVENTS[entry.event] for entry in act)
     new = _is_new(act[0]) and len(act) > 1
+    end = texts.NOT_SAVED if act[0].outcome == "failure" else ""
     return Change(
         when=japan_time(act[0].at),
         who=who(act[0], names),
-        what=(texts.REGISTERED,) if new else tuple(words),
+        what=tuple(f"{word}{end}" for word in ((texts.REGISTERED,) if new else words)),
         before=_side(act, "before"),
         after=_side(act, "after"),
     )

@@ -72,7 +72,25 @@ def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> C
     unit.vault.record(
         unit.vault_db, "customer.registered", by, subject=token, detail=detail
     )
+    _tell_unless(
+        unit,
+        lambda site: find(site, public_id) is not None,
+        ("customer.registered", by, token),
+    )
     return customer
+
+
+def _tell_unless(
+    unit: Work, is_saved: Callable[[Session], bool], told: tuple[str, Actor, Token]
+) -> None:
+    """Record the entry that was ``told``, event, actor and subject, once more as failed
+    if the site's commit fails."""
+    event, by, token = told
+
+    def tell(db: Connection) -> None:
+        unit.vault.record(db, event, by, outcome="failure", subject=token)
+
+    unit.unless_saved(is_saved, tell)
 
 
 def new_customer(
@@ -116,6 +134,12 @@ def change(
     if detail:
         unit.vault.record(
             unit.vault_db, "customer.updated", by, subject=token, detail=detail
+        )
+        shown, rev = customer.id, customer.rev
+        _tell_unless(
+            unit,
+            lambda site: site.get_one(Customer, shown).rev != rev,
+            ("customer.updated", by, token),
         )
     values |= {"expiry": expiry.key, "updated_at": now}
     indexed = {"last4": customer.last4, **values}

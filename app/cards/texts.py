@@ -144,6 +144,7 @@ HISTORY_EVENTS = {
     "customer.registered": "お客様の登録",
     "customer.updated": "お客様情報の変更",
 }
+NOT_SAVED = "（保存されませんでした）"
 HISTORY_FIELDS = {"name": NAME, "phone": PHONE}
 REGISTERED = "新規登録"
 IMPORTED = "一括登録"

@@ -59,9 +59,12 @@ def test_a_new_operator_goes_all_the_way(auth: Auth, app: Flask) -> None:
     assert done.location == "/cards"
 
 
-def test_a_password_may_be_given(auth: Auth, app: Flask) -> None:
-    """--password-stdin prints none; --no-change asks for no other."""
-    result = run(app, *ADD, "--password-stdin", "--no-change", typed=f"{PASSWORD}\n")
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["bare", "marked"])
+def test_a_password_may_be_given(auth: Auth, app: Flask, mark: str) -> None:
+    """--password-stdin prints none, and takes a file with a byte order mark;
+    --no-change asks for no other."""
+    typed = f"{mark}{PASSWORD}\n"
+    result = run(app, *ADD, "--password-stdin", "--no-change", typed=typed)
     assert result.stdout == "added hanako\n"
     auth.password("hanako")
     auth.address("h@example.jp")

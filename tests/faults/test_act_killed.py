@@ -41,6 +41,15 @@ DELETED = ["customer.deleting", "card.deleted", "customer.deleted"]
 TABLE = {
     ("register", VAULT): Left(0, 1, REGISTERED, [ALONE]),
     ("register", SITE): Left(1, 1, REGISTERED, []),
+    # A change of the name alone stands in the trail before it is made, and nobody is
+    # left to say that it was not: that the customer has the older name is told by the
+    # next change.
+    ("name", VAULT): Left(1, 1, ["customer.updated"], []),
+    ("name", SITE): Left(1, 1, ["customer.updated"], []),
+    ("expiry", VAULT): Left(
+        1, 1, ["card.expiry_changed"], ["expiry 01/2030, its card's is 12/2031"]
+    ),
+    ("expiry", SITE): Left(1, 1, ["card.expiry_changed"], []),
     ("number", VAULT): Left(1, 2, ["card.replaced"], [ALONE]),
     ("number", SITE): Left(1, 2, ["card.replaced"], [ALONE]),
     ("number", DONE): Left(1, 1, ["card.replaced", "card.deleted"], []),
@@ -51,9 +60,21 @@ TABLE = {
     ("delete", DONE): Left(0, 0, DELETED, []),
 }
 FIELDS = {
+    "name": {"customer_name": "B", "confirmed": "y"},
+    "expiry": {"exp_month": "12", "exp_year": "2031", "confirmed": "y"},
     "number": {"card_number_1": "5555555555554444", "confirmed": "y"},
     "delete": {"act": "delete", "confirmed": "y"},
 }
+
+
+# What the customer is shown with, by those that change it: before reconcile and after.
+SHOWN = {
+    ("name", VAULT): [("A", 203001), ("A", 203001)],
+    ("name", SITE): [("B", 203001), ("B", 203001)],
+    ("expiry", VAULT): [("A", 203001), ("A", 203112)],
+    ("expiry", SITE): [("A", 203112), ("A", 203112)],
+}
+CUSTOMER = "SELECT name, expiry FROM customer"
 
 
 def rows(place: Place, name: str, query: str) -> list[tuple[str, ...]]:
@@ -96,12 +117,15 @@ def test_killed_between_the_databases_all_say_what_is_so(
             len(rows(place, "site.db", "SELECT id FROM customer")),
             len(rows(place, "vault.db", "SELECT id FROM card")),
             [entry[0] for entry in entries],
-            [line.split("\t")[1] for line in lines if "\t" in line],
+            [line.split("\t")[-1] for line in lines if "\t" in line],
         )
         == TABLE[act, point]
     )
     assert {entry[1] for entry in entries} == {"taro"}
     assert code == bool(TABLE[act, point].found)
+    shown = rows(place, "site.db", CUSTOMER)
     reconcile(place, "--apply")
     assert reconcile(place)[0] == 0
+    shown += rows(place, "site.db", CUSTOMER)
+    assert shown == SHOWN.get((act, point), shown)
     assert place.ops("verify").returncode == 0

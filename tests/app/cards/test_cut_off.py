@@ -4,9 +4,11 @@ the trail and ``cards reconcile`` all say what is so, and who did it (LCK-05).""
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,9 +16,12 @@ from click.testing import Result
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
+from app.db import SiteSession
 from tests.actors.operator_client import A_CARD, Desk, boxes
 from tests.places.vault import FakeClock, VaultPlace
+from vault.store.database import checkpoint
 
+LOG_BYTES = 200_000
 HOURS_LATER = 2 * 3600
 LOOKED = {"audit.viewed", "key.minted"}
 
@@ -35,6 +40,7 @@ class Told(NamedTuple):
 BEGUN = ["card.registered", "customer.registered"]
 CHANGED = ["card.expiry_changed"]
 REPLACED = ["card.replaced"]
+UPDATED = ["customer.updated"]
 DELETING = ["customer.deleting"]
 ALONE = "no customer refers to it"
 NOTHING: list[str] = []
@@ -42,9 +48,13 @@ NOTHING: list[str] = []
 # By act and by the commit that fails: the vault's, the site's, the vault's second.
 TABLE = {
     ("register", "vault"): Told(503, 0, 0, NOTHING, NOTHING),
-    ("register", "site"): Told(503, 0, 1, BEGUN, [ALONE]),
+    ("register", "site"): Told(
+        503, 0, 1, [*BEGUN, "customer.registered failed"], [ALONE]
+    ),
     ("register", ""): Told(303, 1, 1, BEGUN, NOTHING),
     ("name", "vault"): Told(503, 1, 1, NOTHING, NOTHING),
+    ("name", "site"): Told(503, 1, 1, [*UPDATED, "customer.updated failed"], NOTHING),
+    ("name", ""): Told(303, 1, 1, UPDATED, NOTHING),
     ("expiry", "vault"): Told(503, 1, 1, NOTHING, NOTHING),
     ("expiry", "site"): Told(
         503, 1, 1, CHANGED, ["expiry 01/2030, its card's is 12/2031"]
@@ -63,6 +73,27 @@ TABLE = {
         303, 0, 0, [*DELETING, "card.deleted", "customer.deleted"], NOTHING
     ),
 }
+
+
+@contextmanager
+def full(desk: Desk, point: str) -> Iterator[None]:
+    """No file takes a byte more than the log that the commit ``point`` writes to, so
+    that this commit meets a full disk; the other log is empty and has room."""
+    engines = {"site": desk.app.extensions["site_engine"], "vault": desk.vault.engine}
+    log = Path(f"{engines[point].url.database}-wal")
+    (other,) = set(engines) - {point}
+    with engines[point].begin() as db:
+        # So long that the other log has room for what goes before.
+        db.exec_driver_sql("CREATE TABLE longer (a)")
+        db.exec_driver_sql("INSERT INTO longer VALUES (randomblob(?))", (LOG_BYTES,))
+        db.exec_driver_sql("DROP TABLE longer")
+    assert checkpoint(engines[other])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager
@@ -113,7 +144,8 @@ def reconcile(desk: Desk, *flags: str) -> Result:
 
 def after(desk: Desk, seq: int) -> list[tuple[str, str, str]]:
     """(event, actor, detail) of the acts in the trail after entry ``seq``."""
-    query = "SELECT event, actor, detail FROM audit_entry WHERE seq > ? ORDER BY seq"
+    event = "CASE outcome WHEN 'failure' THEN event || ' failed' ELSE event END"
+    query = f"SELECT {event}, actor, detail FROM audit_entry WHERE seq > ? ORDER BY seq"
     with desk.vault.engine.connect() as db:
         rows = [tuple(row) for row in db.exec_driver_sql(query, (seq,))]
     return [row for row in rows if row[0] not in LOOKED]
@@ -125,15 +157,25 @@ def named(ran: Result) -> list[str]:
     return [words[-1] for words in lines]
 
 
-@pytest.mark.parametrize(("act", "point"), TABLE)
+# How a commit fails: by an error of the driver, or on a disk that is full in earnest.
+WAYS = {"raises": failing, "full disk": full}
+ROWS = [
+    (way, act, point)
+    for way in WAYS
+    for act, point in TABLE
+    if way == "raises" or point in ("site", "vault")
+]
+
+
+@pytest.mark.parametrize(("way", "act", "point"), ROWS)
 def test_page_trail_and_reconcile_say_what_is_so(
-    desk: Desk, clock: FakeClock, place: VaultPlace, act: str, point: str
+    desk: Desk, clock: FakeClock, place: VaultPlace, way: str, act: str, point: str
 ) -> None:
     """One row of the table; a form sent again after a 503 is taken, and reconcile
     leaves nothing that it would name again."""
     path, form = form_of(desk, act)
     seq = len(desk.trail())
-    with failing(desk, point):
+    with WAYS[way](desk, point):
         status = desk.send(path, form).status_code
         page = desk.page
     entries = after(desk, seq)
@@ -155,6 +197,42 @@ def test_page_trail_and_reconcile_say_what_is_so(
     assert reconcile(desk, "--apply").exit_code == ran.exit_code
     assert reconcile(desk).exit_code == 0
     assert place.findings() == {}
+
+
+def test_the_history_says_what_was_not_saved(desk: Desk) -> None:
+    """To the operator who opens the customer next."""
+    path, form = form_of(desk, "name")
+    with failing(desk, "site"):
+        assert desk.send(path, form).status_code == 503
+    page = desk.open(path).text
+    assert page.count("お客様情報の変更") == 2
+    assert page.count("お客様情報の変更（保存されませんでした）") == 1
+
+
+def test_what_was_saved_is_not_said_to_have_failed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The site's database did what it was told, and its answer was lost."""
+    path, form = form_of(desk, "name")
+    seq, commit = len(desk.trail()), SiteSession.commit
+
+    def commit_unheard(site: SiteSession) -> None:
+        commit(site)
+        raise OperationalError("COMMIT", None, sqlite3.OperationalError("gone"))
+
+    monkeypatch.setattr(SiteSession, "commit", commit_unheard)
+    assert desk.send(path, form).status_code == 503
+    assert [customer.name for customer in desk.customers()] == ["B"]
+    assert [entry[0] for entry in after(desk, seq)] == UPDATED
+
+
+def test_a_trail_that_fails_too_changes_no_answer(desk: Desk) -> None:
+    """What was not saved can't be told either: the page says 503 all the same."""
+    path, form = form_of(desk, "register")
+    seq = len(desk.trail())
+    with failing(desk, "site"), failing(desk, "vault again"):
+        assert desk.send(path, form).status_code == 503
+    assert [entry[0] for entry in after(desk, seq)] == BEGUN
 
 
 def test_a_form_that_failed_is_taken_when_sent_again(desk: Desk) -> None:
