@@ -21,11 +21,12 @@ from .guard import (
     public,
     reload_login,
 )
-from .logins import LoginEnded
+from .logins import LONGEST_SECONDS, LoginEnded
 from .names import mark_of, names_of
 from .passwords import Hasher
 
 __all__ = [
+    "LONGEST_SECONDS",
     "acting",
     "begin_to_write",
     "current_login",

@@ -17,5 +17,6 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(commands.cards)
     app.jinja_env.filters["shown"] = shown
     app.jinja_env.globals["idle_seconds"] = idle_seconds
+    app.jinja_env.globals["login_ends"] = pages.login_ends
     app.jinja_env.globals["operator_mark"] = pages.operator_mark
     app.jinja_env.filters["japan_date"] = japan_time.japan_date

@@ -33,6 +33,19 @@ class Change:
 def changes(entries: Iterable[AuditEntry], names: Mapping[str, str]) -> list[Change]:
     """The rows for those ``entries`` that concern an operator, in the same order;
     ``names`` are the operators' by login ID."""
+    return [_change(act, names) for act in _acts(entries)]
+
+
+def changed_last(entries: Iterable[AuditEntry]) -> frozenset[str]:
+    """The labels of the fields the newest act changed; none for a registration."""
+    acts = _acts(entries)
+    if not acts or _is_new(acts[0][0]):
+        return frozenset()
+    before, after = _sides(acts[0], "before"), _sides(acts[0], "after")
+    return frozenset(label for label in after if after[label] != before.get(label))
+
+
+def _acts(entries: Iterable[AuditEntry]) -> list[list[AuditEntry]]:
     acts: list[list[AuditEntry]] = []
     for entry in entries:
         if entry.event not in texts.HISTORY_EVENTS:
@@ -41,7 +54,7 @@ def changes(entries: Iterable[AuditEntry], names: Mapping[str, str]) -> list[Cha
             acts[-1].append(entry)
         else:
             acts.append([entry])
-    return [_change(act, names) for act in acts]
+    return acts
 
 
 def imported(site: Session, token: str, entries: Iterable[AuditEntry]) -> list[Change]:
@@ -115,16 +128,16 @@ def _change(act: list[AuditEntry], names: Mapping[str, str]) -> Change:
         when=japan_time(act[0].at),
         who=who(act[0], names),
         what=tuple(f"{word}{end}" for word in ((texts.REGISTERED,) if new else words)),
-        before=_side(act, "before"),
-        after=_side(act, "after"),
+        before=_lines(_sides(act, "before")),
+        after=_lines(_sides(act, "after")),
     )
 
 
-def _side(act: list[AuditEntry], side: str) -> tuple[str, ...]:
+def _sides(act: list[AuditEntry], side: str) -> dict[str, str]:
     said: dict[str, str] = {}
     for entry in act:
         said |= fields(entry, side)
-    return _lines(said)
+    return said
 
 
 def _lines(said: Mapping[str, str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import render_template, request, url_for
 
 from app import current, japan_time
-from app.auth import acting, current_login, mark_of, names_of
+from app.auth import LONGEST_SECONDS, acting, current_login, mark_of, names_of
 from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
@@ -37,6 +37,16 @@ def tickets() -> Tickets:
 def operator_mark() -> str:
     """What the browser keeps beside typed text, so that nobody else gets it back."""
     return mark_of(current.settings().secret_key, current_login().person)
+
+
+def login_ends() -> dict[str, Any]:
+    """When this login ends however much is done: ``seconds`` from now, and ``at``
+    (hours and minutes in Japan)."""
+    ends = current_login().created_at + LONGEST_SECONDS
+    return {
+        "seconds": ends - current.now(),
+        "at": japan_time.japan_time(ends).partition(" ")[2],
+    }
 
 
 def describe(customer: Customer) -> Card | str:
@@ -135,14 +145,25 @@ def done_page(template: str, customer: Customer) -> str:
         work().site, customer.prefix, customer.last4, customer.expiry, but=customer
     )
     why_gone = service.gone(current.vault(), [customer]).get(customer.token, "")
+    entries = current.vault().history(work().vault_db, Token(customer.token))
     return render_template(
         template,
-        summary=service.summary(customer, why_gone),
+        summary=service.summary(customer, why_gone) | _shown_after(customer, why_gone),
+        changed=history.changed_last(entries),
+        at=japan_time.japan_time(customer.updated_at),
         warnings=[warning(other, customer) for other in likely],
         same=any(_is_same(customer, other) for other in likely),
         texts=texts,
         back=list_args(),
     )
+
+
+def _shown_after(customer: Customer, why_gone: str) -> dict[str, str]:
+    """What a completion page shows after the manual's rows."""
+    if why_gone:
+        return {}
+    brand = BRAND_LABELS[customer.brand]
+    return {texts.EXPIRY: str(customer.expires), texts.BRAND: brand}
 
 
 def not_found_page() -> str:

@@ -6,6 +6,7 @@ NAME = "お客様名"
 PHONE = "電話番号"
 NUMBER = "カード番号"
 EXPIRY = "有効期限"
+BRAND = "カードブランド"
 MONTH = "Month"
 YEAR = "Year"
 
@@ -133,7 +134,7 @@ def wrong_width(width: int) -> str:
 EXPIRED = "期限切れ"
 EXPIRES_SOON = "期限間近"
 
-CSV_HEADINGS = (NAME, PHONE, NUMBER, "カードブランド", "有効期限", "更新日時")
+CSV_HEADINGS = (NAME, PHONE, NUMBER, BRAND, EXPIRY, "更新日時")
 
 HISTORY_EVENTS = {
     "card.registered": "カード番号の登録",

@@ -627,6 +627,17 @@ function watchIdle(warning) {
   }, 1000);
 }
 
+// Eight hours after it began a login ends whatever is done; nothing can put that off.
+const ENDING_MS = 600_000;
+
+function watchEnding(warning) {
+  const ends = Date.now() + Number(warning.dataset.seconds) * 1000;
+  setInterval(() => {
+    if (Date.now() > ends) leaveTyped();
+    else if (Date.now() > ends - ENDING_MS) warning.hidden = false;
+  }, 1000);
+}
+
 // Asking for the page anew is what tells a live login from a dead one.
 const leave = () => location.replace(location.pathname + location.search);
 
@@ -653,6 +664,7 @@ $$("[name=exp_month]").forEach((month) => {
 });
 $$("#q").forEach(watchSearch);
 $$("#idle").forEach(watchIdle);
+$$("#ending").forEach(watchEnding);
 $$("[data-rules], #delete").forEach((form) =>
   form.addEventListener("submit", (event) => event.defaultPrevented || keepTyped()),
 );

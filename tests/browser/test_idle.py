@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -75,3 +76,25 @@ def test_any_key_in_a_form_counts_as_going_on(desk: Desk) -> None:
     expect(bar).to_be_hidden()
     expect(field).to_be_focused()
     expect(field).to_have_value("a")
+
+
+def test_the_eight_hours_are_announced(desk: Desk) -> None:
+    """Ten minutes before, with the time; nothing to press puts it off."""
+    bar = desk.page.locator("#ending")
+    seconds = int(bar.get_attribute("data-seconds") or "0")
+    assert 8 * 3600 - 600 < seconds <= 8 * 3600
+    desk.page.evaluate("document.querySelector('#ending').dataset.seconds = '720'")
+    desk.page.evaluate("watchEnding(document.querySelector('#ending'))")
+    desk.page.clock.fast_forward("01:50")
+    expect(bar).to_be_hidden()
+    desk.page.clock.fast_forward("00:15")
+    expect(bar).to_be_visible()
+    expect(bar).to_have_text(
+        re.compile(
+            r"\d\d:\d\dに自動的にログアウトします（ログインから8時間）。"
+            "入力中の内容は、それまでに登録してください。"
+        )
+    )
+    assert bar.get_by_role("button").count() == 0
+    desk.look("ending")
+    assert desk.wrong == []

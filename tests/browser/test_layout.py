@@ -154,3 +154,29 @@ def test_deleting_stands_apart(desk: Desk, width: int) -> None:
         assert delete["y"] - (back["y"] + back["height"]) > 30
     desk.look("edit")
     assert desk.wrong == []
+
+
+def test_paper_has_the_list_and_the_slip_and_nothing_to_press(desk: Desk) -> None:
+    """As wide as a sheet of A4, which on the screen is narrow."""
+    desk.page.set_viewport_size({"width": 718, "height": 1000})
+    desk.page.emulate_media(media="print")
+    expect(desk.page.locator("#list")).to_be_visible()
+    display = "getComputedStyle(document.querySelector('table')).display"
+    assert desk.page.evaluate(display) == "table"
+    over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert desk.page.evaluate(over) == 0
+    for hidden in (".search", "#new", "td.act", ".who", "footer"):
+        expect(desk.page.locator(hidden).first).to_be_hidden()
+    desk.look("paper-list")
+    desk.page.emulate_media(media="screen")
+    desk.fill(customer_name="紙", phone="0312345678")
+    desk.card("4810000000020000", "1", "2030")
+    desk.press("登録")
+    slip = desk.page.locator(".slip")
+    expect(slip.first).to_be_hidden()
+    desk.page.emulate_media(media="print")
+    assert slip.all_inner_texts()[1].split() == ["担当者", "山田"]
+    expect(slip.first).to_be_visible()
+    expect(desk.page.get_by_role("link", name="戻る")).to_be_hidden()
+    desk.look("paper-slip")
+    assert desk.wrong == []

@@ -52,6 +52,7 @@ def test_a_new_number_gets_a_new_token_and_the_old_card_goes(desk: Desk) -> None
     (after,) = desk.customers()
     assert "更新完了しました。" in desk.page
     assert "55**-****-****-4444" in desk.page
+    assert marked(desk.page) == ["カード番号"]
     assert after.token != before.token
     assert (after.expiry, desk.cards()) == (before.expiry, 1)
 
@@ -126,6 +127,35 @@ def test_the_second_of_two_operators_is_told(desk: Desk) -> None:
     assert desk.filled("更新")["customer_name"] == "B"
     (customer,) = desk.customers()
     assert (customer.name, customer.phone) == ("B", "090-0000-0000")
+
+
+def marked(page: str) -> list[str]:
+    """The rows of a completion page that are marked as changed."""
+    rows = re.findall(r"<div><dt>(.*?)</dt><dd[^>]*>(.*?)</dd></div>", page, re.S)
+    return [label for label, value in rows if "変更</span>" in value]
+
+
+def test_a_completion_page_shows_what_was_done(desk: Desk) -> None:
+    """Expiry and brand after the manual's rows; what was changed is marked, which for
+    an expiry alone nothing else would tell."""
+    public_id = desk.register()
+    desk.open(f"/cards/{public_id}/registered")
+    labels = re.findall(r"<div><dt>(.*?)</dt>", desk.page)
+    assert labels == [
+        "お客様名",
+        "電話番号",
+        "カード番号",
+        "有効期限",
+        "カードブランド",
+    ]
+    assert marked(desk.page) == []
+    desk.change(public_id, exp_month="2", exp_year="31")
+    desk.open(f"/cards/{public_id}/updated")
+    assert "<dd>02/2031" in desk.page
+    assert marked(desk.page) == ["有効期限"]
+    desk.change(public_id, customer_name="B", phone="03-1234-5678")
+    desk.open(f"/cards/{public_id}/updated")
+    assert marked(desk.page) == ["お客様名", "電話番号"]
 
 
 def lines_of_the_summary(page: str) -> list[str]:
