@@ -78,10 +78,13 @@ def insert_all(engine: Engine, rows: list[dict[str, Any]]) -> None:
 
 
 def all_agree(engine: Engine, rows: list[dict[str, Any]]) -> None:
-    """Each search in each order: the pages that the links lead through, forwards from
+    """Each search by name and in the usual order, some in each order and with each filter:
+    the pages that the links lead through, forwards from
     the first and backwards from the last, and the count, are those of ``rows``
     compared one by one."""
-    queries = [Query(q=q, sort=sort) for q, sort in itertools.product(WORDS, SORTS)]
+    queries = [
+        Query(q=q, sort=sort) for q, sort in itertools.product(WORDS, ("-name", ""))
+    ]
     for q, sort, expiry in itertools.product(("", "鈴木"), SORTS, FILTERS):
         queries.append(Query(q=q, sort=sort, expiry=expiry))
     for query in queries:
