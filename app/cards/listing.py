@@ -107,10 +107,12 @@ def count(site: Session, query: Query, now: int) -> int:
 def counts(site: Session, query: Query, now: int) -> Counts:
     """How many customers ``query`` matches, and how many each filter lets through."""
     filters = () if query.q else EXPIRY_FILTERS
-    return Counts(
-        count(site, query, now),
-        {name: count(site, Query(expiry=name), now) for name in filters},
-    )
+    queries = [query, *(Query(expiry=name) for name in filters)]
+    finders = [Finder(site, one, now) for one in queries]
+    # One statement for all of them is less work than one for each.
+    counting = [finder.counting(COUNTED).scalar_subquery() for finder in finders]
+    found, *others = site.execute(select(*counting)).one()
+    return Counts(found, dict(zip(filters, others, strict=True)))
 
 
 def _page(site: Session, query: Query, now: int) -> Page:
