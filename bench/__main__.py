@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from . import growing, moving, rotating, serving, sharing, waiting
+from . import growing, moving, rotating, searching, serving, sharing, waiting
 from .server import PROGRAMS
 
 CARDS = int(os.environ.get("CARDS", "100000"))
@@ -35,6 +35,7 @@ def main() -> None:
         _waiting(Path(folder) / "waiting")
         _serving(Path(folder) / "serving")
         _growing(Path(folder) / "growing")
+        _searching(Path(folder) / "searching")
         _moving(Path(folder) / "moving")
 
 
@@ -121,6 +122,21 @@ def _growing(folder: Path) -> None:
             f"  {size.cards:9,} cards {size.rate:9,.0f} cards/s   "
             f"{size.memory:5.0f} MiB at most"
         )
+
+
+def _searching(folder: Path) -> None:
+    """Each page and search at three sizes, in milliseconds and beside the first page."""
+    for count in (1_000, CARDS, 10 * CARDS):
+        with searching.places(folder / str(count)) as urls:
+            for engine_name, url in urls.items():
+                print(f"\nthe list of {count:,} customers on {engine_name}, median")
+                engine = searching.filled(url, count)
+                took = searching.measure(engine)
+                engine.dispose()
+                first = next(iter(took.values())).median
+                for name, one in took.items():
+                    ratio = one.median / first
+                    print(f"  {one.median:8.1f} ms  {ratio:6.1f} x  {name}")
 
 
 def _moving(folder: Path) -> None:

@@ -83,12 +83,12 @@ def reconcile_command(
 def list_cards(as_csv: bool) -> None:
     """Show every customer with the masked card and its token."""
     lines = export.token_csv if as_csv else export.token_lines
-    found = listing.everyone(work().site)
+    count = listing.count_everyone(work().site)
     # Record it before the first line, because a listing that is cut off has shown some.
-    count = len(found) + as_csv
-    work().record("customers.listed", account(), detail={"lines": str(count)})
+    detail = {"lines": str(count + as_csv)}
+    work().record("customers.listed", account(), detail=detail)
     work().commit()
-    for line in lines(listing.in_turn(current.site_engine(), found)):
+    for line in lines(listing.everyone_in_turn(current.site_engine(), count)):
         click.echo(harmless(line), nl=False)
 
 

@@ -39,8 +39,9 @@ def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
 
 
 def in_pieces(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, many at a time: each piece is sent by itself."""
+    """The lines, many at a time: each piece is sent by itself, the heading at once."""
     left = iter(lines)
+    yield from islice(left, 1)
     while piece := "".join(islice(left, LINES_A_PIECE)):
         yield piece
 

@@ -63,7 +63,11 @@ class Finder:
         )
 
     def count(self, most: int) -> int:
-        """How many match, counted up to ``most``."""
+        """How many match, counted up to ``most`` and one more for any number above."""
+        return self._site.scalar(self.counting(most)) or 0
+
+    def counting(self, most: int) -> Select[int]:
+        """The query for ``count``, which can be a part of another."""
         if self._all.question:
             some = select(Customer.id).join(
                 search_index.WORDS, search_index.WORDS.c.rowid == Customer.id
@@ -71,7 +75,7 @@ class Finder:
             some = some.where(self._answers(self._all), *self._all.conditions)
         else:
             some = self._by_expiry(self._all).where(*self._all.texts)
-        return self._count(some, most)
+        return _counting(some, most)
 
     def take(
         self, order: Order, limit: int, *, beyond: Place | None = None, skip: int = 0
@@ -177,7 +181,8 @@ class Finder:
         )
 
     def _is_few(self, where: Where) -> bool:
-        return self._count(self._hits(where), FEW) <= FEW
+        counted = self._site.scalar(_counting(self._hits(where), FEW))
+        return (counted or 0) <= FEW
 
     def _hits(self, where: Where) -> Select[Any]:
         """Who may match, by the index of words or else by that of expiries."""
@@ -195,10 +200,6 @@ class Finder:
             return some
         return some.where(Customer.expiry.between(*where.months))
 
-    def _count(self, some: Select[Any], most: int) -> int:
-        counted = select(func.count()).select_from(some.limit(most + 1).subquery())
-        return self._site.scalar(counted) or 0
-
     def _run(
         self,
         some: Select[Any],
@@ -211,3 +212,7 @@ class Finder:
             some = some.where(order.beyond(beyond))
         some = some.order_by(*order.clauses).offset(skip).limit(limit)
         return list(self._site.scalars(some))
+
+
+def _counting(some: Select[Any], most: int) -> Select[int]:
+    return select(func.count()).select_from(some.limit(most + 1).subquery())

@@ -144,12 +144,12 @@ def likeness() -> Response:
 def masked_csv() -> Response:
     """Send the list that is shown, with all its pages, as masked CSV.  The trail
     records it before the first line is sent, and no lock is held while sending."""
-    query = search.Query.read(request.args)
-    found = listing.find_all(work().site, query, current.now())
-    detail = {"rows": str(len(found)), "q": query.q, "expiry": query.expiry}
+    query, now = search.Query.read(request.args), current.now()
+    count = listing.count_all(work().site, query, now)
+    detail = {"rows": str(count), "q": query.q, "expiry": query.expiry}
     work().record("cards.exported_masked", acting(), detail=detail)
-    customers = listing.in_turn(current.site_engine(), found)
-    day = japan_time.japan_date(current.now()).replace("/", "")
+    customers = listing.all_in_turn(current.site_engine(), query, now, count)
+    day = japan_time.japan_date(now).replace("/", "")
     return Response(
         export.in_pieces(export.masked_csv(customers)),
         content_type="text/csv; charset=utf-8",

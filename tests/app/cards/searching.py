@@ -37,7 +37,7 @@ WORDS = (
 )
 SORTS = ("name", "-name", "expiry", "-expiry", "updated", "-updated")
 FILTERS = ("", "expired", "soon")
-COUNT = 700
+COUNT = 330
 
 
 def customers(count: int) -> list[dict[str, Any]]:
@@ -78,14 +78,20 @@ def insert_all(engine: Engine, rows: list[dict[str, Any]]) -> None:
 
 
 def all_agree(engine: Engine, rows: list[dict[str, Any]]) -> None:
-    """Each search in each order: the pages that the links lead through, forwards from
+    """Each search by name and in the usual order, some in each order and with each filter:
+    the pages that the links lead through, forwards from
     the first and backwards from the last, and the count, are those of ``rows``
     compared one by one."""
-    with looking(engine) as site:
-        for q, sort in itertools.product(WORDS, SORTS):
-            _agrees(site, Query(q=q, sort=sort), rows)
-        for q, sort, expiry in itertools.product(("", "鈴木"), SORTS, FILTERS):
-            _agrees(site, Query(q=q, sort=sort, expiry=expiry), rows)
+    queries = [
+        Query(q=q, sort=sort) for q, sort in itertools.product(WORDS, ("-name", ""))
+    ]
+    for q, sort, expiry in itertools.product(("", "鈴木"), SORTS, FILTERS):
+        queries.append(Query(q=q, sort=sort, expiry=expiry))
+    for query in queries:
+        with looking(engine) as site:
+            _agrees(site, query, rows)
+        every = listing.all_in_turn(engine, query, NOON, len(rows))
+        assert [one.id for one in every] == compared(query, rows), query
 
 
 def _agrees(site: Session, query: Query, rows: Iterable[dict[str, Any]]) -> None:
@@ -94,7 +100,7 @@ def _agrees(site: Session, query: Query, rows: Iterable[dict[str, Any]]) -> None
     there, back = _walked(site, query), _walked(site, query, from_end=True)
     assert there == wanted, query
     assert back == wanted, query
-    assert list(listing.find_all(site, query, NOON)) == wanted, query
+    assert listing.count_all(site, query, NOON) == len(wanted), query
     if len(wanted) > 2 * listing.PAGE_SIZE:
         third = listing.find(site, Query(**{**vars(query), "page": 3}), NOON)
         assert [one.id for one in third.customers] == wanted[100:150], query

@@ -262,3 +262,34 @@ def test_a_filter_begins_with_who_expires_first(desk: Desk) -> None:
     assert page_of(desk, "/cards?expiry=expired&sort=-updated") == in_order(
         desk, "-updated"
     )
+
+
+def test_a_file_begins_before_the_customers_are_read(desk: Desk) -> None:
+    """The trail has it and the heading is sent; then a customer who was changed, and so
+    comes to another place, is there once, and who was deleted is not."""
+    fill(desk, 1_200)
+    wanted = in_order(desk, "-updated")
+    answer = desk.client.get("/cards.csv")
+    pieces = iter(answer.iter_encoded())
+    assert next(pieces).count(b"\r\n") == 1
+    assert '"rows": "1200"' in desk.trail()[-1][2]
+    lines = next(pieces).decode().splitlines()
+    change = "UPDATE customer SET updated_at = updated_at + 9999 WHERE name = :name"
+    with desk.app.extensions["site_engine"].begin() as db:
+        db.execute(text(change), {"name": wanted[1_100]})
+        db.execute(text("DELETE FROM customer WHERE name = :n"), {"n": wanted[1_150]})
+    for piece in pieces:
+        lines += piece.decode().splitlines()
+    names = [line.partition(",")[0] for line in lines]
+    assert names == [name for name in wanted if name != wanted[1_150]]
+
+
+def test_a_listing_names_no_more_than_the_trail_says(desk: Desk) -> None:
+    """Whoever registers while it is printed is not in it."""
+    fill(desk, 1_200)
+    engine = desk.app.extensions["site_engine"]
+    listed = listing.everyone_in_turn(engine, 1_200)
+    first = next(listed)
+    fill(desk, 3, begin=5_000)
+    assert [first.id, *(one.id for one in listed)] == list(range(1, 1_201))
+    assert len(list(listing.everyone_in_turn(engine, 5_000))) == 1_203
