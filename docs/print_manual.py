@@ -33,6 +33,7 @@ STYLE = """
 @page { @bottom-center { content: counter(page); font: 9pt "Noto Sans CJK JP"; } }
 @page :first { @bottom-center { content: none; } }
 html { font: 10.5pt/1.8 "Noto Sans CJK JP", sans-serif; color: #1f2328; }
+body { margin: 0; }
 h1 { font-size: 26pt; margin: 90mm 0 8mm; text-align: center; }
 .cover p { text-align: center; margin: 0 0 4mm; }
 .contents, .chapter { break-before: page; }
@@ -121,7 +122,7 @@ def main() -> None:
         starts, following = [], FRONT_PAGES + 1
         for chapter in found:
             starts.append(following)
-            alone = printed(page, chapter.html, Path(folder))
+            alone = printed(page, _on_new_page(chapter), Path(folder))
             following += count_pages(alone)
         pdf = printed(page, document(found, starts), Path(folder))
         browser.close()
