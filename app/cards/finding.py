@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, not_, select
 from sqlalchemy.orm import Session
 
-from . import search, search_index
+from . import search_index
 from .models import Customer
 from .order import Order, Place
-from .search import Query
+from .search import Query, months, words
 from .search_words import Word
 
 # So many who match are read and sorted.  Of a million customers, walking along an order
@@ -55,10 +55,10 @@ class Finder:
     def __init__(self, site: Session, query: Query, now: int) -> None:
         self._site = site
         self._language = search_index.language(site)
-        self._words = search.words(query)
+        self._words = words(query)
         self._all = Where(
             search_index.question(self._words, self._language),
-            search.months(query, now),
+            months(query, now),
             tuple(word.is_in() for word in self._words),
         )
 

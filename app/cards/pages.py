@@ -12,11 +12,12 @@ from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
 
-from . import conflict, history, listing, search, service, texts
+from . import conflict, history, listing, service, texts
 from .conflict import Shown, shown_of
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .script_rules import script_rules
+from .search import SOON_MONTHS, Query
 from .tickets import Tickets
 
 
@@ -24,7 +25,7 @@ def badge(expiry: Expiry, now: int) -> str:
     """期限切れ, 期限間近 (this month or the next) or nothing."""
     if expiry.is_over(now):
         return texts.EXPIRED
-    soon = expiry.key <= japan_time.month_key(now, later=search.SOON_MONTHS - 1)
+    soon = expiry.key <= japan_time.month_key(now, later=SOON_MONTHS - 1)
     return texts.EXPIRES_SOON if soon else ""
 
 
@@ -56,7 +57,7 @@ def describe(customer: Customer) -> Card | str:
 
 def list_args() -> dict[str, Any]:
     """The list's parameters in this page's address, for 戻る to keep."""
-    return search.Query.read(request.args).args()
+    return Query.read(request.args).args()
 
 
 def card_form() -> CardForm:
@@ -85,7 +86,7 @@ def delete_form(customer: Customer) -> DeleteForm:
 
 def find() -> listing.Page:
     """The page of the list that this page's address asks for."""
-    query = search.Query.read(request.args)
+    query = Query.read(request.args)
     return listing.find(work().site, query, current.now())
 
 

@@ -20,9 +20,10 @@ from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 
-from . import export, listing, pages, search, service
+from . import export, listing, pages, service
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
+from .search import Query, holds_number
 
 blueprint = Blueprint("cards", __name__)
 
@@ -49,7 +50,7 @@ def refuse_doubled_fields() -> None:
 @blueprint.before_request
 def refuse_numbers_in_addresses() -> None:
     """Refuse an address that may hold a card number, because proxies log addresses."""
-    if search.holds_number(request.args.getlist("q")):
+    if holds_number(request.args.getlist("q")):
         raise BadRequest
 
 
@@ -58,7 +59,7 @@ def index() -> ResponseReturnValue:
     """The list with its search, and the empty form below it.  A page beyond the end
     leads to the last one."""
     found = pages.find()
-    if found.query.page != search.Query.read(request.args).page:
+    if found.query.page != Query.read(request.args).page:
         return redirect(url_for(".index", **found.query.args()), SEE_OTHER)
     return pages.list_page(pages.card_form(), found)
 
@@ -68,7 +69,7 @@ def find() -> ResponseReturnValue:
     """Redirect the search to an address without a card number; a reload leads to the
     list."""
     asked = request.form if request.method == "POST" else request.args
-    query = search.Query.read(asked)
+    query = Query.read(asked)
     return redirect(url_for(".index", **query.args(page=1)), SEE_OTHER)
 
 
@@ -144,7 +145,7 @@ def likeness() -> Response:
 def masked_csv() -> Response:
     """Send the list that is shown, with all its pages, as masked CSV.  The trail
     records it before the first line is sent, and no lock is held while sending."""
-    query, now = search.Query.read(request.args), current.now()
+    query, now = Query.read(request.args), current.now()
     count = listing.count_all(work().site, query, now)
     detail = {"rows": str(count), "q": query.q, "expiry": query.expiry}
     work().record("cards.exported_masked", acting(), detail=detail)
