@@ -18,7 +18,7 @@ from pathlib import Path
 import pyrage
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.cards.importing import BATCH
+from app.cards.importing.batches import BATCH
 from vault import Actor, WebKey
 from vault.clock import system_clock
 from vault.ops import OpenVault, RootKey

@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import Engine, insert, text
 from sqlalchemy.orm import Session
 
-from app.cards import listing, search_index
 from app.cards.models import Customer
-from app.cards.search import Query
+from app.cards.search import index, listing
+from app.cards.search.query import Query
 from app.cards.typed import digits_of, search_key
 from app.db import looking
 from app.migrations import HISTORY
@@ -112,8 +112,8 @@ def filled(url: str, count: int) -> Engine:
     while chunk := list(islice(made, CHUNK)):
         with engine.begin() as db, Session(db) as site:
             db.execute(insert(Customer), chunk)
-            rows = [search_index.row_of(row["id"], row) for row in chunk]
-            search_index.add(site, rows)
+            rows = [index.row_of(row["id"], row) for row in chunk]
+            index.add(site, rows)
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
             db.execute(text("VACUUM ANALYZE"))

@@ -11,9 +11,10 @@ from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless
 from app.db import work
 from vault.store.database import checkpoint
 
-from . import export, index_check, listing, reconcile
-from .import_command import import_file
+from . import reconcile
+from .importing.command import import_file
 from .reconcile import Orphan
+from .search import export, index_check, listing
 
 OLDER = (
     "put the site's newer database back: their customers are in it "

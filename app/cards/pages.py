@@ -12,12 +12,13 @@ from app.db import work
 from vault import Card, Expiry, Token
 from vault.card.brands import BRAND_LABELS
 
-from . import conflict, history, listing, service, texts
+from . import conflict, history, service, texts
 from .conflict import Shown, shown_of
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .script_rules import script_rules
-from .search import SOON_MONTHS, Query
+from .search import listing
+from .search.query import SOON_MONTHS, Query
 from .tickets import Tickets
 
 

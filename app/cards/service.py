@@ -22,8 +22,9 @@ from vault.card.token import random_letters
 from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import checkpoint, reading
 
-from . import search_index, texts
+from . import texts
 from .models import Customer
+from .search import index
 from .typed import digits_of, search_key
 
 PUBLIC_ID_LETTERS = 24
@@ -67,7 +68,7 @@ def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> C
     customer = Customer(**values)
     unit.site.add(customer)
     unit.site.flush()
-    search_index.add(unit.site, [search_index.row_of(customer.id, values)])
+    index.add(unit.site, [index.row_of(customer.id, values)])
     detail = {"name_after": new.name, "phone_after": new.phone}
     unit.vault.record(
         unit.vault_db, "customer.registered", by, subject=token, detail=detail
@@ -143,7 +144,7 @@ def change(
         )
     values |= {"expiry": expiry.key, "updated_at": now}
     indexed = {"last4": customer.last4, **values}
-    search_index.add(unit.site, [search_index.row_of(customer.id, indexed)])
+    index.add(unit.site, [index.row_of(customer.id, indexed)])
     _overwrite(unit.site, customer, values)
     if replaced is not None:
         old = replaced
@@ -161,7 +162,7 @@ def remove(unit: Work, customer: Customer, by: Actor) -> None:
     vault, token = unit.vault, Token(customer.token)
     detail = {"name_before": customer.name, "phone_before": customer.phone}
     vault.record(unit.vault_db, DELETING, by, subject=token, detail=detail)
-    search_index.remove(unit.site, customer.id)
+    index.remove(unit.site, customer.id)
     unit.site.execute(delete(Customer).where(Customer.id == customer.id))
 
     def finish(db: Connection) -> None:

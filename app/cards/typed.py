@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from vault.card.pan import UNSEEN
 from vault.card.scrub import holds_card_number
 
-from .variants import COMPANY_FORMS, VARIANTS
+from .search.variants import COMPANY_FORMS, VARIANTS
 
 HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 BLANKS = " \u00a0\u3000\t"

@@ -20,10 +20,11 @@ from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 
-from . import export, listing, pages, service
+from . import pages, service
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
-from .search import Query, holds_number
+from .search import export, listing
+from .search.query import Query, holds_number
 
 blueprint = Blueprint("cards", __name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cards import finding
+from app.cards.search import finding
 from app.migrations import HISTORY
 from tests.app.cards.searching import COUNT, all_agree, customers, insert_all
 from vault.store.database import connect

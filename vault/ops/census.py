@@ -12,14 +12,7 @@ from sqlalchemy import Connection, Row, func, select
 from ..clock import DAY_SECONDS
 from ..crypto import OPS_SUITE
 from ..store.row_macs import NOT_AS_WRITTEN
-from ..store.schema import (
-    CARD,
-    DATA_KEY,
-    QUARANTINE,
-    ROTATION,
-    ROTATION_RANGE,
-    VAULT,
-)
+from ..store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE, VAULT
 from ..trail import read_head
 from ..web.vault import Vault
 from .verify import name_of

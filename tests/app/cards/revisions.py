@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.orm import Session
 
-from app.cards.finding import Finder
-from app.cards.search import Query
-from app.cards.search_words import search_words
+from app.cards.search.finding import Finder
+from app.cards.search.query import Query
+from app.cards.search.words import search_words
 from app.cards.typed import search_key
 from app.migrations import HISTORY
 

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
-from app.cards import listing, search_index
 from app.cards.models import Customer
-from app.cards.search import Query
+from app.cards.search import index, listing
+from app.cards.search.query import Query
 from app.cards.typed import digits_of, search_key
 from app.db import looking
 from tests.places.vault import NOON
@@ -74,7 +74,7 @@ def insert_all(engine: Engine, rows: list[dict[str, Any]]) -> None:
     """Insert customers with their words."""
     with engine.begin() as db, Session(db) as site:
         db.execute(insert(Customer), rows)
-        search_index.add(site, [search_index.row_of(row["id"], row) for row in rows])
+        index.add(site, [index.row_of(row["id"], row) for row in rows])
 
 
 def all_agree(engine: Engine, rows: list[dict[str, Any]]) -> None:

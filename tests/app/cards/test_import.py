@@ -11,9 +11,11 @@ from flask import Flask
 from sqlalchemy import Engine, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
-from app.cards import importing, search_index, texts
-from app.cards.import_file import Sheet, SheetError
+from app.cards import texts
+from app.cards.importing import batches
+from app.cards.importing.file import Sheet, SheetError
 from app.cards.models import Customer, ImportJob
+from app.cards.search import index
 from tests.actors.operator_client import A_CARD, Desk
 from tests.places.vault import VaultPlace
 from vault.store.schema import CARD, DATA_KEY
@@ -95,20 +97,20 @@ def test_a_job_that_was_cut_off_goes_on(
     app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is in stays in; the rest follows in the same order."""
-    monkeypatch.setattr(importing, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
     file.write_text(HEADING + GOOD + OTHER + GOOD + OTHER + GOOD)
-    real, calls = importing.take_in, iter([True, False])
+    real, calls = batches.take_in, iter([True, False])
 
     def cut(*args: object) -> object:
         if next(calls, False):
             return real(*args)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importing, "take_in", cut)
+    monkeypatch.setattr(batches, "take_in", cut)
     stopped = run(app, "import", str(file))
     assert (stopped.exit_code, len(customers(app))) == (3, 2)
     assert "run the same command again" in stopped.stderr
-    monkeypatch.setattr(importing, "take_in", real)
+    monkeypatch.setattr(batches, "take_in", real)
     assert run(app, "import", str(file)).exit_code == 0
     assert [c.brand for c in customers(app)] == ["visa", "mastercard"] * 2 + ["visa"]
 
@@ -119,10 +121,10 @@ def test_two_processes_take_no_row_twice(app: Flask, file: Path) -> None:
     assert run(app, "import", str(file)).exit_code == 0
     with Session(app.extensions["site_engine"]) as site:
         vault = app.extensions["vault"]
-        with vault.engine.connect() as db, pytest.raises(importing.Overtaken):
-            importing.take_in(site, vault, db, 1, 0, [], app.extensions, 0)  # type: ignore[arg-type]
-        with pytest.raises(importing.Overtaken):
-            importing.begin(site, Sheet(file), 0, app.extensions, 0)  # type: ignore[arg-type]
+        with vault.engine.connect() as db, pytest.raises(batches.Overtaken):
+            batches.take_in(site, vault, db, 1, 0, [], app.extensions, 0)  # type: ignore[arg-type]
+        with pytest.raises(batches.Overtaken):
+            batches.begin(site, Sheet(file), 0, app.extensions, 0)  # type: ignore[arg-type]
 
 
 def test_likenesses_in_a_later_file_are_told_and_imported(
@@ -322,7 +324,7 @@ def test_reconcile_removes_what_a_crash_left(
     assert run(app, "reconcile").exit_code == 0
     with Session(app.extensions["site_engine"]) as site:
         gone = select(Customer.id).where(Customer.brand == "visa")
-        search_index.remove(site, site.scalars(gone).one())
+        index.remove(site, site.scalars(gone).one())
         site.execute(delete(Customer).where(Customer.brand == "visa"))
         site.commit()
     place.clock.advance(3599)
@@ -503,7 +505,7 @@ def test_a_file_killed_before_its_first_batch_leaves_no_job(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(importing, "take_in", cut)
+        patched.setattr(batches, "take_in", cut)
         assert run(app, "import", str(file)).exit_code == 3
     with Session(app.extensions["site_engine"]) as site:
         assert site.scalars(select(ImportJob)).all() == []

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import event, insert, text
 from sqlalchemy.orm import Session
 
-from app.cards import listing, search_index
 from app.cards.models import Customer
-from app.cards.search import Query
+from app.cards.search import index, listing
+from app.cards.search.query import Query
 from app.db import looking
 from tests.actors.operator_client import Desk
 from tests.places.vault import NOON
@@ -48,9 +48,7 @@ def fill(desk: Desk, count: int, *, expiry: int = 203001, begin: int = 1) -> Non
     with desk.app.extensions["site_engine"].begin() as db:
         db.execute(insert(Customer), rows)
         with Session(db) as site:
-            search_index.add(
-                site, [search_index.row_of(row["id"], row) for row in rows]
-            )
+            index.add(site, [index.row_of(row["id"], row) for row in rows])
 
 
 def letters(number: int) -> str:

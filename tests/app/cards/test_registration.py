@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.cards import listing
+from app.cards.search import listing
 from tests.actors.forms import forms_of
 from tests.actors.operator_client import A_CARD, Desk, boxes
 

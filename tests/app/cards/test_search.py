@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from app.cards import finding, index_check
-from app.cards.search_words import search_words
+from app.cards.search import finding, index_check
+from app.cards.search.words import search_words
 from app.cards.typed import MAX_KEY, search_key
 from app.migrations import HISTORY
 from tests.actors.operator_client import Desk

@@ -23,10 +23,10 @@ from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail
 from app.db import Work, work
 from vault import Actor
 
-from . import importing
-from .import_file import Sheet, SheetError
-from .import_results import Results, first_token
-from .importing import Checked, Overtaken
+from . import batches
+from .batches import Checked, Overtaken
+from .file import Sheet, SheetError
+from .results import Results, first_token
 
 
 class ImportRun:
@@ -41,9 +41,9 @@ class ImportRun:
         self._unit = unit
         self._sheet = sheet
         self._by = by
-        self._newest = importing.newest_job(unit.site)
+        self._newest = batches.newest_job(unit.site)
         unit.release()
-        found = importing.find_job(unit, sheet, _luhn_exempt())
+        found = batches.find_job(unit, sheet, _luhn_exempt())
         self._job_id, self.done = found or (0, 0)
 
     @property
@@ -57,10 +57,10 @@ class ImportRun:
         unit = self._unit
         unit.write()
         if not self._job_id:
-            self._job_id = importing.begin(
+            self._job_id = batches.begin(
                 unit.site, self._sheet, self._newest, self._by, now
             )
-        importing.take_in(
+        batches.take_in(
             unit.site,
             unit.vault,
             unit.vault_db,
@@ -74,19 +74,19 @@ class ImportRun:
 
     def made(self, token: str) -> bool:
         """Say whether a token is of a card that this file's import sealed."""
-        mine = self.is_begun and importing.is_of(self._unit.site, self._job_id, token)
+        mine = self.is_begun and batches.is_of(self._unit.site, self._job_id, token)
         self._unit.release()
         return mine
 
     def write_results(self, out: Results) -> None:
         """Write the result of every row, and put the file in its place."""
-        out.write(vars(row) for row in importing.results(self._unit.site, self._job_id))
+        out.write(vars(row) for row in batches.results(self._unit.site, self._job_id))
         out.close()
         self._unit.release()
 
     def counts(self) -> dict[str, int]:
         """How many rows have each result."""
-        counts = importing.counts(self._unit.site, self._job_id)
+        counts = batches.counts(self._unit.site, self._job_id)
         self._unit.release()
         return counts
 
@@ -138,8 +138,8 @@ def _dry_run(sheet: Sheet, path: Path | None) -> int:
     out = _open(path)
     refused = 0
     with _progress(sheet.rows, 0) as advance:
-        for batch in importing.batches(_checked(sheet)):
-            results = importing.dry_run(work().site, batch)
+        for batch in batches.batches(_checked(sheet)):
+            results = batches.dry_run(work().site, batch)
             work().release()
             refused += _tell(batch)
             if out:
@@ -161,8 +161,8 @@ def _import(sheet: Sheet, path: Path | None) -> int:
     if run.is_begun:
         click.echo(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
     with _progress(sheet.rows, run.done) as advance:
-        for number, batch in enumerate(importing.batches(_checked(sheet))):
-            begins = number * importing.BATCH
+        for number, batch in enumerate(batches.batches(_checked(sheet))):
+            begins = number * batches.BATCH
             if begins >= run.done:
                 run.take_in(begins, batch, current.now())
                 _tell(batch)
@@ -194,7 +194,7 @@ def _results_are_ours(path: Path, run: ImportRun | None) -> bool:
 
 def _checked(sheet: Sheet) -> Iterator[Checked]:
     now, exempt = current.now(), _luhn_exempt()
-    return (importing.check(record, now, exempt) for record in sheet.records())
+    return (batches.check(record, now, exempt) for record in sheet.records())
 
 
 def _tell(batch: list[Checked]) -> int:
@@ -216,10 +216,10 @@ def _open(path: Path | None) -> Results | None:
 
 
 def _sum_up(sheet: Sheet, counts: dict[str, int]) -> int:
-    refused = counts.get(importing.REFUSED, 0)
-    likely = counts.get(importing.POSSIBLE_DUPLICATE, 0)
+    refused = counts.get(batches.REFUSED, 0)
+    likely = counts.get(batches.POSSIBLE_DUPLICATE, 0)
     click.echo(
-        f"{sheet.rows:,} rows: {counts.get(importing.IMPORTED, 0):,} imported, "
+        f"{sheet.rows:,} rows: {counts.get(batches.IMPORTED, 0):,} imported, "
         f"{likely:,} imported that look like a stored card, {refused:,} refused"
     )
     if refused:

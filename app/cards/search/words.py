@@ -18,8 +18,8 @@ from itertools import pairwise
 
 from sqlalchemy import ColumnElement, or_
 
-from .models import Customer
-from .typed import phone_of, search_key
+from ..models import Customer
+from ..typed import phone_of, search_key
 
 BEGIN, INSIDE, PHONE, LAST4 = "b", "i", "t", "k"
 # How many digits a run has.  Fewer are in so many telephone numbers that a page of them

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from app.db import looking
 
+from ..models import Customer
 from .finding import Finder
-from .models import Customer
 from .order import Order, Place
-from .search import EXPIRY_FILTERS, Query
+from .query import EXPIRY_FILTERS, Query
 
 PAGE_SIZE = 50
 # How far customers are counted.  Counting a million rows costs more than showing fifty.

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, tuple_
 
-from .models import Customer
-from .search import Query
+from ..models import Customer
+from .query import Query
 
 Place = tuple[Any, int]
 

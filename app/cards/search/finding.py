@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, not_, select
 from sqlalchemy.orm import Session
 
-from . import search_index
-from .models import Customer
+from ..models import Customer
+from . import index
 from .order import Order, Place
-from .search import Query, months, words
-from .search_words import Word
+from .query import Query, months, words
+from .words import Word
 
 # So many who match are read and sorted.  Of a million customers, walking along an order
 # meets fifty of five thousand in ten thousand rows.
@@ -54,10 +54,10 @@ class Finder:
 
     def __init__(self, site: Session, query: Query, now: int) -> None:
         self._site = site
-        self._language = search_index.language(site)
+        self._language = index.language(site)
         self._words = words(query)
         self._all = Where(
-            search_index.question(self._words, self._language),
+            index.question(self._words, self._language),
             months(query, now),
             tuple(word.is_in() for word in self._words),
         )
@@ -70,7 +70,7 @@ class Finder:
         """The query for ``count``, which can be a part of another."""
         if self._all.question:
             some = select(Customer.id).join(
-                search_index.WORDS, search_index.WORDS.c.rowid == Customer.id
+                index.WORDS, index.WORDS.c.rowid == Customer.id
             )
             some = some.where(self._answers(self._all), *self._all.conditions)
         else:
@@ -113,7 +113,7 @@ class Finder:
         name, to = Customer.name_folded, self._language
         begin = (name >= word.name, name < word.name + LAST_CHARACTER)
         others = [other for other in self._words if other is not word]
-        asked = search_index.question(others, to)
+        asked = index.question(others, to)
         parts = []
         for said, compared, span in (
             (word.begins_name(to), (), begin),
@@ -187,11 +187,11 @@ class Finder:
     def _hits(self, where: Where) -> Select[Any]:
         """Who may match, by the index of words or else by that of expiries."""
         if where.question:
-            return search_index.hits(where.question, self._language)
+            return index.hits(where.question, self._language)
         return self._by_expiry(where)
 
     def _answers(self, where: Where) -> ColumnElement[bool]:
-        return search_index.answers(where.question, self._language)
+        return index.answers(where.question, self._language)
 
     @staticmethod
     def _by_expiry(where: Where) -> Select[Any]:

@@ -10,8 +10,8 @@ from itertools import islice
 from app.japan_time import japan_time
 from vault.card.brands import BRAND_LABELS
 
-from . import texts
-from .models import Customer
+from .. import texts
+from ..models import Customer
 
 LINES_A_PIECE = 500
 BYTE_ORDER_MARK = "\ufeff"

@@ -24,10 +24,11 @@ from vault import Actor, Expiry, Pan, Vault
 from vault.errors import InputError
 from vault.store.database import takes_several
 
-from . import rules, search_index, service, texts
-from .import_file import Record, Sheet
-from .models import Customer, ImportJob, ImportRow
-from .typed import phone_of
+from .. import rules, service, texts
+from ..models import Customer, ImportJob, ImportRow
+from ..search import index
+from ..typed import phone_of
+from .file import Record, Sheet
 
 BATCH = 500
 
@@ -219,21 +220,21 @@ def take_in(
     if customers:
         newest = db.scalar(select(func.coalesce(func.max(Customer.id), 0)))
         db.execute(insert(Customer), customers)
-        search_index.add(site, _indexed(db, customers, newest or 0))
+        index.add(site, _indexed(db, customers, newest or 0))
     db.execute(insert(ImportRow), results)
     return results
 
 
 def _indexed(
     db: Connection, customers: Sequence[Mapping[str, Any]], newest: int
-) -> list[search_index.Row]:
+) -> list[index.Row]:
     """The rows of the search index for customers just inserted, after the one of the
     number ``newest``."""
     by_token = {row["token"]: row for row in customers}
     query = select(Customer.id, Customer.token).where(Customer.id > newest)
     # On PostgreSQL others may have inserted some of their own meanwhile.
     return [
-        search_index.row_of(number, by_token[token])
+        index.row_of(number, by_token[token])
         for number, token in db.execute(query)
         if token in by_token
     ]

@@ -9,8 +9,8 @@ from typing import Any
 
 from app import japan_time
 
-from .search_words import Word, words_of
-from .typed import digits_of, has_unseen, shortened
+from ..typed import digits_of, has_unseen, shortened
+from .words import Word, words_of
 
 MAX_PAGE = 99_999
 MAX_QUERY = 100

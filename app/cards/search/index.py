@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import Session
 
-from .search_words import Language, Word, search_words
+from .words import Language, Word, search_words
 
 Row = tuple[int, str]
 """A customer's number and words."""

@@ -16,10 +16,10 @@ from app.db import Work
 from vault import Actor
 from vault.store.database import checkpoint
 
-from . import search_index
-from .models import Customer
-from .search_index import WORDS
-from .typed import digits_of, search_key
+from ..models import Customer
+from ..typed import digits_of, search_key
+from . import index
+from .index import WORDS
 
 PAGE = 500
 # How many pages of the index are merged while other writers wait, and how often.
@@ -102,7 +102,7 @@ def _made_of(row: Any) -> dict[str, str]:
         "phone_digits": digits_of(row.phone),
         "last4": row.last4,
     }
-    return values | {"words": search_index.row_of(row.id, values)[1]}
+    return values | {"words": index.row_of(row.id, values)[1]}
 
 
 def _differs(row: Any) -> bool:
@@ -136,7 +136,7 @@ def _write(site: Session, row: Any) -> None:
     columns = {name: made[name] for name in ("name_folded", "phone_digits")}
     changed = update(Customer).where(Customer.id == row.id).values(columns)
     site.execute(changed.execution_options(synchronize_session=False))
-    search_index.add(site, [(row.id, made["words"])])
+    index.add(site, [(row.id, made["words"])])
 
 
 def _ownerless() -> Select[Any]:
@@ -152,7 +152,7 @@ def _drop(work: Work, number: int, applied: bool) -> Iterator[str]:
         work.release()
         return
     if applied:
-        search_index.remove(work.site, number)
+        index.remove(work.site, number)
         work.commit()
     else:
         work.release()

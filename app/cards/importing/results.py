@@ -11,7 +11,7 @@ from typing import Any
 
 from vault.store.files import NewFile, disk_faults
 
-from .export import harmless
+from ..search.export import harmless
 
 COLUMNS = ("line", "status", "public_id", "token", "brand", "last4", "error")
 

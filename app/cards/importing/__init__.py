@@ -1,0 +1,1 @@
+"""Imports the customers of a CSV file, a batch at a time."""
