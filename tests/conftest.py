@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.actors.mail import Mails, receiving
+from tests.places.postgres_cluster import PROGRAMS, Cluster
 from tests.places.vault import EXPIRY, VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.card.scrub import holds_card_number, scrub
@@ -54,6 +55,16 @@ def place(
     engine = connect(f"sqlite:///{path}")
     yield VaultPlace(tmp_path, f"sqlite:///{path}", web_key, root_key, engine, clock)
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Cluster]:
+    """A running PostgreSQL of the tests' own, one for each process of the run."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    cluster = Cluster().make()
+    yield cluster
+    cluster.remove()
 
 
 @pytest.fixture

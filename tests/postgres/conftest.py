@@ -8,23 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.places.postgres_cluster import PROGRAMS, Cluster
+from tests.places.postgres_cluster import Cluster
 from tests.places.site import Place
 from vault import WebKey
 from vault.ops import RootKey
 
 from .many import Many, connected, make
 from .meeting import Here, site_here
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Cluster]:
-    """A running server."""
-    if not PROGRAMS:
-        pytest.skip("PostgreSQL is not installed")
-    cluster = Cluster().make()
-    yield cluster
-    cluster.remove()
 
 
 @pytest.fixture

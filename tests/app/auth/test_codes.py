@@ -216,6 +216,7 @@ def test_a_changed_password_kills_the_code(auth: Auth, app: Flask) -> None:
     assert auth.post("/login/code", page="/login", code=code).location == "/login"
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_twenty_right_answers_let_one_in(auth: Auth, app: Flask) -> None:
     """Twenty threads on a real database file: one login (OTP-01)."""
     code = auth.to_code()
@@ -240,6 +241,7 @@ def test_twenty_right_answers_let_one_in(auth: Auth, app: Flask) -> None:
     assert scalar(app, "SELECT count(*) FROM login WHERE step = 'in'") == 1
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_twenty_wrong_answers_cost_five_tries(auth: Auth, app: Flask) -> None:
     """The counter loses none: nobody gets a sixth try."""
     code = auth.to_code()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from app.auth import lockout
 from tests.actors.forms import csrf
@@ -13,7 +14,10 @@ from tests.actors.operator_client import LOGIN_ID, Auth
 from tests.places.site import PASSWORD
 from tests.places.vault import FakeClock
 
-pytestmark = pytest.mark.mutation("app/auth/lockout.py", area="code check")
+pytestmark = [
+    pytest.mark.mutation("app/auth/lockout.py", area="code check"),
+    pytest.mark.engines("sqlite", "postgres"),
+]
 
 WRONG = "wrong password 123"
 
@@ -109,10 +113,8 @@ def test_of_guesses_at_once_none_is_answered_past_the_limit(
         right = bool(agrees(stored, typed))
         with app.extensions["site_engine"].begin() as db:
             for number in range(20):
-                db.exec_driver_sql(
-                    "INSERT INTO origin_failure VALUES (?, '127.0.0.1', ?)",
-                    (number + 1, clock()),
-                )
+                insert = "INSERT INTO origin_failure VALUES (:id, '127.0.0.1', :at)"
+                db.execute(text(insert), {"id": number + 1, "at": clock()})
         return right
 
     monkeypatch.setattr(hasher, "agrees", slow)

@@ -476,9 +476,11 @@ def test_the_history_bears_whatever_stands_in_the_trail(desk: Desk) -> None:
     token = desk.customers()[0].token
     with desk.vault.engine.begin() as db:
         for number, detail in enumerate(('{"before": "\\udc80"}', "{", "[]", "7")):
-            db.exec_driver_sql(
-                "INSERT INTO audit_entry SELECT seq + ?, at, actor, event, outcome, "
-                "origin, subject, ?, mac FROM audit_entry WHERE subject = ? LIMIT 1",
-                (1000 + number, detail, token),
+            insert = text(
+                "INSERT INTO audit_entry SELECT seq + :more, at, actor, event, outcome,"
+                " origin, subject, :detail, mac FROM audit_entry"
+                " WHERE subject = :token LIMIT 1"
             )
+            values = {"more": 1000 + number, "detail": detail, "token": token}
+            db.execute(insert, values)
     assert desk.open(f"/cards/{public_id}/edit").status_code == 200

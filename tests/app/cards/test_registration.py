@@ -126,6 +126,7 @@ def test_a_number_in_another_field_is_not_shown_again(
     assert number not in desk.page
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_form_sent_again_leads_to_the_same_card(desk: Desk) -> None:
     """The second of two identical posts lands on the first one's page."""
     desk.open("/cards")
@@ -137,6 +138,7 @@ def test_a_form_sent_again_leads_to_the_same_card(desk: Desk) -> None:
     assert (desk.cards(), len(desk.customers())) == (1, 1)
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_twenty_posts_at_once_make_one_card(desk: Desk) -> None:
     """Twenty simultaneous copies of a form make one card and one customer."""
     desk.open("/cards")
@@ -157,6 +159,7 @@ def test_twenty_posts_at_once_make_one_card(desk: Desk) -> None:
     assert (desk.cards(), len(desk.customers())) == (1, 1)
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_two_forms_make_two_cards_and_a_warning(desk: Desk) -> None:
     """The same card again is warned of on the completion page, not refused."""
     first = desk.register(customer_name="先の人", phone="03-1234-5678")
