@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.db import forget
 from vault.card.pan import fold_typed
+from vault.clock import DAY_SECONDS
 
 from .logins import SKEW_SECONDS
 from .models import Code, Login, Operator
@@ -23,7 +24,6 @@ MAX_TRIES = 5
 SECONDS_BETWEEN = 60
 MAX_A_LOGIN = 3
 MAX_A_DAY = 10
-DAY = 24 * 3600
 
 
 def new_code() -> str:
@@ -105,7 +105,7 @@ def _refusal(lately: int, sends: int, last: int, now: int) -> Refusal:
 def _sent_lately(login: Login, address: str, now: int) -> ScalarSelect[int]:
     """How many codes count for the limit of a day."""
     count = select(func.count()).where(
-        *_to_person(login, address), Code.counts, Code.sent_at > now - DAY
+        *_to_person(login, address), Code.counts, Code.sent_at > now - DAY_SECONDS
     )
     return count.scalar_subquery()
 
@@ -144,7 +144,7 @@ def lift_day_limit(site: Session, operator_id: int) -> None:
 def keep(site: Session, login: Login, digest: str, now: int) -> None:
     """Store a new code of ``login``, so that older ones no longer count, and delete the
     rows that no limit needs any more."""
-    forget(site, Code, Code.sent_at <= now - DAY)
+    forget(site, Code, Code.sent_at <= now - DAY_SECONDS)
     site.add(
         Code(
             operator_id=login.operator_id,

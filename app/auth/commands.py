@@ -13,6 +13,7 @@ from app import current
 from app.cli import SiteGroup, account, example, fail, harmless
 from app.db import work
 from app.japan_time import japan_stamp
+from vault.clock import DAY_SECONDS
 
 from . import codes, lockout, logins, passwords, service, shared_ids
 from .factors import rules
@@ -156,7 +157,7 @@ def reset_password(login_id: str) -> None:
     service.set_password(work().site, operator, new_hash, current.now())
     operator.must_change, operator.first_password_until = (
         True,
-        current.now() + service.DAY,
+        current.now() + DAY_SECONDS,
     )
     _let_in_again(operator)
     logins.end_all(work().site, current.now(), operator.id)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db import forget
 from app.networks import address_of
+from vault.clock import DAY_SECONDS
 
 from .models import Operator, OriginFailure
 from .trace import Trace
@@ -16,7 +17,7 @@ from .trace import Trace
 FAILURES = 5
 LOCK_SECONDS = 30 * 60
 # Two locks within this time make the third one final.
-LOCKS_SECONDS = 24 * 3600
+LOCKS_SECONDS = DAY_SECONDS
 UNTIL_UNLOCKED = 2**62
 ORIGIN_SECONDS = 15 * 60
 # One customer of a provider has a whole /64 (RFC 6177) and could use a new address for

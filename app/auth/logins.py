@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, literal, select, upd
 from sqlalchemy.orm import Session
 
 from app.db import forget
+from vault.clock import DAY_SECONDS
 
 from .models import EndedLogin, Login, Operator
 
@@ -24,7 +25,7 @@ ID_BYTES = 32
 # made before the clock was set back; it is treated as ended.
 SKEW_SECONDS = 60
 # How long a browser can still learn why its login ended.
-TOLD_SECONDS = 7 * 24 * 3600
+TOLD_SECONDS = 7 * DAY_SECONDS
 
 
 class Ended(StrEnum):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from vault.clock import DAY_SECONDS
+
 from . import codes, lockout, logins
 from .logins import Ended
 from .models import Address, Login, Operator, PastPassword
@@ -12,8 +14,7 @@ from .passwords import KEPT
 from .shared_ids import Sharing
 from .trace import NOBODY, Trace
 
-DAY = 24 * 3600
-UNUSED_SECONDS = 90 * DAY
+UNUSED_SECONDS = 90 * DAY_SECONDS
 
 
 def by_login_id(site: Session, login_id: str) -> Operator | None:
@@ -193,7 +194,7 @@ def add_operator(
         password_hash=password_hash,
         password_epoch=1,
         must_change=must_change,
-        first_password_until=now + DAY if must_change else 0,
+        first_password_until=now + DAY_SECONDS if must_change else 0,
         failures=0,
         locked_until=0,
         disabled_at=0,

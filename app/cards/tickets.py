@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from app.db import forget
 from vault.card.token import random_letters
+from vault.clock import DAY_SECONDS
 
 from .models import Ticket
 
-KEEP_SECONDS = 24 * 3600
+KEEP_SECONDS = DAY_SECONDS
 SHOWN_SECONDS = 15 * 60
 
 
