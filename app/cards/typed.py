@@ -6,12 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from vault.card.pan import UNSEEN
+from vault.card.pan import HYPHENS, UNSEEN
 from vault.card.scrub import holds_card_number
 
 from .search.variants import COMPANY_FORMS, VARIANTS
 
-HYPHENS = "‐‑‒–—―⁃−﹘﹣－ーｰ─━"
 BLANKS = " \u00a0\u3000\t"
 MAX_SHOWN_DIGITS = 11
 # NFKC makes 18 characters of some, and PostgreSQL indexes no text over 2,700 bytes.
