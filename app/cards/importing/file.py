@@ -51,7 +51,8 @@ class Sheet:
             )
 
     def records(self) -> Iterator[Record]:
-        """The rows in order, without blank lines."""
+        """The rows in order, without blank lines and rows of nothing but commas, which
+        spreadsheets leave where a row was cleared."""
         with self.path.open(encoding=self._encoding, newline="") as file:
             reader = csv.reader(file, strict=True)
             line = 0
@@ -62,7 +63,7 @@ class Sheet:
                     raise self._broken(reader.line_num, str(error)) from None
                 if cells is None:
                     return
-                if line and cells:
+                if line and any(cell.strip() for cell in cells):
                     yield self._record(line + 1, cells)
                 line = reader.line_num
 
