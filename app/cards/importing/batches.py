@@ -28,6 +28,7 @@ from .. import rules, service, texts
 from ..models import Customer, ImportJob, ImportRow
 from ..search import index
 from ..typed import phone_of
+from . import spoiled
 from .file import Record, Sheet
 
 BATCH = 500
@@ -59,24 +60,40 @@ def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
     cells, faults = record.cells, []
     name = rules.name_of(cells["customer_name"])
     phone = phone_of(cells["phone"])
-    pan, expiry = None, None
-    if fault := rules.name_fault(name):
+    expiry = None
+    if fault := rules.name_fault(name) or spoiled.name_fault(name):
         faults.append(("customer_name", fault))
     if fault := rules.phone_fault(phone):
-        faults.append(("phone", fault))
+        faults.append(("phone", spoiled.phone_fault(cells["phone"]) or fault))
+    pan, fault = _number(cells["card_number"], luhn_exempt)
+    if fault:
+        faults.append(("card_number", fault))
+    month, year = cells["exp_month"], cells["exp_year"]
     try:
-        pan = Pan.parse(cells["card_number"], luhn_exempt=luhn_exempt)
-    except InputError as error:
-        faults.append(("card_number", texts.NUMBER_REASONS[error.reason]))
-    try:
-        expiry = Expiry.parse(cells["exp_month"], cells["exp_year"], now)
+        expiry = Expiry.parse(month, year, now)
     except InputError as error:
         column = "exp_year" if error.reason in ("year", "far") else "exp_month"
-        faults.append((column, texts.EXPIRY_REASONS[error.reason]))
+        fault = texts.EXPIRY_REASONS[error.reason]
+        if error.reason not in ("past", "far"):
+            fault = spoiled.expiry_fault(month, year) or fault
+        faults.append((column, fault))
     entry = None
     if pan and expiry and not faults:
         entry = service.NewCard(name, phone, pan, expiry)
     return Checked(record.line, entry, tuple(faults))
+
+
+def _number(cell: str, luhn_exempt: frozenset[str]) -> tuple[Pan | None, str]:
+    """The card number of a row, and what is wrong with it, or ""."""
+    try:
+        pan = Pan.parse(cell, luhn_exempt=luhn_exempt)
+    except InputError as error:
+        fault = ""
+        if error.reason in ("not_digits", "check_digit"):
+            fault = spoiled.number_fault(cell, luhn_exempt)
+        return None, fault or texts.NUMBER_REASONS[error.reason]
+    # No check digit told of zeros that Excel made of digits.
+    return pan, spoiled.number_fault(cell, luhn_exempt) if luhn_exempt else ""
 
 
 def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COLUMNS = ("customer_name", "phone", "card_number", "exp_month", "exp_year")
-ENCODINGS = ("utf-8-sig", "cp932")
+# EUC-JP is looked for because most of it can be read as CP932, as other names.
+ENCODINGS = ("utf-8-sig", "cp932", "euc_jp")
 CHUNK = 1 << 16
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -124,7 +125,12 @@ def _first_look(path: Path) -> tuple[int, str]:
         )
     if not size:
         raise SheetError(f"{path} is empty", "save the sheet as CSV and try again")
-    return size, next(iter(decoders))
+    encoding = next(iter(decoders))
+    if encoding != "utf-8-sig" and "euc_jp" in decoders:
+        raise SheetError(
+            f"{path} is EUC-JP, or can't be told from it", "save it again as CSV UTF-8"
+        )
+    return size, encoding
 
 
 def _feed(
