@@ -25,7 +25,8 @@ from vault import Actor
 
 from . import batches
 from .batches import Checked, Overtaken
-from .file import Sheet, SheetError
+from .file import Sheet
+from .heading import SheetError
 from .results import Results, first_token
 
 # What the rows are that look like a stored card, without and with --skip-likely.

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.cards import texts
 from app.cards.importing import batches
-from app.cards.importing.file import Sheet, SheetError
+from app.cards.importing.file import Sheet
+from app.cards.importing.heading import SheetError
 from app.cards.models import Customer, ImportJob
 from app.cards.search import index
 from tests.actors.operator_client import A_CARD, Desk

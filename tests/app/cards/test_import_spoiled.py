@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.cards import texts
 from app.cards.importing import batches
-from app.cards.importing.file import COLUMNS, Record
+from app.cards.importing.file import Record
+from app.cards.importing.heading import COLUMNS
 from app.cards.models import Customer
 
 NOW = 1_795_402_800
