@@ -15,6 +15,7 @@ from . import reconcile
 from .importing.command import import_file
 from .reconcile import Orphan
 from .search import export, index_check, listing
+from .search.spreadsheet import BYTE_ORDER_MARK
 
 OLDER = (
     "put the site's newer database back: their customers are in it "
@@ -81,16 +82,28 @@ def reconcile_command(
 
 @cards.command("list", epilog=example("cards list --csv > cards.csv"))
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, to be joined by token.")
-def list_cards(as_csv: bool) -> None:
-    """Show every customer with the masked card and its token."""
-    lines = export.token_csv if as_csv else export.token_lines
+@click.option("--no-bom", is_flag=True, help="With --csv: for a program.")
+def list_cards(as_csv: bool, no_bom: bool) -> None:
+    """Show every customer with the masked card and its token.
+
+    CSV is UTF-8 with a byte order mark, as Excel reads it, and marks as text what a
+    spreadsheet would change: an expiry is ="01", a telephone number without hyphens
+    ="09000000000". With --no-bom there is no byte order mark and no such mark.
+    """
+    if no_bom and not as_csv:
+        fail("--no-bom goes with --csv", "cards list --csv --no-bom")
+    bare = export.token_csv_for_programs if no_bom else export.token_csv
+    lines = bare if as_csv else export.token_lines
     count = listing.count_everyone(work().site)
     # Record it before the first line, because a listing that is cut off has shown some.
     detail = {"lines": str(count + as_csv)}
     work().record("customers.listed", account(), detail=detail)
     work().commit()
+    # CSV is UTF-8 whatever the terminal's encoding is.
+    if as_csv and not no_bom:
+        click.echo(BYTE_ORDER_MARK.encode(), nl=False)
     for line in lines(listing.everyone_in_turn(current.site_engine(), count)):
-        click.echo(harmless(line), nl=False)
+        click.echo(harmless(line).encode() if as_csv else harmless(line), nl=False)
 
 
 def _show(lines: Iterable[str]) -> bool:

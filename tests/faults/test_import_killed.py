@@ -57,7 +57,7 @@ def test_an_import_killed_at_random_instants_takes_each_row_once(
     customers = "SELECT count(DISTINCT phone) FROM customer"
     assert count(place, "site.db", customers) == ROWS
     assert count(place, "site.db", "SELECT count(*) FROM customer") == ROWS
-    with out.open(newline="") as results:
+    with out.open(newline="", encoding="utf-8-sig") as results:
         tokens = [row["token"] for row in csv.DictReader(results)]
     assert len(set(tokens)) == ROWS
     assert count(place, "vault.db", "SELECT count(*) FROM card") >= ROWS
@@ -81,7 +81,7 @@ def test_an_import_killed_while_it_tells_its_results_is_not_refused(
     assert out.exists() == (step == "part-named")
     done = place.run("flask", "--app", "wsgi", *words)
     assert done.returncode == 0, done.stderr
-    with out.open(newline="") as results:
+    with out.open(newline="", encoding="utf-8-sig") as results:
         assert [row["line"] for row in csv.DictReader(results)] == ["2", "3", "4"]
     assert not list(tmp_path.glob("*.part"))
     assert count(place, "site.db", "SELECT count(*) FROM customer") == (

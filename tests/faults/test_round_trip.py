@@ -59,7 +59,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     file.unlink()
     assert not any(isinstance(one, Found) for one in scan(tmp_path))
     assert not re.search(rb"[0-9]{12}", out.read_bytes())
-    with results.open(newline="") as told:
+    with results.open(newline="", encoding="utf-8-sig") as told:
         tokens = [row["token"] for row in csv.DictReader(told)]
     opened = pyrage.decrypt(out.read_bytes(), [identity]).decode()
     cards = {row["token"]: row for row in csv.DictReader(io.StringIO(opened))}

@@ -28,12 +28,13 @@ from .. import rules, service, texts
 from ..models import Customer, ImportJob, ImportRow
 from ..search import index
 from ..typed import phone_of
+from . import spoiled
 from .file import Record, Sheet
 
 BATCH = 500
 
 IMPORTED, POSSIBLE_DUPLICATE, REFUSED = "imported", "possible_duplicate", "refused"
-WOULD_IMPORT = "would_import"
+WOULD_IMPORT, LIKELY_STORED = "would_import", "likely_stored"
 
 Faults = tuple[tuple[str, str], ...]
 _Likeness = tuple[str, str, str, int]
@@ -59,24 +60,40 @@ def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
     cells, faults = record.cells, []
     name = rules.name_of(cells["customer_name"])
     phone = phone_of(cells["phone"])
-    pan, expiry = None, None
-    if fault := rules.name_fault(name):
+    expiry = None
+    if fault := rules.name_fault(name) or spoiled.name_fault(name):
         faults.append(("customer_name", fault))
     if fault := rules.phone_fault(phone):
-        faults.append(("phone", fault))
+        faults.append(("phone", spoiled.phone_fault(cells["phone"]) or fault))
+    pan, fault = _number(cells["card_number"], luhn_exempt)
+    if fault:
+        faults.append(("card_number", fault))
+    month, year = cells["exp_month"], cells["exp_year"]
     try:
-        pan = Pan.parse(cells["card_number"], luhn_exempt=luhn_exempt)
-    except InputError as error:
-        faults.append(("card_number", texts.NUMBER_REASONS[error.reason]))
-    try:
-        expiry = Expiry.parse(cells["exp_month"], cells["exp_year"], now)
+        expiry = Expiry.parse(month, year, now)
     except InputError as error:
         column = "exp_year" if error.reason in ("year", "far") else "exp_month"
-        faults.append((column, texts.EXPIRY_REASONS[error.reason]))
+        fault = texts.EXPIRY_REASONS[error.reason]
+        if error.reason not in ("past", "far"):
+            fault = spoiled.expiry_fault(month, year) or fault
+        faults.append((column, fault))
     entry = None
     if pan and expiry and not faults:
         entry = service.NewCard(name, phone, pan, expiry)
     return Checked(record.line, entry, tuple(faults))
+
+
+def _number(cell: str, luhn_exempt: frozenset[str]) -> tuple[Pan | None, str]:
+    """The card number of a row, and what is wrong with it, or ""."""
+    try:
+        pan = Pan.parse(cell, luhn_exempt=luhn_exempt)
+    except InputError as error:
+        fault = ""
+        if error.reason in ("not_digits", "check_digit"):
+            fault = spoiled.number_fault(cell, luhn_exempt)
+        return None, fault or texts.NUMBER_REASONS[error.reason]
+    # No check digit told of zeros that Excel made of digits.
+    return pan, spoiled.number_fault(cell, luhn_exempt) if luhn_exempt else ""
 
 
 def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
@@ -189,8 +206,10 @@ def take_in(
     batch: Sequence[Checked],
     by: Actor,
     now: int,
+    skip_likely: bool = False,
 ) -> list[dict[str, object]]:
     """Seal a batch and write its customers; ``done`` rows were imported before it.
+    With ``skip_likely`` the rows that look like a stored card are left out.
 
     Returns the result of each row.  Raises Overtaken when another process has imported
     them meanwhile.
@@ -199,22 +218,22 @@ def take_in(
     moved = update(ImportJob).where(mine).values(done=done + len(batch))
     if site.connection().execute(moved).rowcount != 1:
         raise Overtaken
-    good = [row.entry for row in batch if row.entry is not None]
-    cards = [(entry.pan, entry.expiry) for entry in good]
-    tokens = iter(vault.tokenize_many(vault_db, cards, by, f"import {job_id}"))
-    alike = _stored_likenesses(
-        site, good, site.get_one(ImportJob, job_id).newest_before
-    )
-    customers, results = [], []
-    for number, row in enumerate(batch, done + 1):
-        result = refused(row)
-        if row.entry is not None:
-            public_id = service.new_public_id()
-            new = service.new_customer(row.entry, next(tokens), public_id, by, now)
-            customers.append(new)
-            result = accepted(row.line, row.entry, alike, IMPORTED)
-            result |= {"public_id": public_id, "token": new["token"]}
-        results.append({**result, "job_id": job_id, "number": number})
+    newest_before = site.get_one(ImportJob, job_id).newest_before
+    results = _told(site, batch, newest_before, IMPORTED, skip_likely=skip_likely)
+    taken = [
+        (row.entry, result)
+        for row, result in zip(batch, results, strict=True)
+        if row.entry is not None and result["status"] != LIKELY_STORED
+    ]
+    cards = [(entry.pan, entry.expiry) for entry, _ in taken]
+    tokens = vault.tokenize_many(vault_db, cards, by, f"import {job_id}")
+    customers = []
+    for (entry, result), token in zip(taken, tokens, strict=True):
+        public_id = service.new_public_id()
+        customers.append(service.new_customer(entry, token, public_id, by, now))
+        result |= {"public_id": public_id, "token": customers[-1]["token"]}
+    for number, result in enumerate(results, done + 1):
+        result |= {"job_id": job_id, "number": number}
     # Insert through the connection: the session would process each row twice.
     db = site.connection()
     if customers:
@@ -240,12 +259,29 @@ def _indexed(
     ]
 
 
-def accepted(
-    line: int, entry: service.NewCard, alike: set[_Likeness], status: str
-) -> dict[str, object]:
-    """A good row's result, without its public id and token, which are added later."""
-    status = POSSIBLE_DUPLICATE if _likeness(entry) in alike else status
-    return _of_card(line, entry) | {"status": status, "public_id": "", "token": ""}
+def _told(
+    site: Session,
+    batch: Sequence[Checked],
+    newest: int,
+    status: str,
+    *,
+    skip_likely: bool,
+) -> list[dict[str, object]]:
+    """The result of each row, a good one's without the public id and token, which are
+    added later.  ``status`` is that of a good row which looks like no card of the
+    customers up to ``newest``."""
+    good = [row.entry for row in batch if row.entry is not None]
+    alike = _stored_likenesses(site, good, newest)
+    likely = LIKELY_STORED if skip_likely else POSSIBLE_DUPLICATE
+    results = []
+    for row in batch:
+        result = refused(row)
+        if row.entry is not None:
+            found = likely if _likeness(row.entry) in alike else status
+            result = _of_card(row.line, row.entry)
+            result |= {"status": found, "public_id": "", "token": ""}
+        results.append(result)
+    return results
 
 
 def refused(row: Checked) -> dict[str, object]:
@@ -278,17 +314,12 @@ def _of_card(line: int, entry: service.NewCard) -> dict[str, object]:
     }
 
 
-def dry_run(site: Session, batch: Sequence[Checked]) -> list[dict[str, object]]:
+def dry_run(
+    site: Session, batch: Sequence[Checked], *, skip_likely: bool = False
+) -> list[dict[str, object]]:
     """The result each row would have; nothing is written."""
-    good = [row.entry for row in batch if row.entry is not None]
     newest = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
-    alike = _stored_likenesses(site, good, newest)
-    return [
-        accepted(row.line, row.entry, alike, WOULD_IMPORT)
-        if row.entry
-        else refused(row)
-        for row in batch
-    ]
+    return _told(site, batch, newest, WOULD_IMPORT, skip_likely=skip_likely)
 
 
 def results(site: Session, job_id: int) -> Iterator[ImportRow]:

@@ -25,8 +25,12 @@ from vault import Actor
 
 from . import batches
 from .batches import Checked, Overtaken
-from .file import Sheet, SheetError
+from .file import Sheet
+from .heading import SheetError
 from .results import Results, first_token
+
+# What the rows are that look like a stored card, without and with --skip-likely.
+LIKELY = (batches.POSSIBLE_DUPLICATE, batches.LIKELY_STORED)
 
 
 class ImportRun:
@@ -51,16 +55,19 @@ class ImportRun:
         """Say whether an earlier run has imported rows of the file."""
         return bool(self._job_id)
 
-    def take_in(self, begins: int, batch: Sequence[Checked], now: int) -> None:
+    def take_in(
+        self, begins: int, batch: Sequence[Checked], now: int, *, skip_likely: bool
+    ) -> list[dict[str, object]]:
         """Import the rows after the first ``begins``, all or none; the first batch
-        begins the job.  Raises Overtaken when another process imports the file."""
+        begins the job.  Returns the result of each row.  Raises Overtaken when another
+        process imports the file."""
         unit = self._unit
         unit.write()
         if not self._job_id:
             self._job_id = batches.begin(
                 unit.site, self._sheet, self._newest, self._by, now
             )
-        batches.take_in(
+        results = batches.take_in(
             unit.site,
             unit.vault,
             unit.vault_db,
@@ -69,8 +76,10 @@ class ImportRun:
             batch,
             self._by,
             now,
+            skip_likely,
         )
         unit.commit()
+        return results
 
     def made(self, token: str) -> bool:
         """Say whether a token is of a card that this file's import sealed."""
@@ -97,6 +106,11 @@ class ImportRun:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check every row; write nothing.")
 @click.option(
+    "--skip-likely",
+    is_flag=True,
+    help="Leave out the rows that look like a stored card, and name them.",
+)
+@click.option(
     "--results",
     "results_path",
     type=click.Path(path_type=Path),
@@ -105,7 +119,11 @@ class ImportRun:
 @click.pass_context
 @with_appcontext
 def import_file(
-    context: click.Context, file: Path, dry_run: bool, results_path: Path | None
+    context: click.Context,
+    file: Path,
+    dry_run: bool,
+    skip_likely: bool,
+    results_path: Path | None,
 ) -> None:
     """Register the customers of a CSV file.
 
@@ -114,6 +132,10 @@ def import_file(
     and left out, all others are imported. If it is stopped or killed, the same command
     goes on; it imports nothing twice.
 
+    A row looks like a stored card when brand, first two and last four digits and expiry
+    are the same. It is imported all the same, unless --skip-likely leaves it out: for a
+    file that was imported, mended and is given again. A dry run says how many there are.
+
     Exit code 1: some rows were refused; 2: the file can't be read, nothing was
     imported; 3: stopped, run it again.
     """
@@ -121,9 +143,9 @@ def import_file(
         sheet = Sheet(file)
         if dry_run:
             _require_ours(results_path, file, None)
-            refused = _dry_run(sheet, results_path)
+            refused = _dry_run(sheet, results_path, skip_likely=skip_likely)
         else:
-            refused = _import(sheet, results_path)
+            refused = _import(sheet, results_path, skip_likely=skip_likely)
     except SheetError as error:
         fail(str(error), error.hint)
     except Overtaken:
@@ -133,28 +155,33 @@ def import_file(
     context.exit(EXIT_FOUND if refused else 0)
 
 
-def _dry_run(sheet: Sheet, path: Path | None) -> int:
+def _dry_run(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     """Check every row for ``--dry-run``; returns how many are refused."""
     out = _open(path)
-    refused = 0
+    refused, likely = 0, 0
     with _progress(sheet.rows, 0) as advance:
         for batch in batches.batches(_checked(sheet)):
-            results = batches.dry_run(work().site, batch)
+            results = batches.dry_run(work().site, batch, skip_likely=skip_likely)
             work().release()
-            refused += _tell(batch)
+            refused += _tell(batch, results)
+            likely += sum(1 for result in results if result["status"] in LIKELY)
             if out:
                 out.write(results)
             advance(len(batch))
     if out:
         out.close()
+    stored = f"{likely:,} of them look stored already, " if likely else ""
     click.echo(
-        f"{sheet.rows:,} rows: {sheet.rows - refused:,} good, {refused:,} refused"
+        f"{sheet.rows:,} rows: {sheet.rows - refused:,} good, {stored}"
+        f"{refused:,} refused"
     )
     click.echo("nothing was imported")
+    if likely and not skip_likely:
+        click.echo("next       leave those out that look stored: --skip-likely")
     return refused
 
 
-def _import(sheet: Sheet, path: Path | None) -> int:
+def _import(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     """Import the rows that are not imported yet; returns how many were refused."""
     run = ImportRun(work(), sheet, account())
     _require_ours(path, sheet.path, run)
@@ -164,8 +191,10 @@ def _import(sheet: Sheet, path: Path | None) -> int:
         for number, batch in enumerate(batches.batches(_checked(sheet))):
             begins = number * batches.BATCH
             if begins >= run.done:
-                run.take_in(begins, batch, current.now())
-                _tell(batch)
+                results = run.take_in(
+                    begins, batch, current.now(), skip_likely=skip_likely
+                )
+                _tell(batch, results)
                 advance(len(batch))
     out = _open(path)
     if out:
@@ -197,9 +226,12 @@ def _checked(sheet: Sheet) -> Iterator[Checked]:
     return (batches.check(record, now, exempt) for record in sheet.records())
 
 
-def _tell(batch: list[Checked]) -> int:
-    """Print every fault of a batch; returns how many rows have one."""
-    for row in batch:
+def _tell(batch: list[Checked], results: list[dict[str, object]]) -> int:
+    """Print every fault of a batch and every row that was left out; returns how many
+    rows have a fault."""
+    for row, result in zip(batch, results, strict=True):
+        if result["status"] == batches.LIKELY_STORED:
+            click.echo(f"line {row.line}: looks like a stored card, left out")
         for column, text in row.faults:
             where = f"line {row.line}: {column}: " if column else f"line {row.line}: "
             click.echo(where + text)
@@ -218,9 +250,12 @@ def _open(path: Path | None) -> Results | None:
 def _sum_up(sheet: Sheet, counts: dict[str, int]) -> int:
     refused = counts.get(batches.REFUSED, 0)
     likely = counts.get(batches.POSSIBLE_DUPLICATE, 0)
+    left = counts.get(batches.LIKELY_STORED, 0)
+    left_out = f"{left:,} left out that look like a stored card, " if left else ""
     click.echo(
         f"{sheet.rows:,} rows: {counts.get(batches.IMPORTED, 0):,} imported, "
-        f"{likely:,} imported that look like a stored card, {refused:,} refused"
+        f"{likely:,} imported that look like a stored card, {left_out}"
+        f"{refused:,} refused"
     )
     if refused:
         click.echo("next       put the refused rows, mended, into a file of their own")

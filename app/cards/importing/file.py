@@ -8,19 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-COLUMNS = ("customer_name", "phone", "card_number", "exp_month", "exp_year")
-ENCODINGS = ("utf-8-sig", "cp932")
+from .heading import AS_CSV_UTF_8, SheetError, require_columns
+
+# EUC-JP is looked for because most of it can be read as CP932, as other names.
+ENCODINGS = ("utf-8-sig", "cp932", "euc_jp")
 CHUNK = 1 << 16
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-class SheetError(Exception):
-    """The file can't be read as customers.  ``hint`` says what to do; neither text
-    quotes the file."""
-
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.hint = hint
+# How the files begin that Excel saves unless it is told to save CSV, and old ones of it.
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,8 @@ class Sheet:
             )
 
     def records(self) -> Iterator[Record]:
-        """The rows in order, without blank lines."""
+        """The rows in order, without blank lines and rows of nothing but commas, which
+        spreadsheets leave where a row was cleared."""
         with self.path.open(encoding=self._encoding, newline="") as file:
             reader = csv.reader(file, strict=True)
             line = 0
@@ -62,7 +58,7 @@ class Sheet:
                     raise self._broken(reader.line_num, str(error)) from None
                 if cells is None:
                     return
-                if line and cells:
+                if line and any(cell.strip() for cell in cells):
                     yield self._record(line + 1, cells)
                 line = reader.line_num
 
@@ -85,19 +81,7 @@ class Sheet:
                 heading = [cell.strip() for cell in next(csv.reader(file), [])]
             except csv.Error as error:
                 raise self._broken(1, str(error)) from None
-        wanted = ", ".join(COLUMNS)
-        for column in COLUMNS:
-            if heading.count(column) != 1:
-                state = "is missing" if column not in heading else "is there twice"
-                raise SheetError(
-                    f"{self.path}: the column {column} {state}",
-                    f"the first line must name: {wanted}",
-                )
-        if len(heading) > len(COLUMNS):
-            raise SheetError(
-                f"{self.path}: there are columns besides the {len(COLUMNS)} known",
-                f"the first line must name: {wanted}",
-            )
+        require_columns(self.path, heading)
         return heading
 
 
@@ -108,7 +92,7 @@ def _first_look(path: Path) -> tuple[int, str]:
     try:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
-                start = start or chunk[:2]
+                start = start or chunk[:8]
                 size += len(chunk)
                 _feed(decoders, chunk)
     except OSError as error:
@@ -116,14 +100,21 @@ def _first_look(path: Path) -> tuple[int, str]:
             f"{path} can't be read: {error.strerror}", "check the name and its rights"
         ) from None
     _feed(decoders, b"", final=True)
+    if start.startswith(WORKBOOKS):
+        raise SheetError(
+            f"{path} is a workbook (.xlsx, .xls or the like), not CSV", AS_CSV_UTF_8
+        )
     if start.startswith(UTF_16) or not decoders:
         raise SheetError(
             f"{path} is neither UTF-8 nor CP932 (Shift_JIS)",
-            "save it again as CSV UTF-8",
+            AS_CSV_UTF_8,
         )
     if not size:
         raise SheetError(f"{path} is empty", "save the sheet as CSV and try again")
-    return size, next(iter(decoders))
+    encoding = next(iter(decoders))
+    if encoding != "utf-8-sig" and "euc_jp" in decoders:
+        raise SheetError(f"{path} is EUC-JP, or can't be told from it", AS_CSV_UTF_8)
+    return size, encoding
 
 
 def _feed(

@@ -11,13 +11,13 @@ from typing import Any
 
 from vault.store.files import NewFile, disk_faults
 
-from ..search.export import harmless
+from ..search.spreadsheet import as_text
 
 COLUMNS = ("line", "status", "public_id", "token", "brand", "last4", "error")
 
 
 class Results:
-    """Rows written beside ``path``; ``close`` renames the file to ``path``, so that a
+    """Rows of CSV for a spreadsheet, written beside ``path``; ``close`` renames the file to ``path``, so that a
     killed run leaves the older file as it was."""
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class Results:
         self.path = path
         self._part = NewFile(path, replace=True)
         self._file = io.TextIOWrapper(
-            self._part.file, encoding="utf-8", newline="", write_through=True
+            self._part.file, encoding="utf-8-sig", newline="", write_through=True
         )
         self._writer = csv.writer(self._file)
         self._writer.writerow(COLUMNS)
@@ -35,7 +35,7 @@ class Results:
         """Add rows, in the input's order."""
         with self._tidily():
             for row in rows:
-                self._writer.writerow([harmless(str(row[name])) for name in COLUMNS])
+                self._writer.writerow([as_text(str(row[name])) for name in COLUMNS])
 
     def close(self) -> None:
         """Put the complete file in its place, durably."""
@@ -61,7 +61,7 @@ def first_token(path: Path) -> str | None:
     """The first token in an older results file; "" when it has none, as that of a dry
     run; None when it is no results file."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if tuple(rows.fieldnames or ()) != COLUMNS:
                 return None

@@ -1,10 +1,10 @@
-"""Writes the masked list as CSV in which a spreadsheet finds no formula to run."""
+"""Writes the masked list as CSV that a spreadsheet shows as it is stored."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from app.japan_time import japan_time
@@ -12,9 +12,9 @@ from vault.card.brands import BRAND_LABELS
 
 from .. import texts
 from ..models import Customer
+from .spreadsheet import BYTE_ORDER_MARK, as_text, harmless
 
 LINES_A_PIECE = 500
-BYTE_ORDER_MARK = "\ufeff"
 
 TOKEN_COLUMNS = (
     "token",
@@ -25,10 +25,6 @@ TOKEN_COLUMNS = (
     "exp_month",
     "exp_year",
 )
-
-# The signs that begin a formula in a spreadsheet (OWASP, CSV injection), and the
-# full-width ones that some programs fold to them.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
@@ -46,11 +42,19 @@ def in_pieces(lines: Iterable[str]) -> Iterator[str]:
         yield piece
 
 
-def token_csv(customers: Iterable[Customer]) -> Iterator[str]:
-    """Lines of CSV for billing, to be joined with the ops side's export by token."""
-    yield _line(TOKEN_COLUMNS)
+def token_csv(
+    customers: Iterable[Customer], cell: Callable[[str], str] = as_text
+) -> Iterator[str]:
+    """Lines of CSV for billing, to be joined with the ops side's export by token;
+    ``cell`` writes each cell."""
+    yield _written(TOKEN_COLUMNS)
     for customer in customers:
-        yield _line(_with_token(customer))
+        yield _written([cell(value) for value in _with_token(customer)])
+
+
+def token_csv_for_programs(customers: Iterable[Customer]) -> Iterator[str]:
+    """The same lines with every number and expiry bare."""
+    return token_csv(customers, harmless)
 
 
 def token_lines(customers: Iterable[Customer]) -> Iterator[str]:
@@ -72,10 +76,6 @@ def _with_token(customer: Customer) -> list[str]:
     ]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return _written([harmless(cell) for cell in cells])
-
-
 def _written(cells: Sequence[str]) -> str:
     out = io.StringIO()
     csv.writer(out).writerow(cells)
@@ -83,19 +83,12 @@ def _written(cells: Sequence[str]) -> str:
 
 
 def _row(customer: Customer) -> list[str]:
-    return [
-        harmless(cell)
-        for cell in (
-            customer.name,
-            customer.phone,
-            customer.masked,
-            BRAND_LABELS[customer.brand],
-            str(customer.expires),
-            japan_time(customer.updated_at),
-        )
-    ]
-
-
-def harmless(cell: str) -> str:
-    """``cell`` with a quote in front if a spreadsheet would take it for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell
+    stored = (
+        customer.name,
+        customer.phone,
+        customer.masked,
+        BRAND_LABELS[customer.brand],
+        str(customer.expires),
+    )
+    # The time of the change is to be a time in the spreadsheet, too.
+    return [*map(as_text, stored), japan_time(customer.updated_at)]

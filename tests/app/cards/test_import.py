@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.cards import texts
 from app.cards.importing import batches
-from app.cards.importing.file import Sheet, SheetError
+from app.cards.importing.file import Sheet
+from app.cards.importing.heading import SheetError
 from app.cards.models import Customer, ImportJob
 from app.cards.search import index
 from tests.actors.operator_client import A_CARD, Desk
@@ -45,7 +46,7 @@ def customers(app: Flask) -> list[Customer]:
 
 def read(path: Path) -> list[dict[str, str]]:
     """A results file's rows."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -369,10 +370,12 @@ def test_the_list_is_for_billing_to_join(app: Flask, desk: Desk) -> None:
     desk.register(**{**A_CARD, "customer_name": "=1+1"})
     customer = customers(app)[0]
     ran = run(app, "list", "--csv")
-    assert ran.stdout.splitlines() == [
-        "token,public_id,customer_name,phone,card,exp_month,exp_year",
-        f"{customer.token},{customer.public_id},'=1+1,090-0000-0000,{VISA},01,2030",
-    ]
+    who = f"{customer.token},{customer.public_id},'=1+1,090-0000-0000,{VISA}"
+    heading = "token,public_id,customer_name,phone,card,exp_month,exp_year\r\n"
+    assert ran.stdout_bytes.decode() == f'\ufeff{heading}{who},"=""01""",2030\r\n'
+    bare = run(app, "list", "--csv", "--no-bom")
+    assert bare.stdout_bytes.decode() == f"{heading}{who},01,2030\r\n"
+    assert run(app, "list", "--no-bom").exit_code == 2
     assert f"{customer.token}\t" in run(app, "list").stdout
 
 
@@ -533,7 +536,7 @@ def test_what_the_tables_hold_is_shown_harmless(
         db.execute(update(CARD).where(CARD.c.id == 2).values(token=nasty))
         db.execute(delete(CARD).where(CARD.c.id == 1))
     place.clock.advance(3600)
-    for words in (("list",), ("list", "--csv"), ("reconcile",)):
+    for words in (("list",), ("list", "--csv", "--no-bom"), ("reconcile",)):
         shown = run(app, *words).stdout
         assert "x\ufffd[2K\ufffdok\ufffd" in shown
         lines = shown.splitlines()

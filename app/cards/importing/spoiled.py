@@ -1,0 +1,110 @@
+"""Names what Excel or a wrong encoding made of a cell, which the form's rules can't.
+
+Excel keeps fifteen digits of a number and makes zeros of the others, drops the zero a
+telephone number begins with, and takes 1/30 for a day.  A program that can't write a
+character writes ``?`` for it, and one that reads another encoding than the file's shows
+other characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from vault.card.brands import brand_of
+from vault.card.pan import fold_typed, luhn_ok
+
+from .. import texts
+
+DIGITS_KEPT = 15
+# So many zeros in place of digits are no chance, where no check digit is asked for.
+SURE_ZEROS = 3
+
+_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]*)?E\+?[0-9]+", re.IGNORECASE)
+_FRACTION = re.compile(r"^([0-9]+)[.,]0+$")
+_TOO_NARROW = re.compile(r"#+")
+_NO_ZERO = re.compile(r"[1-9][0-9]{8,9}|81[1-9][0-9]{8,9}")
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+# A day as Excel shows it, or its number of days since 1900.
+_DAY = re.compile(
+    r"[0-9]{4}([/-])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}月[0-9]{1,2}日"
+    r"|[0-9]{4}年[0-9]{1,2}月(?:[0-9]{1,2}日)?"
+    rf"|[0-9]+[ -]{_MONTH}|{_MONTH}[ -][0-9]+|[0-9]{{5}}",
+    re.IGNORECASE,
+)
+_LOST = re.compile(r"[?\ufffd〓]|&#x?[0-9a-fA-F]+;")
+_HALF_KANA = re.compile(r"[\uff61-\uff9f]")
+# Encodings that a file is read in, and those it may really be in.
+_MISREAD = (
+    ("cp932", "utf-8"),
+    ("cp932", "euc_jp"),
+    ("latin-1", "utf-8"),
+    ("cp1252", "utf-8"),
+)
+# No word has these signs in these places.
+_NO_KANA = re.compile(r"[｡｢｣､]|(?:^|[\s･])[ｧ-ｯｰﾞﾟ]|[ｱｲｴｵﾅ-ﾉﾏ-ﾝｧ-ｯ･ｰ]ﾞ|[ｱ-ﾉﾏ-ﾝｧ-ｯ･ｰ]ﾟ|[ﾞﾟ][ﾞﾟ]")
+
+
+def number_fault(cell: str, exempt: frozenset[str]) -> str:
+    """What a spreadsheet made of a card number, or "".  Ask it of a number that is not
+    digits, or whose check digit is wrong or was not asked for (``exempt`` names the
+    brands of which it is not)."""
+    typed = fold_typed(cell)
+    if _is_number(cell) or _FRACTION.fullmatch(typed):
+        return texts.EXCEL_NUMBER
+    zeros = len(typed) - DIGITS_KEPT
+    plain = typed.isascii() and typed.isdigit()
+    if not plain or zeros < 1 or typed[DIGITS_KEPT:].strip("0") or luhn_ok(typed):
+        return ""
+    brand = brand_of(typed)
+    if brand is not None and brand.name in exempt and zeros < SURE_ZEROS:
+        return ""
+    return texts.EXCEL_ZEROS
+
+
+def phone_fault(cell: str) -> str:
+    """What a spreadsheet made of a telephone number that the rules refuse, or ""."""
+    typed = unicodedata.normalize("NFKC", cell).strip()
+    digits = _FRACTION.sub(r"\1", typed)
+    lost = _is_number(typed) or _NO_ZERO.fullmatch(digits)
+    return texts.EXCEL_PHONE if lost else ""
+
+
+def _is_number(cell: str) -> bool:
+    """Say whether a cell is shown as 4.11E+15, or as ### for want of width."""
+    typed = unicodedata.normalize("NFKC", cell).strip()
+    return bool(_SCIENTIFIC.fullmatch(typed) or _TOO_NARROW.fullmatch(typed))
+
+
+def expiry_fault(month: str, year: str) -> str:
+    """What a spreadsheet made of an expiry that the rules refuse, or ""."""
+    cells = (unicodedata.normalize("NFKC", cell).strip() for cell in (month, year))
+    return texts.EXCEL_EXPIRY if any(map(_DAY.fullmatch, cells)) else ""
+
+
+def name_fault(name: str) -> str:
+    """What an encoding made of a name, or ""."""
+    if _LOST.search(name):
+        return texts.NAME_LOST
+    if name.isascii():
+        return ""
+    garbled = any(_was(name, wrong, right) for wrong, right in _MISREAD)
+    return texts.NAME_GARBLED if garbled else ""
+
+
+def _was(name: str, wrong: str, right: str) -> bool:
+    """Say whether ``name`` is Japanese text in the encoding ``right`` that was read in
+    the encoding ``wrong``."""
+    try:
+        meant = name.encode(wrong).decode(right)
+    except UnicodeError:
+        return False
+    # In half-width letters that make words the name may well be right.
+    if right == "euc_jp" and not _is_garbled_kana(name):
+        return False
+    return any("\u3040" <= letter <= "\u9fff" for letter in meant)
+
+
+def _is_garbled_kana(name: str) -> bool:
+    wide = any("\u3040" <= letter <= "\u9fff" for letter in name)
+    return bool(_HALF_KANA.search(name) and (wide or _NO_KANA.search(name)))

@@ -1,0 +1,61 @@
+"""Writes a cell of CSV so that a spreadsheet shows it as it is stored.
+
+A spreadsheet that opens CSV runs what looks like a formula, and turns what looks like a
+number or a date into one: 01 becomes 1, 09000000000 loses its zero, 01/2030 becomes a
+day.  It takes a cell for the text it is when the file says ``="01"``, and saves 01 again.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+BYTE_ORDER_MARK = "\ufeff"
+
+# The signs that begin a formula in a spreadsheet (OWASP, CSV injection), and the
+# full-width ones that some programs fold to them.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+# Longer numbers are shown as 4.11E+15.
+MOST_DIGITS = 11
+# The longest date: 2030-01-31.  Telephone numbers have more digits.
+DATE_DIGITS = 8
+_VALUE = re.compile(
+    r"(?:明治|大正|昭和|平成|令和|[MTSHR])?[¥$€£(]*[0-9.]"
+    r"[0-9.,:/%() eE+\-年月日時分秒]*(?:[AP]M?)?",
+    re.IGNORECASE,
+)
+_MONTH = re.compile(
+    r"(?:[0-9]+[ ./,-]*)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+    r"(?:[ ./,-]*[0-9]+)*",
+    re.IGNORECASE,
+)
+_PHONE = re.compile(r"[0-9]+(?:-[0-9]+)+")
+_TRUTH = ("TRUE", "FALSE")
+
+
+def harmless(cell: str) -> str:
+    """``cell`` with a quote in front if a spreadsheet would take it for a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell
+
+
+def as_text(cell: str) -> str:
+    """``cell`` as a spreadsheet leaves it whole: harmless, and marked as text where it
+    would be turned into a number or a date."""
+    return f'="{cell}"' if _would_change(cell) else harmless(cell)
+
+
+def _would_change(cell: str) -> bool:
+    # Spreadsheets read full-width digits as numbers too.
+    flat = unicodedata.normalize("NFKC", cell).strip()
+    if flat.isascii() and flat.isdigit():
+        leading = len(flat) > 1 and flat.startswith("0")
+        return leading or cell != flat or len(flat) > MOST_DIGITS
+    if cell.startswith(FORMULA_SIGNS):
+        return False
+    if _PHONE.fullmatch(flat):
+        return len(flat.replace("-", "")) <= DATE_DIGITS
+    if flat.upper() in _TRUTH:
+        return True
+    dated = _MONTH.fullmatch(flat) and any(sign.isdigit() for sign in flat)
+    return bool(dated or _VALUE.fullmatch(flat))
