@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, expect
 from app.cards.typed import digits_of
 from app.japan_time import month_key
 from tests.actors.keyboard import alt_n, press, register_by_keys
-from tests.actors.operator_browser import Desk, Site
+from tests.actors.operator_browser import NARROW, Desk, Site
 from tests.places.customers import Newcomer, Row, newcomers, take_in
 from vault.clock import system_clock
 
@@ -42,6 +42,17 @@ HEADINGS = [
 ]
 TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d")
 COUNT = re.compile(r"検索結果：([\d,]+)件　")
+# In how many lines the children of an element stand.
+LINES = """(nav) => {
+    const boxes = [...nav.children].map((one) => one.getBoundingClientRect());
+    return new Set(boxes.map((box) => Math.round((box.top + box.bottom) / 8))).size;
+}"""
+# Where the lines of a cell's text begin, under a label that the cell's style writes.
+STARTS = """(cell) => {
+    const text = document.createRange();
+    text.selectNodeContents(cell);
+    return [...text.getClientRects()].filter((box) => box.width).map((box) => box.left);
+}"""
 BACK = (
     "入力の途中でログアウトしたため、入力内容を戻しました。"
     "カード番号は安全のため再入力してください。"
@@ -121,6 +132,7 @@ def test_a_working_day_at_three_thousand_customers(
 ) -> None:
     """All that was done is in the list, the file, the trail and the vault, once."""
     day.desk.look("list", narrow=True)
+    _lines_hold_at_a_telephones_width(day.desk)
     _register_by_keys_alone(day)
     _search(day)
     _edit(day)
@@ -136,6 +148,19 @@ def test_a_working_day_at_three_thousand_customers(
     day.desk.look("logged-out", narrow=True)
     _everything_agrees(day)
     assert day.desk.wrong == []
+
+
+def _lines_hold_at_a_telephones_width(desk: Desk) -> None:
+    """The filters are in one line, and so is what turns the pages, on any page."""
+    desk.page.set_viewport_size({"width": NARROW, "height": 1000})
+    for path in ("/cards", "/cards?page=11"):
+        desk.open(path)
+        for nav in (".filter", ".pages"):
+            for found in desk.page.locator(nav).all():
+                assert found.evaluate(LINES) == 1, (path, nav)
+    desk.look("page-11", narrow=True)
+    desk.page.set_viewport_size({"width": 1280, "height": 1000})
+    desk.open("/cards")
 
 
 def _register_by_keys_alone(day: Day) -> None:
@@ -320,9 +345,19 @@ def _meet_another(day: Day, other: Desk) -> None:
     assert desk.page.locator("[name=phone]").input_value() == "06-5550-0002"
     assert desk.page.locator("[name=customer_name]").input_value() == row.name
     desk.look("conflict", narrow=True)
+    _lines_of_a_change_are_under_each_other(desk)
     _update(desk)
     day.changed(row, phone="06-5550-0002")
     assert other.wrong == []
+
+
+def _lines_of_a_change_are_under_each_other(desk: Desk) -> None:
+    """At a telephone's width none of them looks like a label of its own."""
+    desk.page.set_viewport_size({"width": NARROW, "height": 1000})
+    imported = desk.page.locator(".history td[data-label=変更後]").last
+    first, second = imported.evaluate(STARTS)
+    assert abs(first - second) < 2
+    desk.page.set_viewport_size({"width": 1280, "height": 1000})
 
 
 def _outlive_a_login(day: Day) -> None:
