@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,11 +33,20 @@ class Site:
         self.place.add_operator(login_id)
         return login_id
 
+    def end_logins(self, login_id: str) -> None:
+        """End the operator's logins, and let the next code be sent at once."""
+        ended = self.place.run("flask", "--app", "wsgi", "sessions", "end", login_id)
+        assert ended.returncode == 0, ended.stderr
+        with closing(sqlite3.connect(self.place.folder / "site.db")) as db:
+            db.execute("UPDATE operator SET code_sent_at = 0")
+            db.commit()
+
 
 @dataclass
 class Desk:
     """An operator at a browser.  ``wrong`` collects what a page did wrong,
-    ``bodies`` every response the browser was given, ``read`` the text of each page that
+    ``bodies`` every response the browser was given, unless ``keeps_bodies`` is off (a
+    file that is saved has none, nor a page left at once), ``read`` the text of each page that
     was looked at, by its picture's name."""
 
     page: Page
@@ -47,6 +58,7 @@ class Desk:
     dialogs: list[str] = field(default_factory=list)
     pictures: int = 0
     scripts: bool = True
+    keeps_bodies: bool = True
 
     def watch(self) -> None:
         """Note CSP violations, script errors, foreign requests and dialogs."""
@@ -71,7 +83,7 @@ class Desk:
             self.wrong.append(f"a request outside the site: {request.url}")
 
     def _response(self, response: Response) -> None:
-        if response.status not in (301, 302, 303, 204):
+        if self.keeps_bodies and response.status not in (301, 302, 303, 204):
             self.bodies.append(response.body())
 
     def open(self, path: str) -> None:
@@ -117,9 +129,9 @@ class Desk:
         self.fill(code=self.site.mails.code())
         self.press("ログイン")
 
-    def look(self, step: str) -> None:
+    def look(self, step: str, *, narrow: bool = False) -> None:
         """Take a picture and let axe read the page, as it is and as narrow as a
-        telephone's."""
+        telephone's; with ``narrow`` take a picture of that too."""
         self.pictures += 1
         folder = ARTEFACTS / self.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +145,10 @@ class Desk:
         if size is not None and size["width"] > NARROW:
             self.page.set_viewport_size({"width": NARROW, "height": size["height"]})
             self._let_axe_read(f"{step}, narrow")
+            if narrow:
+                self.page.screenshot(
+                    path=path.with_stem(f"{path.stem}-narrow"), full_page=True
+                )
             self.page.set_viewport_size(size)
 
     def _let_axe_read(self, step: str) -> None:

@@ -66,7 +66,9 @@ def new_desk(
     """Sit an operator down at a browser of his own."""
     opened: list[Page] = []
 
-    def make(*, scripts: bool = True, width: int = 1280) -> Desk:
+    def make(
+        *, scripts: bool = True, width: int = 1280, keeps_bodies: bool = True
+    ) -> Desk:
         # axe needs to put its own script into the page.
         context = chromium.new_context(
             java_script_enabled=scripts,
@@ -79,7 +81,7 @@ def new_desk(
         page = context.new_page()
         opened.append(page)
         name = re.sub(r"\W+", "-", request.node.name).strip("-")
-        desk = Desk(page, site, name, scripts=scripts)
+        desk = Desk(page, site, name, scripts=scripts, keeps_bodies=keeps_bodies)
         desk.watch()
         return desk
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.actors.keyboard import alt_n, press, register_by_keys
 from tests.actors.operator_browser import Desk
 
 
@@ -16,44 +17,6 @@ def desk(new_desk: Callable[..., Desk]) -> Desk:
     made = new_desk()
     made.login()
     return made
-
-
-def press(desk: Desk, *keys: str) -> int:
-    """Press keys; returns how many."""
-    for key in keys:
-        desk.page.keyboard.press(key)
-    return len(keys)
-
-
-def alt_n(desk: Desk) -> int:
-    """Press Alt+N as a keyboard does; Playwright's own leaves out which letter it is."""
-    session = desk.page.context.new_cdp_session(desk.page)
-    key = {"key": "n", "code": "KeyN", "windowsVirtualKeyCode": 78, "modifiers": 1}
-    for kind in ("rawKeyDown", "char", "keyUp"):
-        text = {"text": "n", "unmodifiedText": "n"} if kind == "char" else {}
-        session.send("Input.dispatchKeyEvent", {"type": kind, **text, **key})
-    return 1
-
-
-def register_by_keys(desk: Desk, number: str = "4810000000020000") -> int:
-    """Type a card from お客様名 on and send it; returns the keys that are no data.
-    The page after it is open then."""
-    type_in = desk.page.keyboard.type
-    expect(desk.page.locator("[name=customer_name]")).to_be_focused()
-    type_in("鍵 太郎")
-    keys = press(desk, "Tab")
-    type_in("0312345678")
-    keys += press(desk, "Tab")
-    # The caret goes on by itself, and stays in the last box.
-    type_in(number)
-    keys += press(desk, "Tab")
-    type_in("1")
-    keys += press(desk, "Tab")
-    type_in("2030")
-    # The dialog is answered with one key more.
-    keys += press(desk, "Enter") + 1
-    desk.page.wait_for_url("**/registered*")
-    return keys
 
 
 def test_cards_are_registered_one_after_the_other_by_keys_alone(desk: Desk) -> None:

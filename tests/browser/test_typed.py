@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
@@ -30,15 +28,6 @@ def fill_in(desk: Desk) -> None:
     desk.card(NUMBER, "7", "2031")
 
 
-def end_logins(desk: Desk, login_id: str) -> None:
-    """End the operator's logins, and let the next code be sent at once."""
-    ended = desk.site.place.run("flask", "--app", "wsgi", "sessions", "end", login_id)
-    assert ended.returncode == 0
-    with closing(sqlite3.connect(desk.site.place.folder / "site.db")) as db:
-        db.execute("UPDATE operator SET code_sent_at = 0")
-        db.commit()
-
-
 def typed(desk: Desk) -> list[str]:
     """What the card form holds."""
     names = ["customer_name", "phone", "exp_month", "exp_year"]
@@ -57,7 +46,7 @@ def test_a_form_that_met_a_dead_login_comes_back_after_the_next(desk: Desk) -> N
     login_id = desk.login()
     desk.open("/cards?sort=name")
     fill_in(desk)
-    end_logins(desk, login_id)
+    desk.site.end_logins(login_id)
     desk.press("登録")
     expect(desk.page.locator("[name=login_id]")).to_be_visible()
     assert "書きかけ" in kept(desk)
@@ -85,7 +74,7 @@ def test_the_page_of_a_card_is_opened_again(desk: Desk) -> None:
     desk.press("編集")
     page = desk.page.url
     desk.fill(phone="090-1111-2222")
-    end_logins(desk, login_id)
+    desk.site.end_logins(login_id)
     desk.press("更新")
     desk.log_in(login_id)
     desk.page.wait_for_url(page)
@@ -100,7 +89,7 @@ def test_fifteen_idle_minutes_lose_nothing_but_the_number(desk: Desk) -> None:
     desk.page.clock.install()
     desk.open("/cards")
     fill_in(desk)
-    end_logins(desk, login_id)
+    desk.site.end_logins(login_id)
     desk.page.clock.fast_forward("15:02")
     expect(desk.page.locator("[name=login_id]")).to_be_visible()
     desk.log_in(login_id)
@@ -112,7 +101,7 @@ def test_nobody_else_gets_it(desk: Desk) -> None:
     """Another operator's login in the same tab forgets it."""
     login_id = desk.login()
     fill_in(desk)
-    end_logins(desk, login_id)
+    desk.site.end_logins(login_id)
     desk.press("登録")
     expect(desk.page.locator("[name=login_id]")).to_be_visible()
     desk.log_in(desk.site.operator())
