@@ -246,7 +246,7 @@ def _open(day: Day, desk: Desk, row: Row) -> None:
 def _update(desk: Desk) -> None:
     """Send the form; what was done is shown then."""
     desk.press("更新")
-    assert "更新完了しました。" in desk.text()
+    expect(desk.page.locator(".done h2")).to_have_text("更新完了しました。")
 
 
 def _edit(day: Day) -> None:
@@ -274,7 +274,7 @@ def _edit(day: Day) -> None:
         if number == 9:
             desk.look("updated", narrow=True)
         desk.press("戻る")
-        assert digits_of(row.phone) in desk.page.url
+        desk.page.wait_for_url(f"**/cards?q={digits_of(row.phone)}")
 
 
 def _answer_an_expiry(day: Day) -> None:
@@ -282,11 +282,11 @@ def _answer_an_expiry(day: Day) -> None:
     desk = day.desk
     desk.press("条件をクリア")
     desk.press(f"期限間近（{SOON}）")
+    expect(desk.page.locator("tbody tr[id]")).to_have_count(SOON)
     rows = _shown(desk)
-    assert len(rows) == SOON
     desk.look("soon", narrow=True)
     _row_of(desk, rows[0]).get_by_role("link", name="編集").click()
-    assert "期限間近" in desk.text()
+    expect(desk.page.locator("dl .badge")).to_have_text("期限間近")
     day.done["audit.viewed"] += 1
     desk.page.locator("[name=exp_month]").fill("12/31")
     press(desk, "Tab")
@@ -294,8 +294,10 @@ def _answer_an_expiry(day: Day) -> None:
     _update(desk)
     day.changed(rows[0], expiry="12/2031")
     desk.press("戻る")
+    expect(desk.page.locator("tbody tr[id]")).to_have_count(SOON - 1)
     assert Counter(_shown(desk)) == Counter(rows[1:])
     desk.press("すべて")
+    desk.page.wait_for_url("**/cards")
 
 
 def _answer_a_duplicate(day: Day) -> None:
@@ -380,7 +382,7 @@ def _outlive_a_login(day: Day) -> None:
     desk.look("typed-is-back", narrow=True)
     desk.card(one.number, month, year)
     desk.press("登録")
-    assert "登録完了しました。" in desk.text()
+    expect(desk.page.locator(".done h2")).to_have_text("登録完了しました。")
     day.came(one)
     desk.look("registered", narrow=True)
     desk.press("戻る")
