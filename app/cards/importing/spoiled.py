@@ -35,12 +35,9 @@ _DAY = re.compile(
 _LOST = re.compile(r"[?\ufffd〓]|&#x?[0-9a-fA-F]+;")
 _HALF_KANA = re.compile(r"[\uff61-\uff9f]")
 # Encodings that a file is read in, and those it may really be in.
-_MISREAD = (
-    ("cp932", "utf-8"),
-    ("cp932", "euc_jp"),
-    ("latin-1", "utf-8"),
-    ("cp1252", "utf-8"),
-)
+_IN_JAPANESE = (("cp932", "utf-8"), ("cp932", "euc_jp"))
+_MISREAD = (*_IN_JAPANESE, ("latin-1", "utf-8"), ("cp1252", "utf-8"))
+_JAPANESE = re.compile(r"[\u3040-\u9fff\uff61-\uff9f]")
 # No word has these signs in these places.
 _NO_KANA = re.compile(r"[｡｢｣､]|(?:^|[\s･])[ｧ-ｯｰﾞﾟ]|[ｱｲｴｵﾅ-ﾉﾏ-ﾝｧ-ｯ･ｰ]ﾞ|[ｱ-ﾉﾏ-ﾝｧ-ｯ･ｰ]ﾟ|[ﾞﾟ][ﾞﾟ]")
 
@@ -88,23 +85,27 @@ def name_fault(name: str) -> str:
         return texts.NAME_LOST
     if name.isascii():
         return ""
-    garbled = any(_was(name, wrong, right) for wrong, right in _MISREAD)
+    # What was read in a Western encoding has no Japanese letter.
+    misread = _IN_JAPANESE if _JAPANESE.search(name) else _MISREAD
+    garbled = any(_was(name, wrong, right) for wrong, right in misread)
     return texts.NAME_GARBLED if garbled else ""
 
 
 def _was(name: str, wrong: str, right: str) -> bool:
     """Say whether ``name`` is Japanese text in the encoding ``right`` that was read in
     the encoding ``wrong``."""
+    # In half-width letters that make words the name may well be right.
+    if right == "euc_jp" and not _is_garbled_kana(name):
+        return False
     try:
         meant = name.encode(wrong).decode(right)
     except UnicodeError:
-        return False
-    # In half-width letters that make words the name may well be right.
-    if right == "euc_jp" and not _is_garbled_kana(name):
         return False
     return any("\u3040" <= letter <= "\u9fff" for letter in meant)
 
 
 def _is_garbled_kana(name: str) -> bool:
+    if not _HALF_KANA.search(name):
+        return False
     wide = any("\u3040" <= letter <= "\u9fff" for letter in name)
-    return bool(_HALF_KANA.search(name) and (wide or _NO_KANA.search(name)))
+    return wide or bool(_NO_KANA.search(name))

@@ -31,6 +31,7 @@ _MONTH = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"[0-9]+(?:-[0-9]+)+")
+_DIGIT = re.compile(r"\d")
 _TRUTH = ("TRUE", "FALSE")
 
 
@@ -46,6 +47,8 @@ def as_text(cell: str) -> str:
 
 
 def _would_change(cell: str) -> bool:
+    if not _DIGIT.search(cell):
+        return cell.upper() in _TRUTH
     # Spreadsheets read full-width digits as numbers too.
     flat = unicodedata.normalize("NFKC", cell).strip()
     if flat.isascii() and flat.isdigit():
@@ -55,7 +58,4 @@ def _would_change(cell: str) -> bool:
         return False
     if _PHONE.fullmatch(flat):
         return len(flat.replace("-", "")) <= DATE_DIGITS
-    if flat.upper() in _TRUTH:
-        return True
-    dated = _MONTH.fullmatch(flat) and any(sign.isdigit() for sign in flat)
-    return bool(dated or _VALUE.fullmatch(flat))
+    return bool(_MONTH.fullmatch(flat) or _VALUE.fullmatch(flat))
