@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import urldefrag
 
 from tests.places.site import PASSWORD
 
@@ -40,6 +41,10 @@ class Form:
     fields: dict[str, str] = field(default_factory=dict)
     boxes: set[str] = field(default_factory=set)
     buttons: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def address(self, page: str) -> str:
+        """Where a browser sends the form on ``page``; it keeps the fragment to itself."""
+        return urldefrag(self.action).url or page
 
 
 class _Reader(HTMLParser):

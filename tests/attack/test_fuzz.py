@@ -157,7 +157,7 @@ def broken(form: Form, data: st.DataObject) -> Pairs:
 
 def sent(visitor: Visitor, page: str, form: Form, pairs: Pairs) -> Answer:
     """The answer to a form of ``page``."""
-    action = form.action or page
+    action = form.address(page)
     if form.method == "post":
         return visitor.send(action, pairs)
     return visitor.get(f"{action}?{urlencode(pairs, errors='surrogatepass')[:3500]}")
@@ -196,7 +196,7 @@ def test_the_fuzz_finds_every_form(target: Target, operator: object) -> None:
         standing = Standing(target, step)
         for address in pages:
             _, html = standing.page(address)
-            found |= {(form.action or address, form.method) for form in forms_of(html)}
+            found |= {(form.address(address), form.method) for form in forms_of(html)}
     assert found == {
         ("/login", "post"),
         ("/login/email", "post"),

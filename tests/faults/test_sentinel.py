@@ -96,7 +96,7 @@ def fill_in(swept: Swept, step: str, pages: list[str]) -> None:
                 swept.change("site.db", *FORGIVEN)
                 pairs = {**right, name: text, "ticket": ""}
                 if form.method == "post":
-                    visitor.send(form.action or page, pairs.items())
+                    visitor.send(form.address(page), pairs.items())
                 else:
                     visitor.get(f"{form.action}?{urlencode(pairs)}")
 
