@@ -22,6 +22,7 @@ PROGRAM = shutil.which("pgbouncer", path="/usr/bin:/usr/sbin:/usr/local/bin")
 # How many connections it has to one database: fewer than one worker may ask for.
 POOL = 2
 PATIENCE_SECONDS = 30
+TRIES = 5
 # From this version on it can keep prepared statements apart by itself.
 KEEPS_PREPARED = (1, 21)
 
@@ -64,22 +65,37 @@ class Bouncer:
 
     @contextmanager
     def running(self) -> Iterator[Bouncer]:
-        """Run it until the block ends; its files go with it."""
-        settings = self._written()
-        run = subprocess.Popen(
-            [str(PROGRAM), "-q", settings],
-            user=account(),
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        """Run it until the block ends; its files go with it.  Between the look for a
+        free port and its start another program may take the port, so it tries a few."""
         try:
-            self._wait(run)
-            yield self
+            for _ in range(TRIES):
+                run = self._start()
+                try:
+                    if self._answers(run):
+                        yield self
+                        return
+                finally:
+                    run.kill()
+                    run.wait()
+                self.port = free_port()
+            raise AssertionError(f"pgbouncer did not start: {self._log.read_text()}")
         finally:
-            run.kill()
-            run.wait()
             shutil.rmtree(self.folder)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        settings = self._written()
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                [str(PROGRAM), settings],
+                user=account(),
+                cwd="/",
+                stdout=log,
+                stderr=log,
+            )
 
     def _written(self) -> Path:
         users, settings = self.folder / "users", self.folder / "pgbouncer.ini"
@@ -98,15 +114,17 @@ class Bouncer:
         )
         return settings
 
-    def _wait(self, run: subprocess.Popen[bytes]) -> None:
+    def _answers(self, run: subprocess.Popen[bytes]) -> bool:
+        """Wait until it answers; False when it has ended instead."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
-            assert run.poll() is None, "pgbouncer did not start"
+            if run.poll() is not None:
+                return False
             with suppress(psycopg.OperationalError):
                 self.say("SHOW VERSION")
-                return
+                return True
             time.sleep(0.02)
-        raise AssertionError("pgbouncer does not answer")
+        raise AssertionError(f"pgbouncer does not answer: {self._log.read_text()}")
 
 
 def _version() -> tuple[int, ...]:
