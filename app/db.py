@@ -76,7 +76,7 @@ def _refuse_statement(state: ORMExecuteState) -> None:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Entry:
     """The content of an entry to be added to the trail."""
 
     event: str
@@ -103,7 +103,7 @@ class Work:
         self.vault = vault
         self.site = SiteSession(readers(site_engine))
         self._vault_db: Connection | None = None
-        self._told: list[_Told] = []
+        self._entries: list[_Entry] = []
         self._then_in_vault: list[InVault] = []
         self._after_commit: list[Act] = []
         self._unless_saved: list[tuple[IsSaved, InVault]] = []
@@ -134,9 +134,9 @@ class Work:
         """Begin to write.  What was read so far is expired and read again when used,
         because only now is it kept from changing."""
         if not self.writes:
-            told = self._told
+            entries = self._entries
             self.release()
-            self._told = told
+            self._entries = entries
             self.site.bind, self.site.writes = self._site_engine, True
 
     def record(
@@ -150,7 +150,7 @@ class Work:
     ) -> None:
         """Make the commit append an entry to the trail.  If that fails, nothing is
         committed."""
-        self._told.append(_Told(event, by, outcome, subject, detail))
+        self._entries.append(_Entry(event, by, outcome, subject, detail))
 
     def then_in_vault(self, act: InVault) -> None:
         """Run ``act`` in a vault transaction of its own after both commits.  If it
@@ -171,7 +171,7 @@ class Work:
     def release(self) -> None:
         """Roll back and drop what was recorded, to release every lock before slow work
         such as a password hash.  After this the Work only reads again."""
-        self._told, self._then_in_vault, self._after_commit = [], [], []
+        self._entries, self._then_in_vault, self._after_commit = [], [], []
         self._unless_saved = []
         self.site.rollback()
         self._let_go_of_vault()
@@ -229,17 +229,17 @@ class Work:
     def _tell(self) -> None:
         """Make the vault's commit append what was recorded.  A Work that only read ends
         its reading first, and writes nothing else."""
-        told, self._told = self._told, []
-        if told and not self.writes:
+        entries, self._entries = self._entries, []
+        if entries and not self.writes:
             self.site.rollback()
             self._let_go_of_vault()
             with self.vault.engine.begin() as db:
-                self._append(db, told)
-        elif told:
-            self._append(self.vault_db, told)
+                self._append(db, entries)
+        elif entries:
+            self._append(self.vault_db, entries)
 
-    def _append(self, db: Connection, told: Iterable[_Told]) -> None:
-        for one in told:
+    def _append(self, db: Connection, entries: Iterable[_Entry]) -> None:
+        for one in entries:
             self.vault.record(
                 db,
                 one.event,

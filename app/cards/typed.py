@@ -61,9 +61,9 @@ def shortened(text: str) -> str:
 def _runs(text: str) -> Iterator[list[int]]:
     """The positions of the digits in each piece of ``text`` between two letters."""
     run: list[int] = []
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         if unicodedata.digit(character, None) is not None:
-            run.append(place)
+            run.append(index)
         elif character.isalpha() and character not in HYPHENS:
             yield run
             run = []

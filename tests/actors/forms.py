@@ -17,6 +17,12 @@ CARD = {
     "exp_year": "2030",
     "confirmed": "y",
 }
+# A change of password that is taken.
+CHANGE = {
+    "current_password": PASSWORD,
+    "new_password": "another horse battery 6",
+    "new_password_again": "another horse battery 6",
+}
 # What the site's forms send when nothing in them is wrong but who it is.
 RIGHT = {
     "login_id": "nobody",

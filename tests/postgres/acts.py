@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.cards import reconcile
 from app.db import Work
-from tests.actors.forms import csrf
+from tests.actors.forms import CHANGE, csrf
 from tests.actors.operator_client import A_CARD, Desk, boxes
 from tests.places.vault import EXPIRY, NOON, VISA, FakeClock
 from vault import Pan, Vault, crypto
@@ -167,15 +167,7 @@ def operator_act(here: Here, name: str, login_id: str) -> Act:
             "right code": ("/login/code", "/login/code", {"code": CODE}),
             "wrong code": ("/login/code", "/login/code", {"code": "22222222"}),
             "logout": ("/cards", "/logout", {}),
-            "change": (
-                "/password",
-                "/password",
-                {
-                    "current_password": PASSWORD,
-                    "new_password": "another horse battery 6",
-                    "new_password_again": "another horse battery 6",
-                },
-            ),
+            "change": ("/password", "/password", dict(CHANGE)),
         }[name]
     fields["csrf_token"] = csrf(client.get(page).text)
     return lambda: client.post(path, data=fields).status_code

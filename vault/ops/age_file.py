@@ -28,7 +28,7 @@ def require_recipients(texts: Sequence[str]) -> list[Any]:
     is not one, or saying that they can't be recipients of one file."""
     if not texts:
         raise InputError("recipients", "there is none")
-    keys = [_key(place, text) for place, text in enumerate(texts, 1)]
+    keys = [_key(number, text) for number, text in enumerate(texts, 1)]
     try:
         pyrage.encrypt(b"", keys)
     except pyrage.EncryptError:
@@ -89,10 +89,10 @@ class _Ends:
         """Do nothing: the file is synced when it is complete."""
 
 
-def _key(place: int, text: str) -> Any:
+def _key(number: int, text: str) -> Any:
     """The public key in ``text``; raises InputError naming the recipient by its number
     alone, because the text may be a secret key."""
-    shown = f"recipient {place}"
+    shown = f"recipient {number}"
     if text.upper().startswith(("AGE-SECRET-KEY-", "AGE-PLUGIN-")):
         raise InputError(shown, "is a secret key; give its public half (age1...)")
     if text.startswith("age1"):

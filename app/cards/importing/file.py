@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from vault.store.encodings import UTF_16, Encodings
 
 from .heading import AS_CSV_UTF_8, SheetError, require_columns
 
 # EUC-JP is looked for because most of it can be read as CP932, as other names.
 ENCODINGS = ("utf-8-sig", "cp932", "euc_jp")
 CHUNK = 1 << 16
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # How the files begin that Excel saves unless it is told to save CSV, and old ones of it.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
@@ -88,41 +88,30 @@ class Sheet:
 def _first_look(path: Path) -> tuple[int, str]:
     """The size and the encoding of a file."""
     size, start = 0, b""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ENCODINGS}
+    encodings = Encodings(ENCODINGS)
     try:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 start = start or chunk[:8]
                 size += len(chunk)
-                _feed(decoders, chunk)
+                encodings.feed(chunk)
     except OSError as error:
         raise SheetError(
             f"{path} can't be read: {error.strerror}", "check the name and its rights"
         ) from None
-    _feed(decoders, b"", final=True)
+    encodings.feed(b"", final=True)
     if start.startswith(WORKBOOKS):
         raise SheetError(
             f"{path} is a workbook (.xlsx, .xls or the like), not CSV", AS_CSV_UTF_8
         )
-    if start.startswith(UTF_16) or not decoders:
+    if start.startswith(UTF_16) or not encodings.left:
         raise SheetError(
             f"{path} is neither UTF-8 nor CP932 (Shift_JIS)",
             AS_CSV_UTF_8,
         )
     if not size:
         raise SheetError(f"{path} is empty", "save the sheet as CSV and try again")
-    encoding = next(iter(decoders))
-    if encoding != "utf-8-sig" and "euc_jp" in decoders:
+    encoding = encodings.left[0]
+    if encoding != "utf-8-sig" and "euc_jp" in encodings.left:
         raise SheetError(f"{path} is EUC-JP, or can't be told from it", AS_CSV_UTF_8)
     return size, encoding
-
-
-def _feed(
-    decoders: dict[str, codecs.IncrementalDecoder], chunk: bytes, *, final: bool = False
-) -> None:
-    """Remove the ``decoders`` that can't decode ``chunk``."""
-    for name in list(decoders):
-        try:
-            decoders[name].decode(chunk, final)
-        except UnicodeDecodeError:
-            del decoders[name]

@@ -17,8 +17,8 @@ COLUMNS = ("line", "status", "public_id", "token", "brand", "last4", "error")
 
 
 class Results:
-    """Rows of CSV for a spreadsheet, written beside ``path``; ``close`` renames the file to ``path``, so that a
-    killed run leaves the older file as it was."""
+    """Rows of CSV for a spreadsheet, written beside ``path``; ``close`` renames the file
+    to ``path``, so that a killed run leaves the older file as it was."""
 
     def __init__(self, path: Path) -> None:
         """Raises FileRefused when another import is writing there or the ``.part``

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.actors.forms import CHANGE
 from tests.actors.operator_client import A_CARD, ADDRESS, LOGIN_ID, Auth, Desk
 from tests.places.site import PASSWORD, site_path
 from tests.places.vault import VaultPlace
@@ -69,15 +70,7 @@ STEPS = {
     "address": ("/login/email", "/login/email", {"email": ADDRESS}),
     "code": ("/login/code", "/login/code", {}),
     "logout": ("/cards", "/logout", {}),
-    "change": (
-        "/password",
-        "/password",
-        {
-            "current_password": PASSWORD,
-            "new_password": "another horse battery 6",
-            "new_password_again": "another horse battery 6",
-        },
-    ),
+    "change": ("/password", "/password", CHANGE),
 }
 
 

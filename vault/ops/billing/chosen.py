@@ -166,13 +166,13 @@ def _token_pages(path: Path, faults: list[Fault]) -> Iterator[dict[str, int]]:
     ``faults``."""
     page: dict[str, int] = {}
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for place, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
             if not line.strip():
                 continue
             try:
-                page[Token.parse(line.strip())] = place
+                page[Token.parse(line.strip())] = number
             except InputError:
-                faults.append((place, _UNREADABLE))
+                faults.append((number, _UNREADABLE))
             if len(page) == PAGE or len(faults) == MAX_FAULTS:
                 yield page
                 page = {}

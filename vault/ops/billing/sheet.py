@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import os
 import stat
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import FileRefused, InputError
+from ...store.encodings import UTF_16, Encodings
 from .layout import OWN, TOKEN
 
 ENCODINGS = ("utf-8-sig", "cp932")
 CHUNK = 1 << 16
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Record(NamedTuple):
@@ -131,27 +130,16 @@ def _state(path: Path) -> tuple[int, ...]:
 
 def _encoding_of(path: Path) -> str:
     """The encoding of a file; raises InputError when it is in neither."""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ENCODINGS}
+    encodings = Encodings(ENCODINGS)
     with path.open("rb") as file:
         start = os.pread(file.fileno(), 2, 0)
         while chunk := file.read(CHUNK):
-            _feed(decoders, chunk)
-    _feed(decoders, b"", final=True)
-    if start in _UTF_16 or not decoders:
+            encodings.feed(chunk)
+    encodings.feed(b"", final=True)
+    if start in UTF_16 or not encodings.left:
         raise InputError(
             str(path),
             "is neither UTF-8 nor CP932 (Shift_JIS)",
             hint="save it again as CSV UTF-8",
         )
-    return next(iter(decoders))
-
-
-def _feed(
-    decoders: dict[str, codecs.IncrementalDecoder], chunk: bytes, *, final: bool = False
-) -> None:
-    """Remove the ``decoders`` that can't decode ``chunk``."""
-    for name in list(decoders):
-        try:
-            decoders[name].decode(chunk, final)
-        except UnicodeDecodeError:
-            del decoders[name]
+    return encodings.left[0]
