@@ -22,7 +22,6 @@ PROGRAM = shutil.which("pgbouncer", path="/usr/bin:/usr/sbin:/usr/local/bin")
 # How many connections it has to one database: fewer than one worker may ask for.
 POOL = 2
 PATIENCE_SECONDS = 30
-TRIES = 5
 # From this version on it can keep prepared statements apart by itself.
 KEEPS_PREPARED = (1, 21)
 
@@ -65,21 +64,14 @@ class Bouncer:
 
     @contextmanager
     def running(self) -> Iterator[Bouncer]:
-        """Run it until the block ends; its files go with it.  Between the look for a
-        free port and its start another program may take the port, so it tries a few."""
+        """Run it until the block ends; its files go with it."""
+        run = self._start()
         try:
-            for _ in range(TRIES):
-                run = self._start()
-                try:
-                    if self._answers(run):
-                        yield self
-                        return
-                finally:
-                    run.kill()
-                    run.wait()
-                self.port = free_port()
-            raise AssertionError(f"pgbouncer did not start: {self._log.read_text()}")
+            self._wait(run)
+            yield self
         finally:
+            run.kill()
+            run.wait()
             shutil.rmtree(self.folder)
 
     @property
@@ -112,17 +104,20 @@ class Bouncer:
                 else "",
             )
         )
+        for path in (users, settings):
+            # Another account reads them, and the site's code in this process keeps what
+            # it writes to itself.
+            path.chmod(0o644)
         return settings
 
-    def _answers(self, run: subprocess.Popen[bytes]) -> bool:
-        """Wait until it answers; False when it has ended instead."""
+    def _wait(self, run: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
-            if run.poll() is not None:
-                return False
+            said = self._log.read_text()
+            assert run.poll() is None, f"pgbouncer did not start: {said}"
             with suppress(psycopg.OperationalError):
                 self.say("SHOW VERSION")
-                return True
+                return
             time.sleep(0.02)
         raise AssertionError(f"pgbouncer does not answer: {self._log.read_text()}")
 
