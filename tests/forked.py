@@ -1,5 +1,5 @@
-"""Runs the project's commands many times over, each in a process forked for it, and
-kills it before any line of its own code, or at the kill point, that a test names.
+"""Runs the project's commands and its site many times over, each in a process forked for
+it, and kills it before any line of its own code, or at the kill point, that a test names.
 
 A fork costs a tenth of a start, and the number of a line is the same on a slow
 machine as on a fast one.
@@ -14,18 +14,19 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import app
 import vault
@@ -46,6 +47,54 @@ class Run:
     stdout: str
     stderr: str
     lines: int
+
+
+class Started(Protocol):
+    """A command that goes on beside the test: what is asked of a ``Popen``."""
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, waited for; TimeoutExpired after ``timeout`` seconds."""
+
+    def terminate(self) -> None:
+        """SIGTERM, unless it has ended."""
+
+
+class Forked:
+    """A ``Started`` that was forked: another process is its parent and is asked for the
+    exit code."""
+
+    def __init__(self, pid: int, reap: Callable[[int], int]) -> None:
+        self.pid = pid
+        self._reap = reap
+        self._ended = os.pidfd_open(pid)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self._code is None and select.select([self._ended], [], [], 0)[0]:
+            self._code = self._reap(self.pid)
+            os.close(self._ended)
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, waited for."""
+        if self._code is None and not select.select([self._ended], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def terminate(self) -> None:
+        """SIGTERM, unless it has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._ended, signal.SIGTERM)
 
 
 class Forks:
@@ -118,6 +167,29 @@ class Forks:
             environ=dict(environ),
         )
 
+    def start(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        kill_at: str = "",
+    ) -> int:
+        """Begin ``words`` in a process group of its own that writes to the end of
+        ``log``; returns its number, which ``reap`` wants when it has ended."""
+        begun = self._ask(
+            words=list(words),
+            folder=str(folder),
+            kill_at=kill_at,
+            environ=dict(environ),
+            log=str(log),
+        )
+        return begun.returncode
+
+    def reap(self, pid: int) -> int:
+        """The exit code of what was started and has ended."""
+        return self._ask(reap=pid).returncode
+
     def _ask(self, **asked: object) -> Run:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -152,6 +224,25 @@ class Typist:
         finally:
             self._free.release()
 
+    def start(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        kill_at: str = "",
+    ) -> Started:
+        """What ``Forks.start`` does, after the command that runs, if one does."""
+        with self._free:
+            pid = self._forks.start(
+                *words, folder=folder, environ=environ, log=log, kill_at=kill_at
+            )
+        return Forked(pid, self._reap)
+
+    def _reap(self, pid: int) -> int:
+        with self._free:
+            return self._forks.reap(pid)
+
 
 @functools.cache
 def typist() -> Typist:
@@ -176,14 +267,15 @@ class _Lines:
         return self.trace
 
 
-def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
+def _child(asked: dict[str, Any], files: list[int], told: Path | None) -> None:
     """Be the command, to its end."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.environ.clear()
     os.environ.update(asked["environ"])
     os.chdir(asked["folder"])
-    signal.alarm(PATIENCE_SECONDS)
+    if told is not None:
+        signal.alarm(PATIENCE_SECONDS)
     (script,) = entry_points(group="console_scripts", name=asked["words"][0])
     main = script.load()
     sys.argv = asked["words"]
@@ -203,7 +295,8 @@ def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
         code = 1
     finally:
         sys.settrace(None)
-    told.write_text(str(lines.count))
+    if told is not None:
+        told.write_text(str(lines.count))
     _leave(code)
 
 
@@ -218,28 +311,52 @@ def _leave(code: int) -> None:
 
 
 def _serve(folder: Path) -> None:
-    told = folder / "lines"
     for line in sys.stdin:
         asked = json.loads(line)
-        (folder / "0").write_text(asked["given"])
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-        files = [os.open(folder / "0", os.O_RDONLY)]
-        files += [os.open(folder / name, flags) for name in ("1", "2")]
-        told.unlink(missing_ok=True)
-        pid = os.fork()
-        if pid == 0:
-            _child(asked, files, told)
-        _, status = os.waitpid(pid, 0)
-        for file in files:
-            os.close(file)
-        ran = Run(
-            os.waitstatus_to_exitcode(status),
-            (folder / "1").read_text(errors="backslashreplace"),
-            (folder / "2").read_text(errors="backslashreplace"),
-            int(told.read_text()) if told.exists() else 0,
-        )
+        if "reap" in asked:
+            _, status = os.waitpid(asked["reap"], 0)
+            ran = Run(os.waitstatus_to_exitcode(status), "", "", 0)
+        elif "log" in asked:
+            ran = Run(_begin(asked), "", "", 0)
+        else:
+            ran = _run(asked, folder)
         sys.stdout.write(json.dumps(vars(ran)) + "\n")
         sys.stdout.flush()
+
+
+def _begin(asked: dict[str, Any]) -> int:
+    """Fork a command and leave it to itself; its number."""
+    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        _child(asked, [nothing, log, log], None)
+    os.close(log)
+    os.close(nothing)
+    return pid
+
+
+def _run(asked: dict[str, Any], folder: Path) -> Run:
+    """Fork a command and wait for its end."""
+    told = folder / "lines"
+    (folder / "0").write_text(asked["given"])
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+    files = [os.open(folder / "0", os.O_RDONLY)]
+    files += [os.open(folder / name, flags) for name in ("1", "2")]
+    told.unlink(missing_ok=True)
+    pid = os.fork()
+    if pid == 0:
+        _child(asked, files, told)
+    _, status = os.waitpid(pid, 0)
+    for file in files:
+        os.close(file)
+    return Run(
+        os.waitstatus_to_exitcode(status),
+        (folder / "1").read_text(errors="backslashreplace"),
+        (folder / "2").read_text(errors="backslashreplace"),
+        int(told.read_text()) if told.exists() else 0,
+    )
 
 
 if __name__ == "__main__":
