@@ -200,7 +200,9 @@ def _remove(work: Work, vault: Vault, orphan: Orphan, by: Actor) -> bool:
         return False
     if orphan.deleting:
         detail = {"begun_by": orphan.deleting}
-        work.record("customer.deleted", by, subject=token, detail=detail)
+        vault.record(
+            work.vault_db, "customer.deleted", by, subject=token, detail=detail
+        )
     for entry in [] if orphan.deleting else orphan.unsaved:
         unsaved.record_failed(work, entry, by)
     return True

@@ -304,6 +304,19 @@ def test_what_was_saved_is_not_said_to_have_failed(
 
 
 @pytest.mark.engines("sqlite", "postgres")
+def test_what_an_operator_was_told_is_said_to_have_failed(desk: Desk) -> None:
+    """Every entry of a request or command whose site was not saved, not a card's
+    alone."""
+    seq = len(desk.trail())
+    with failing(desk, "site"):
+        ran = desk.app.test_cli_runner().invoke(args=["operators", "disable", "taro"])
+    assert ran.exit_code == 2
+    told = [entry[0] for entry in after(desk, seq)]
+    assert told == ["operator.disabled", "operator.disabled failed"]
+    assert desk.open("/cards").status_code == 200
+
+
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_trail_that_fails_too_changes_no_answer(desk: Desk) -> None:
     """What was not saved can't be told either: the page says 503 all the same."""
     path, form = form_of(desk, "register")
