@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from app import current
-from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless
+from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless, say
 from app.db import work
 from vault.store.database import checkpoint
 
@@ -76,13 +76,13 @@ def reconcile_command(
         checkpoint(vault.engine)
         index_check.forget_deleted(current.site_engine())
     elif older:
-        click.echo(f"next       {OLDER}")
+        say(f"next       {OLDER}")
     elif due or lost or other_expiries or misfound:
         more = f" --remove {len(due)}" if len(due) > reconcile.FEW else ""
-        click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
+        say(f"next       flask --app wsgi cards reconcile --apply{more}")
     found = bool(alone or lost) or other_expiries or missing or misfound
     if not found:
-        click.echo("every card has its customer, every customer a card")
+        say("every card has its customer, every customer a card")
     context.exit(EXIT_FOUND if found else 0)
 
 
@@ -117,7 +117,7 @@ def _show(lines: Iterable[str]) -> bool:
     any_line = False
     for line in lines:
         any_line = True
-        click.echo(harmless(line))
+        say(harmless(line))
     return any_line
 
 
