@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app import current
-from app.cli import SiteGroup, account, example, fail, harmless
+from app.cli import SiteGroup, account, example, fail, harmless, print_no_more
 from app.db import work
 from app.japan_time import japan_stamp
 from vault.clock import DAY_SECONDS
@@ -83,9 +83,11 @@ def add(
     work().release()
     password = _given_password(login_id) if password_stdin else _random_password()
     _store(new, hasher().hash(password), must_change=not no_change)
-    click.echo(f"added {login_id}")
-    if not password_stdin:
-        _show_once(password, "" if no_change else ", good for 24 hours")
+    if password_stdin:
+        click.echo(f"added {login_id}")
+    else:
+        life = "" if no_change else ", good for 24 hours"
+        _show_once(f"added {login_id}", login_id, password, life)
 
 
 def _store(new: NewOperator, password_hash: str, *, must_change: bool) -> None:
@@ -162,8 +164,7 @@ def reset_password(login_id: str) -> None:
     _let_in_again(operator)
     logins.end_all(work().site, current.now(), operator.id)
     _done("operator.password_reset", login_id)
-    click.echo(f"reset {login_id}")
-    _show_once(password, ", good for 24 hours")
+    _show_once(f"reset {login_id}", login_id, password, ", good for 24 hours")
 
 
 @operators.command("reset-factors", epilog=example("operators reset-factors taro"))
@@ -332,8 +333,15 @@ def _random_password() -> str:
     return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
 
 
-def _show_once(password: str, life: str) -> None:
-    click.echo(f"first password (shown once{life}): {password}")
+def _show_once(done: str, login_id: str, password: str, life: str) -> None:
+    try:
+        click.echo(f"{done}\nfirst password (shown once{life}): {password}")
+    except BrokenPipeError:
+        print_no_more("stdout")
+        fail(
+            f"nobody read the first password of {login_id}",
+            f"flask --app wsgi operators reset-password {login_id}",
+        )
 
 
 def _state(operator: Operator) -> str:

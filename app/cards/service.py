@@ -22,7 +22,7 @@ from vault.card.token import random_letters
 from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import checkpoint, reading
 
-from . import texts
+from . import texts, unsaved
 from .models import Customer
 from .search import index
 from .typed import digits_of, search_key
@@ -71,12 +71,12 @@ def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> C
     index.add(unit.site, [index.row_of(customer.id, values)])
     detail = {"name_after": new.name, "phone_after": new.phone}
     unit.vault.record(
-        unit.vault_db, "customer.registered", by, subject=token, detail=detail
+        unit.vault_db, unsaved.REGISTERED, by, subject=token, detail=detail
     )
     _tell_unless(
         unit,
         lambda site: find(site, public_id) is not None,
-        ("customer.registered", by, token),
+        (unsaved.REGISTERED, by, token),
     )
     return customer
 
@@ -119,7 +119,7 @@ def change(
 
     Raises Conflict when the customer, or the card, is no longer as loaded.
     """
-    _hold(unit.site, customer)
+    _hold(unit, customer, by)
     token, replaced = Token(customer.token), None
     values = {**_written(entered.name, entered.phone), "rev": customer.rev + 1}
     expiry = entered.expiry or customer.expires
@@ -133,14 +133,16 @@ def change(
             raise Conflict from None
     detail = _differences(customer, entered)
     if detail:
+        # Not "rev": that is the card's, which verify counts.
+        detail |= {"customer_rev": values["rev"]}
         unit.vault.record(
-            unit.vault_db, "customer.updated", by, subject=token, detail=detail
+            unit.vault_db, unsaved.UPDATED, by, subject=token, detail=detail
         )
         shown, rev = customer.id, customer.rev
         _tell_unless(
             unit,
             lambda site: site.get_one(Customer, shown).rev != rev,
-            ("customer.updated", by, token),
+            (unsaved.UPDATED, by, token),
         )
     values |= {"expiry": expiry.key, "updated_at": now}
     indexed = {"last4": customer.last4, **values}
@@ -158,7 +160,7 @@ def remove(unit: Work, customer: Customer, by: Actor) -> None:
     a crash before that the trail says who was deleting the customer.  Raises Conflict
     when the customer is no longer as loaded.
     """
-    _hold(unit.site, customer)
+    _hold(unit, customer, by)
     vault, token = unit.vault, Token(customer.token)
     detail = {"name_before": customer.name, "phone_before": customer.phone}
     vault.record(unit.vault_db, DELETING, by, subject=token, detail=detail)
@@ -240,13 +242,15 @@ def _replace(
         return vault.tokenize(vault_db, pan, expiry, by, instead_of=old), None
 
 
-def _hold(site: Session, customer: Customer) -> None:
-    """Lock a customer's row as it was loaded until the transaction ends."""
+def _hold(unit: Work, customer: Customer, by: Actor) -> None:
+    """Lock a customer's row as it was loaded until the transaction ends, and record of
+    an earlier change that was cut off that it was not saved."""
     same = select(Customer.id).where(
         Customer.id == customer.id, Customer.rev == customer.rev
     )
-    if site.execute(same.with_for_update()).first() is None:
+    if unit.site.execute(same.with_for_update()).first() is None:
         raise Conflict
+    unsaved.tell(unit, customer, by)
 
 
 def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
@@ -273,8 +277,8 @@ def _shown_of(pan: Pan) -> dict[str, str | int]:
     }
 
 
-def _differences(customer: Customer, entered: CardChange) -> dict[str, str]:
-    detail: dict[str, str] = {}
+def _differences(customer: Customer, entered: CardChange) -> dict[str, Any]:
+    detail: dict[str, Any] = {}
     for field in ("name", "phone"):
         before, after = getattr(customer, field), getattr(entered, field)
         if before != after:

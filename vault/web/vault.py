@@ -227,6 +227,19 @@ class Vault(DataKeys):
             subject = next(filter(None, named), None)
         return sorted(entries, key=lambda entry: -entry.seq)
 
+    def latest(
+        self, db: Connection, tokens: Collection[str], event: str
+    ) -> dict[str, AuditEntry]:
+        """By token the newest entry of an ``event`` about each of the cards ``tokens``
+        that has one.  As in ``history``, entries are not checked."""
+        found = card_history.latest(db, tokens, event)
+        return {entry.subject: entry for entry in found}
+
+    def replaced_since(self, db: Connection, seq: int) -> set[str]:
+        """The tokens of the cards in whose place others were sealed, by the trail from
+        entry ``seq`` on; it reads every entry since."""
+        return card_history.replaced_since(db, seq)
+
     def _purge_of(self, db: Connection, token: str) -> list[AuditEntry]:
         at = self.purged_at(db, token)
         if at is None:

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from app import current
-from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail
+from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail, say
 from app.db import Work, work
 from vault import Actor
 
@@ -171,13 +171,13 @@ def _dry_run(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     if out:
         out.close()
     stored = f"{likely:,} of them look stored already, " if likely else ""
-    click.echo(
+    say(
         f"{sheet.rows:,} rows: {sheet.rows - refused:,} good, {stored}"
         f"{refused:,} refused"
     )
-    click.echo("nothing was imported")
+    say("nothing was imported")
     if likely and not skip_likely:
-        click.echo("next       leave those out that look stored: --skip-likely")
+        say("next       leave those out that look stored: --skip-likely")
     return refused
 
 
@@ -186,7 +186,7 @@ def _import(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     run = ImportRun(work(), sheet, account())
     _require_ours(path, sheet.path, run)
     if run.is_begun:
-        click.echo(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
+        say(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
     with _progress(sheet.rows, run.done) as advance:
         for number, batch in enumerate(batches.batches(_checked(sheet))):
             begins = number * batches.BATCH
@@ -231,10 +231,10 @@ def _tell(batch: list[Checked], results: list[dict[str, object]]) -> int:
     rows have a fault."""
     for row, result in zip(batch, results, strict=True):
         if result["status"] == batches.LIKELY_STORED:
-            click.echo(f"line {row.line}: looks like a stored card, left out")
+            say(f"line {row.line}: looks like a stored card, left out")
         for column, text in row.faults:
             where = f"line {row.line}: {column}: " if column else f"line {row.line}: "
-            click.echo(where + text)
+            say(where + text)
     return sum(1 for row in batch if row.faults)
 
 
@@ -252,14 +252,14 @@ def _sum_up(sheet: Sheet, counts: dict[str, int]) -> int:
     likely = counts.get(batches.POSSIBLE_DUPLICATE, 0)
     left = counts.get(batches.LIKELY_STORED, 0)
     left_out = f"{left:,} left out that look like a stored card, " if left else ""
-    click.echo(
+    say(
         f"{sheet.rows:,} rows: {counts.get(batches.IMPORTED, 0):,} imported, "
         f"{likely:,} imported that look like a stored card, {left_out}"
         f"{refused:,} refused"
     )
     if refused:
-        click.echo("next       put the refused rows, mended, into a file of their own")
-    click.echo(f"next       destroy {sheet.path}: it holds card numbers (shred -u)")
+        say("next       put the refused rows, mended, into a file of their own")
+    say(f"next       destroy {sheet.path}: it holds card numbers (shred -u)")
     return refused
 
 
