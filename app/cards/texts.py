@@ -162,6 +162,18 @@ NAME_GARBLED = (
 EXPIRED = "期限切れ"
 EXPIRES_SOON = "期限間近"
 
+# The name of the workbook's one sheet.
+SHEET = "一覧"
+
+
+def too_many_for_a_workbook(most: int) -> str:
+    """Says how many customers a workbook may have, and what to do with more."""
+    return (
+        f"Excelで保存できるのは{most:,}件までです。"
+        "検索などで絞り込むか、「CSVで保存」をご利用ください。"
+    )
+
+
 CSV_HEADINGS = (NAME, PHONE, NUMBER, BRAND, EXPIRY, "更新日時")
 
 HISTORY_EVENTS = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from flask import (
     Blueprint,
     Response,
+    flash,
     jsonify,
     redirect,
     render_template,
@@ -20,10 +22,10 @@ from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 
-from . import pages, service
+from . import pages, service, texts
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
-from .search import export, listing
+from .search import export, listing, workbook
 from .search.query import Query, holds_number
 
 blueprint = Blueprint("cards", __name__)
@@ -148,21 +150,47 @@ def masked_csv() -> Response:
     records it before the first line is sent, and no lock is held while sending."""
     query, now = Query.read(request.args), current.now()
     count = listing.count_all(work().site, query, now)
-    detail = {"rows": str(count), "q": query.q, "expiry": query.expiry}
-    work().record("cards.exported_masked", acting(), detail=detail)
+    _record_file("csv", query, count)
     customers = listing.all_in_turn(current.site_engine(), query, now, count)
-    day = japan_time.japan_date(now).replace("/", "")
-    return Response(
-        export.in_pieces(export.masked_csv(customers)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="cards-{day}.csv"'},
-    )
+    lines = export.in_pieces(export.masked_csv(customers))
+    return _file(lines, "csv", "text/csv; charset=utf-8", now)
+
+
+@blueprint.get("/cards.xlsx")
+def masked_workbook() -> ResponseReturnValue:
+    """Send the same list as an Excel workbook, or say that it is too long for one.  The
+    workbook is made whole without a lock; then the trail records it; then it is sent."""
+    query, now = Query.read(request.args), current.now()
+    count = listing.count_all(work().site, query, now)
+    if count > workbook.MOST_ROWS:
+        flash(texts.too_many_for_a_workbook(workbook.MOST_ROWS))
+        return redirect(url_for(".index", **query.args()), SEE_OTHER)
+    work().release()
+    customers = listing.all_in_turn(current.site_engine(), query, now, count)
+    made = workbook.masked_workbook(customers, now)
+    reload_login()
+    _record_file("xlsx", query, count)
+    return _file(made, "xlsx", workbook.CONTENT_TYPE, now)
 
 
 @blueprint.post("/cards/still-here")
 def still_here() -> ResponseReturnValue:
     """Answer the request that 続ける sends; any request keeps the login alive."""
     return "", 204
+
+
+def _record_file(kind: str, query: Query, rows: int) -> None:
+    detail = {"kind": kind, "rows": str(rows), "q": query.q, "expiry": query.expiry}
+    work().record("cards.exported_masked", acting(), detail=detail)
+
+
+def _file(
+    content: bytes | Iterable[str], kind: str, content_type: str, now: int
+) -> Response:
+    day = japan_time.japan_date(now).replace("/", "")
+    named = f'attachment; filename="cards-{day}.{kind}"'
+    headers = {"Content-Disposition": named}
+    return Response(content, content_type=content_type, headers=headers)
 
 
 def _register(form: CardForm) -> str:
