@@ -78,8 +78,14 @@ def who(entry: AuditEntry, names: Mapping[str, str]) -> str:
     if entry.origin == COMMAND:
         purged = entry.event == "card.purged"
         return texts.ADMINISTRATOR_PURGE if purged else texts.ADMINISTRATOR
-    name = names.get(entry.actor)
-    return f"{name}（{entry.actor}）" if name else entry.actor
+    return person(entry.actor, names)
+
+
+def person(actor: str, names: Mapping[str, str]) -> str:
+    """An operator's name with the login ID; for anyone without a name among ``names``,
+    what the trail calls them."""
+    name = names.get(actor)
+    return f"{name}（{actor}）" if name else actor
 
 
 def fields(entry: AuditEntry, side: str) -> dict[str, str]:

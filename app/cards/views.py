@@ -11,7 +11,6 @@ from flask import (
     flash,
     jsonify,
     redirect,
-    render_template,
     request,
     url_for,
 )
@@ -34,13 +33,17 @@ SEE_OTHER = 303
 
 
 class NotFound(Exception):
-    """The address names no customer, or one that was deleted."""
+    """The address names no customer, or one that was deleted: ``public_id``."""
+
+    def __init__(self, public_id: str) -> None:
+        super().__init__()
+        self.public_id = public_id
 
 
 @blueprint.errorhandler(NotFound)
-def not_found(_error: NotFound) -> ResponseReturnValue:
-    """Answer unknown, deleted and foreign addresses alike."""
-    return pages.not_found_page(), 404
+def not_found(error: NotFound) -> ResponseReturnValue:
+    """Answer unknown and foreign addresses alike, and say who deleted a customer."""
+    return pages.not_found_page(error.public_id), 404
 
 
 @blueprint.before_request
@@ -124,10 +127,9 @@ def updated(public_id: str) -> ResponseReturnValue:
 def deleted() -> ResponseReturnValue:
     """削除完了しました。 with what was deleted; without a deletion, the list."""
     summary = pages.tickets().deleted(work().site, current.now())
-    back = pages.list_args()
     if summary is None:
-        return redirect(url_for(".index", **back), SEE_OTHER)
-    return render_template("cards/deleted.html", summary=summary, back=back)
+        return redirect(url_for(".index", **pages.list_args()), SEE_OTHER)
+    return pages.deleted_page(summary)
 
 
 @blueprint.get("/cards/likeness")
@@ -238,7 +240,7 @@ def _delete(public_id: str) -> ResponseReturnValue:
         if claimed:
             customer = _customer(public_id)
             _require_newest(form, customer)
-            claimed.summary = json.dumps(service.summary(customer))
+            claimed.summary = json.dumps(pages.summary_of_deletion(customer))
             service.remove(work(), customer, acting())
     return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
 
@@ -266,5 +268,5 @@ def _require_newest(form: EditForm | DeleteForm, customer: Customer) -> None:
 def _customer(public_id: str) -> Customer:
     customer = service.find(work().site, public_id)
     if customer is None:
-        raise NotFound
+        raise NotFound(public_id)
     return customer
