@@ -25,7 +25,7 @@ from .words import Word
 # meets fifty of five thousand in ten thousand rows.
 FEW = 5_000
 WALKED = 20_000
-FIRST_STEP = 500
+FIRST_STEP = 2_000
 LAST_CHARACTER = "\U0010ffff"
 
 
