@@ -80,7 +80,12 @@ def who(entry: AuditEntry, names: Mapping[str, str]) -> str:
     if entry.origin == COMMAND and begun_by is None:
         purged = entry.event == "card.purged"
         return texts.ADMINISTRATOR_PURGE if purged else texts.ADMINISTRATOR
-    actor = begun_by if isinstance(begun_by, str) else entry.actor
+    return person(begun_by if isinstance(begun_by, str) else entry.actor, names)
+
+
+def person(actor: str, names: Mapping[str, str]) -> str:
+    """An operator's name with the login ID; for anyone without a name among ``names``,
+    what the trail calls them."""
     name = names.get(actor)
     return f"{name}（{actor}）" if name else actor
 

@@ -168,13 +168,43 @@ def _shown_after(customer: Customer, why_gone: str) -> dict[str, str]:
     return {texts.EXPIRY: str(customer.expires), texts.BRAND: brand}
 
 
-def not_found_page() -> str:
-    """The page for an address of no customer: unknown, deleted or made up."""
+def summary_of_deletion(customer: Customer) -> dict[str, str]:
+    """What is kept for a day of a customer who is being deleted, with who does it and
+    when."""
+    person = acting().name
+    return service.summary(customer) | {
+        texts.DELETED_AT: japan_time.japan_time(current.now()),
+        texts.PERSON: history.person(person, names_of(work().site, [person])),
+    }
+
+
+def deleted_page(summary: dict[str, str]) -> str:
+    """The completion page of a deletion, with its ``summary``."""
+    last = (texts.DELETED_AT, texts.PERSON)
+    return render_template(
+        "cards/deleted.html",
+        summary={label: said for label, said in summary.items() if label not in last},
+        slip={label: summary[label] for label in last if label in summary},
+        back=list_args(),
+    )
+
+
+def not_found_page(public_id: str) -> str:
+    """The page for an address of no customer: unknown, made up, or of one that was
+    deleted, by whom it says."""
+    advice, deletion = texts.NOT_FOUND_ADVICE, {}
+    if service.may_name_a_customer(public_id):
+        deletion = Tickets.deletion_of(work().site, public_id)
+    if texts.PERSON in deletion:
+        person, at = deletion[texts.PERSON], deletion[texts.DELETED_AT]
+        advice = texts.deleted_by(person, at)
+    if request.method == "POST":
+        advice += texts.NOTHING_DONE
     return render_template(
         "errors/error.html",
         code=404,
         heading=texts.NOT_FOUND,
-        advice=texts.NOT_FOUND_ADVICE,
+        advice=advice + texts.CHOOSE_AGAIN,
         known=True,
         back=url_for("cards.index", **list_args()),
     )

@@ -182,10 +182,15 @@ def _delete_after_commit(unit: Work, act: Callable[[Connection], object]) -> Non
     unit.after_commit(lambda: checkpoint(unit.vault.engine))
 
 
+def may_name_a_customer(public_id: str) -> bool:
+    """Say whether this part of an address has the form of a customer's name there."""
+    # PostgreSQL refuses a NUL in a query.
+    return public_id.isascii() and public_id.isalpha()
+
+
 def find(site: Session, public_id: str) -> Customer | None:
     """The customer an address names."""
-    # PostgreSQL refuses a NUL in a query.
-    if not (public_id.isascii() and public_id.isalpha()):
+    if not may_name_a_customer(public_id):
         return None
     return site.scalar(select(Customer).where(Customer.public_id == public_id))
 

@@ -7,6 +7,8 @@ PHONE = "電話番号"
 NUMBER = "カード番号"
 EXPIRY = "有効期限"
 BRAND = "カードブランド"
+PERSON = "担当者"
+DELETED_AT = "削除日時"
 MONTH = "Month"
 YEAR = "Year"
 
@@ -75,9 +77,16 @@ def stored_now(text: str) -> str:
 
 
 NOT_FOUND = "指定されたクレジットカード情報は見つかりません。"
-NOT_FOUND_ADVICE = (
-    "削除されたか、アドレスが誤っている可能性があります。一覧から選び直してください。"
-)
+NOT_FOUND_ADVICE = "削除されたか、アドレスが誤っている可能性があります。"
+CHOOSE_AGAIN = "一覧から選び直してください。"
+NOTHING_DONE = "登録・更新は行われていません。"
+
+
+def deleted_by(person: str, at: str) -> str:
+    """Who deleted the customer that an address named, and when."""
+    return f"{person}が{at}に削除しました。"
+
+
 STALE_FORM = "画面が古くなっています。開き直して、もう一度入力してください。"
 
 # By reason why the vault can't describe a customer's card: the text that says what to
@@ -161,6 +170,18 @@ NAME_GARBLED = (
 
 EXPIRED = "期限切れ"
 EXPIRES_SOON = "期限間近"
+
+# The name of the workbook's one sheet.
+SHEET = "一覧"
+
+
+def too_many_for_a_workbook(most: int) -> str:
+    """Says how many customers a workbook may have, and what to do with more."""
+    return (
+        f"Excelで保存できるのは{most:,}件までです。"
+        "検索などで絞り込むか、「CSVで保存」をご利用ください。"
+    )
+
 
 CSV_HEADINGS = (NAME, PHONE, NUMBER, BRAND, EXPIRY, "更新日時")
 

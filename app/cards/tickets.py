@@ -103,6 +103,17 @@ class Tickets:
         shown: dict[str, str] | None = json.loads(summary) if summary else None
         return shown
 
+    @staticmethod
+    def deletion_of(site: Session, public_id: str) -> dict[str, str]:
+        """The summary of a customer's deletion, whoever's it was, for as long as
+        tickets are kept; empty if there is none."""
+        asked = select(Ticket.summary).where(
+            Ticket.public_id == public_id, Ticket.summary != ""
+        )
+        summary = site.scalar(asked.limit(1))
+        shown: dict[str, str] = json.loads(summary) if summary else {}
+        return shown
+
 
 def _digest(ticket: str) -> str:
     return hashlib.sha256(ticket.encode()).hexdigest()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from flask import (
     Blueprint,
     Response,
+    flash,
     jsonify,
     redirect,
-    render_template,
     request,
     url_for,
 )
@@ -20,10 +21,10 @@ from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
 from app.db import work
 
-from . import pages, service
+from . import pages, service, texts
 from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
-from .search import export, listing
+from .search import export, listing, workbook
 from .search.query import Query, holds_number
 
 blueprint = Blueprint("cards", __name__)
@@ -32,13 +33,17 @@ SEE_OTHER = 303
 
 
 class NotFound(Exception):
-    """The address names no customer, or one that was deleted."""
+    """The address names no customer, or one that was deleted: ``public_id``."""
+
+    def __init__(self, public_id: str) -> None:
+        super().__init__()
+        self.public_id = public_id
 
 
 @blueprint.errorhandler(NotFound)
-def not_found(_error: NotFound) -> ResponseReturnValue:
-    """Answer unknown, deleted and foreign addresses alike."""
-    return pages.not_found_page(), 404
+def not_found(error: NotFound) -> ResponseReturnValue:
+    """Answer unknown and foreign addresses alike, and say who deleted a customer."""
+    return pages.not_found_page(error.public_id), 404
 
 
 @blueprint.before_request
@@ -122,10 +127,9 @@ def updated(public_id: str) -> ResponseReturnValue:
 def deleted() -> ResponseReturnValue:
     """削除完了しました。 with what was deleted; without a deletion, the list."""
     summary = pages.tickets().deleted(work().site, current.now())
-    back = pages.list_args()
     if summary is None:
-        return redirect(url_for(".index", **back), SEE_OTHER)
-    return render_template("cards/deleted.html", summary=summary, back=back)
+        return redirect(url_for(".index", **pages.list_args()), SEE_OTHER)
+    return pages.deleted_page(summary)
 
 
 @blueprint.get("/cards/likeness")
@@ -148,21 +152,47 @@ def masked_csv() -> Response:
     records it before the first line is sent, and no lock is held while sending."""
     query, now = Query.read(request.args), current.now()
     count = listing.count_all(work().site, query, now)
-    detail = {"rows": str(count), "q": query.q, "expiry": query.expiry}
-    work().record("cards.exported_masked", acting(), detail=detail)
+    _record_file("csv", query, count)
     customers = listing.all_in_turn(current.site_engine(), query, now, count)
-    day = japan_time.japan_date(now).replace("/", "")
-    return Response(
-        export.in_pieces(export.masked_csv(customers)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="cards-{day}.csv"'},
-    )
+    lines = export.in_pieces(export.masked_csv(customers))
+    return _file(lines, "csv", "text/csv; charset=utf-8", now)
+
+
+@blueprint.get("/cards.xlsx")
+def masked_workbook() -> ResponseReturnValue:
+    """Send the same list as an Excel workbook, or say that it is too long for one.  The
+    workbook is made whole without a lock; then the trail records it; then it is sent."""
+    query, now = Query.read(request.args), current.now()
+    count = listing.count_all(work().site, query, now)
+    if count > workbook.MOST_ROWS:
+        flash(texts.too_many_for_a_workbook(workbook.MOST_ROWS))
+        return redirect(url_for(".index", **query.args()), SEE_OTHER)
+    work().release()
+    customers = listing.all_in_turn(current.site_engine(), query, now, count)
+    made = workbook.masked_workbook(customers, now)
+    reload_login()
+    _record_file("xlsx", query, count)
+    return _file(made, "xlsx", workbook.CONTENT_TYPE, now)
 
 
 @blueprint.post("/cards/still-here")
 def still_here() -> ResponseReturnValue:
     """Answer the request that 続ける sends; any request keeps the login alive."""
     return "", 204
+
+
+def _record_file(kind: str, query: Query, rows: int) -> None:
+    detail = {"kind": kind, "rows": str(rows), "q": query.q, "expiry": query.expiry}
+    work().record("cards.exported_masked", acting(), detail=detail)
+
+
+def _file(
+    content: bytes | Iterable[str], kind: str, content_type: str, now: int
+) -> Response:
+    day = japan_time.japan_date(now).replace("/", "")
+    named = f'attachment; filename="cards-{day}.{kind}"'
+    headers = {"Content-Disposition": named}
+    return Response(content, content_type=content_type, headers=headers)
 
 
 def _register(form: CardForm) -> str:
@@ -210,7 +240,7 @@ def _delete(public_id: str) -> ResponseReturnValue:
         if claimed:
             customer = _customer(public_id)
             _require_newest(form, customer)
-            claimed.summary = json.dumps(service.summary(customer))
+            claimed.summary = json.dumps(pages.summary_of_deletion(customer))
             service.remove(work(), customer, acting())
     return redirect(url_for(".deleted", **pages.list_args()), SEE_OTHER)
 
@@ -238,5 +268,5 @@ def _require_newest(form: EditForm | DeleteForm, customer: Customer) -> None:
 def _customer(public_id: str) -> Customer:
     customer = service.find(work().site, public_id)
     if customer is None:
-        raise NotFound
+        raise NotFound(public_id)
     return customer

@@ -161,5 +161,6 @@ class Desk:
             return [tuple(row) for row in db.execute(query)]
 
     def _seen(self, answer: TestResponse) -> TestResponse:
-        self.page = answer.get_data(as_text=True)
+        # A workbook is no text.
+        self.page = answer.get_data().decode(errors="replace")
         return answer

@@ -17,6 +17,7 @@ PATHS = (
     "/",
     "/cards",
     "/cards.csv",
+    "/cards.xlsx",
     "/cards/likeness",
     "/cards/still-here",
     "/cards/deleted",

@@ -11,20 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, select
+from sqlalchemy import ColumnElement, Select, and_, not_, select
 from sqlalchemy.orm import Session
 
 from ..models import Customer
-from . import index
+from . import index, statements
 from .order import Order, Place
 from .query import Query, months, words
+from .statements import ALL, BY_INDEX, COMPUTED
 from .words import Word
 
 # So many who match are read and sorted.  Of a million customers, walking along an order
 # meets fifty of five thousand in ten thousand rows.
 FEW = 5_000
 WALKED = 20_000
-FIRST_STEP = 500
+FIRST_STEP = 2_000
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -38,15 +39,6 @@ class Where:
     months: tuple[int, int] | None
     texts: tuple[ColumnElement[bool], ...]
     span: tuple[ColumnElement[bool], ...] = ()
-
-    @property
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """What a row that was found by an order or by words has to meet."""
-        # The sum keeps the index of expiries out of it.
-        within = (
-            [] if self.months is None else [(Customer.expiry + 0).between(*self.months)]
-        )
-        return [*within, *self.texts]
 
 
 class Finder:
@@ -64,18 +56,14 @@ class Finder:
 
     def count(self, most: int) -> int:
         """How many match, counted up to ``most`` and one more for any number above."""
-        return self._site.scalar(self.counting(most)) or 0
-
-    def counting(self, most: int) -> Select[int]:
-        """The query for ``count``, which can be a part of another."""
+        if not self._words:
+            return self._count_by_expiry(self._all, most)
+        some = select(Customer.id).where(*self._all.texts, *_within(self._all))
         if self._all.question:
-            some = select(Customer.id).join(
-                index.WORDS, index.WORDS.c.rowid == Customer.id
-            )
-            some = some.where(self._answers(self._all), *self._all.conditions)
-        else:
-            some = self._by_expiry(self._all).where(*self._all.texts)
-        return _counting(some, most)
+            words = index.WORDS
+            some = some.join(words, words.c.rowid == Customer.id)
+            some = some.where(index.answers(self._all.question, self._language))
+        return self._site.scalar(statements.counting(some, most + 1)) or 0
 
     def take(
         self, order: Order, limit: int, *, beyond: Place | None = None, skip: int = 0
@@ -85,8 +73,9 @@ class Finder:
         if skip and self._needs_finding(order):
             return self._sorted(self._all, order, limit, beyond, skip)
         if not self._needs_finding(order):
-            some = self._by_expiry(self._all).where(*self._all.texts)
-            return self._run(some, order, limit, beyond, skip)
+            return self._run(
+                order, BY_INDEX, self._all, limit, beyond=beyond, skip=skip
+            )
         first = next((word for word in self._words if word.is_name), None)
         if order.key == "name" and first and not self._is_few(self._all):
             return self._by_name(first, order, limit, beyond)
@@ -97,7 +86,9 @@ class Finder:
         if not self._needs_finding(order):
             some = self._by_expiry(self._all).where(*self._all.texts)
             return some.order_by(*order.clauses)
-        return self._found(self._all).order_by(*order.computed.clauses)
+        hits = Customer.id.in_(self._hits(self._all))
+        some = select(Customer.id).where(hits, *_within(self._all), *self._all.texts)
+        return some.order_by(*order.computed.clauses)
 
     def _needs_finding(self, order: Order) -> bool:
         """Say whether walking along the order's index meets others than who match."""
@@ -123,8 +114,8 @@ class Finder:
             texts = (*self._all.texts, *compared)
             where = replace(self._all, question=question, texts=texts, span=span)
             parts += self._page(where, order, limit, beyond)
-        found = select(Customer.id).where(Customer.id.in_(parts))
-        return self._run(found, order.computed, limit)
+        found = (Customer.id.in_(parts),)
+        return self._run(order.computed, ALL, None, limit, also=found)
 
     def _page(
         self, where: Where, order: Order, limit: int, beyond: Place | None
@@ -144,10 +135,8 @@ class Finder:
         step, left = FIRST_STEP, WALKED
         while left > 0:
             end = self._step(where, order, beyond, step)
-            some = select(Customer.id).where(*where.span, *where.conditions)
-            if end is not None:
-                some = some.where(order.up_to(end))
-            found += self._run(some, order, limit - len(found), beyond)
+            wanted = limit - len(found)
+            found += self._run(order, COMPUTED, where, wanted, beyond=beyond, up_to=end)
             if end is None or len(found) == limit:
                 return found
             beyond, left, step = end, left - step, min(step * 4, left)
@@ -157,11 +146,11 @@ class Finder:
         self, where: Where, order: Order, beyond: Place | None, step: int
     ) -> Place | None:
         """The place ``step`` rows after ``beyond``; None when there are fewer."""
-        some = select(*order.columns).where(*where.span)
-        if beyond is not None:
-            some = some.where(order.beyond(beyond))
-        some = some.order_by(*order.clauses).offset(step - 1).limit(1)
-        row = self._site.execute(some).first()
+        some = statements.places(order, beyond=beyond is not None)
+        if where.span:
+            some = some.where(*where.span)
+        given = statements.values(None, beyond, skip=step - 1, limit=1)
+        row = self._site.execute(some, given).first()
         return None if row is None else (row[0], row[1])
 
     def _sorted(
@@ -173,25 +162,37 @@ class Finder:
         skip: int = 0,
     ) -> list[int]:
         """The page, by reading everyone who matches."""
-        return self._run(self._found(where), order.computed, limit, beyond, skip)
-
-    def _found(self, where: Where) -> Select[Any]:
-        return select(Customer.id).where(
-            Customer.id.in_(self._hits(where)), *where.span, *where.conditions
+        if not where.question:
+            return self._run(
+                order.computed, BY_INDEX, where, limit, beyond=beyond, skip=skip
+            )
+        hits = Customer.id.in_(self._hits(where))
+        return self._run(
+            order.computed,
+            COMPUTED,
+            where,
+            limit,
+            beyond=beyond,
+            skip=skip,
+            also=(hits,),
         )
 
     def _is_few(self, where: Where) -> bool:
-        counted = self._site.scalar(_counting(self._hits(where), FEW))
-        return (counted or 0) <= FEW
+        if not where.question:
+            return self._count_by_expiry(where, FEW) <= FEW
+        counting = statements.counting(self._hits(where), FEW + 1)
+        return (self._site.scalar(counting) or 0) <= FEW
+
+    def _count_by_expiry(self, where: Where, most: int) -> int:
+        counting = statements.count(ALL if where.months is None else BY_INDEX)
+        given = statements.values(where.months, limit=most + 1)
+        return self._site.scalar(counting, given) or 0
 
     def _hits(self, where: Where) -> Select[Any]:
         """Who may match, by the index of words or else by that of expiries."""
         if where.question:
             return index.hits(where.question, self._language)
         return self._by_expiry(where)
-
-    def _answers(self, where: Where) -> ColumnElement[bool]:
-        return index.answers(where.question, self._language)
 
     @staticmethod
     def _by_expiry(where: Where) -> Select[Any]:
@@ -202,17 +203,35 @@ class Finder:
 
     def _run(
         self,
-        some: Select[Any],
         order: Order,
+        kind: str,
+        where: Where | None,
         limit: int,
+        *,
         beyond: Place | None = None,
+        up_to: Place | None = None,
         skip: int = 0,
+        also: tuple[ColumnElement[bool], ...] = (),
     ) -> list[int]:
-        if beyond is not None:
-            some = some.where(order.beyond(beyond))
-        some = some.order_by(*order.clauses).offset(skip).limit(limit)
-        return list(self._site.scalars(some))
+        """The ids in ``order`` of those who meet ``where``, its filter in this
+        ``kind``, and ``also`` that."""
+        months = where.months if where else None
+        some = statements.ids(
+            order,
+            ALL if months is None else kind,
+            beyond=beyond is not None,
+            up_to=up_to is not None,
+        )
+        if where:
+            also = (*also, *where.span, *where.texts)
+        if also:
+            some = some.where(*also)
+        given = statements.values(months, beyond, up_to, limit=limit, skip=skip)
+        return list(self._site.scalars(some, given))
 
 
-def _counting(some: Select[Any], most: int) -> Select[int]:
-    return select(func.count()).select_from(some.limit(most + 1).subquery())
+def _within(where: Where) -> list[ColumnElement[bool]]:
+    # The sum keeps the index of expiries out of it.
+    if where.months is None:
+        return []
+    return [(Customer.expiry + 0).between(*where.months)]

@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 from app.db import looking
 
 from ..models import Customer
+from . import statements
 from .finding import Finder
 from .order import Order, Place
-from .query import EXPIRY_FILTERS, Query
+from .query import EXPIRY_FILTERS, Query, months
 
 PAGE_SIZE = 50
 # How far customers are counted.  Counting a million rows costs more than showing fifty.
@@ -106,13 +107,15 @@ def count(site: Session, query: Query, now: int) -> int:
 
 def counts(site: Session, query: Query, now: int) -> Counts:
     """How many customers ``query`` matches, and how many each filter lets through."""
-    filters = () if query.q else EXPIRY_FILTERS
-    queries = [query, *(Query(expiry=name) for name in filters)]
-    finders = [Finder(site, one, now) for one in queries]
-    # One statement for all of them is less work than one for each.
-    counting = [finder.counting(COUNTED).scalar_subquery() for finder in finders]
-    found, *others = site.execute(select(*counting)).one()
-    return Counts(found, dict(zip(filters, others, strict=True)))
+    if query.q:
+        return Counts(count(site, query, now), {})
+    # With a filter on, those it lets through are counted already.
+    asked = EXPIRY_FILTERS if query.expiry else ("", *EXPIRY_FILTERS)
+    spans = {name: months(Query(expiry=name), now) for name in EXPIRY_FILTERS}
+    given = statements.values_of_counts(spans, COUNTED + 1)
+    counted = site.execute(statements.counts(asked), given).one()
+    found = dict(zip(asked, counted, strict=True))
+    return Counts(found[query.expiry], {name: found[name] for name in EXPIRY_FILTERS})
 
 
 def _page(site: Session, query: Query, now: int) -> Page:
@@ -151,17 +154,15 @@ def _place(site: Session, order: Order, named: str) -> Place | None:
     public_id, _, rev = named.partition(".")
     if not rev:
         return None
-    query = select(*order.columns).where(
-        Customer.public_id == public_id, Customer.rev == int(rev)
-    )
-    row = site.execute(query).first()
+    given = {"public_id": public_id, "rev": int(rev)}
+    row = site.execute(statements.place_of(order), given).first()
     return None if row is None else (row[0], row[1])
 
 
 def _load(site: Session, ids: Sequence[int]) -> list[Customer]:
     """The customers of ``ids`` in that order, without deleted ones."""
-    query = select(Customer).where(Customer.id.in_(ids))
-    found = {customer.id: customer for customer in site.scalars(query)}
+    given = {"ids": list(ids)}
+    found = {one.id: one for one in site.scalars(statements.BY_IDS, given)}
     return [found[number] for number in ids if number in found]
 
 

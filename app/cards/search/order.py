@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, tuple_
 from ..models import Customer
 from .query import Query
 
-Place = tuple[Any, int]
+Place = tuple[Any, Any]
 
 COLUMNS: dict[str, Any] = {
     "name": Customer.name_folded,

@@ -157,7 +157,7 @@ def test_a_first_password_must_be_changed(
         until=clock() + 24 * 3600,
     )
     auth.login()
-    for path in ("/cards", "/cards.csv"):
+    for path in ("/cards", "/cards.csv", "/cards.xlsx"):
         assert auth.get(path).location == "/password"
     assert "はじめに新しいパスワードを設定してください。" in auth.get("/password").text
     change_password(auth)

@@ -22,7 +22,14 @@ OWN = {
 }
 STEP_PAGES = ("/login", "/login/email", "/login/code")
 STEPS = ("stranger", "password given", "code sent", "logged in")
-CARD_PAGES = ("/cards", "/cards.csv", "/cards/deleted", "/cards/x/edit", "/password")
+CARD_PAGES = (
+    "/cards",
+    "/cards.csv",
+    "/cards.xlsx",
+    "/cards/deleted",
+    "/cards/x/edit",
+    "/password",
+)
 
 # Where an address leads at each of STEPS; None: the page itself.
 MATRIX: dict[str, tuple[str | None, ...]] = {
@@ -33,6 +40,7 @@ MATRIX: dict[str, tuple[str | None, ...]] = {
     "/password": ("/login", "/login/email", "/login/code", None),
     "/cards": ("/login", "/login/email", "/login/code", None),
     "/cards.csv": ("/login", "/login/email", "/login/code", None),
+    "/cards.xlsx": ("/login", "/login/email", "/login/code", None),
     "/factors": ("/login", "/login/email", "/login/code", None),
     "/factors/proof": ("/login", "/login/email", "/login/code", None),
     "/factors/totp": ("/login", "/login/email", "/login/code", "/factors"),

@@ -324,6 +324,34 @@ def test_a_form_of_a_deleted_customer_is_not_found(desk: Desk) -> None:
 
     assert desk.send(path, fields).status_code == 404
     assert NOT_FOUND in desk.page
+    assert (
+        "山田 太郎（taro）が2026/11/23 12:00に削除しました。登録・更新は" in desk.page
+    )
+
+
+def test_who_deleted_a_customer_is_said(desk: Desk) -> None:
+    """The page of a deleted customer leads back to the list as it was."""
+    public_id = desk.register()
+    desk.delete(public_id)
+    said = "が2026/11/23 12:00に削除しました。一覧から選び直してください。"
+
+    for page in ("edit", "registered", "updated"):
+        path = f"/cards/{public_id}/{page}?q=A&sort=name&page=2"
+        assert desk.open(path).status_code == 404
+        assert said in desk.page
+        assert 'href="/cards?q=A&amp;sort=name&amp;page=2">一覧へ戻る</a>' in desk.page
+
+    assert desk.open("/cards/unknown/edit").status_code == 404
+    assert said not in desk.page
+
+
+def test_a_deletion_is_printed_as_a_slip(desk: Desk) -> None:
+    """With its time and the operator, which the screen doesn't show."""
+    desk.open(str(desk.delete(desk.register()).location))
+
+    slip = re.findall(r'class="slip"><dt>(.*?)</dt><dd>(.*?)</dd>', desk.page)
+    assert slip == [("削除日時", "2026/11/23 12:00"), ("担当者", "山田 太郎（taro）")]
+    assert desk.page.count("担当者") == 1
 
 
 @pytest.mark.parametrize("harm", ["UPDATE card SET last4 = '9999'", "DELETE FROM card"])

@@ -1,4 +1,5 @@
-"""LibreOffice opens the files that commands write, and saves files that go in."""
+"""LibreOffice opens the files that commands and pages write, and saves files that go
+in."""
 
 from __future__ import annotations
 
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+
+from tests.actors.operator_client import Desk
+
+from .stocked import VISA, stock
 
 pytestmark = pytest.mark.skipif(
     shutil.which("soffice") is None and "CI" not in os.environ,
@@ -77,3 +82,19 @@ def test_a_workbook_saved_as_csv_goes_in_and_the_files_show_what_is_stored(
     assert [tuple(row[name] for name in cells) for row in rows.values()] == [
         (name, phone, "01", "2030") for name, phone in zip(NAMES, PHONES, strict=True)
     ]
+
+
+def test_the_lists_workbook_shows_what_is_stored(tmp_path: Path, desk: Desk) -> None:
+    """Names, telephone numbers with their zeros, months and times, all as text."""
+    names = (*NAMES, "=1+1", "1-2")
+    stock(desk, *((name, PHONES[0], VISA, 203001) for name in names))
+    stock(desk, ("A", PHONES[1], VISA, 203012))
+    book = tmp_path / "cards.xlsx"
+    book.write_bytes(desk.client.get("/cards.xlsx?sort=name").get_data())
+    csv_file = saved(tmp_path, book, AS_SHOWN)
+    rows = list(csv.DictReader(csv_file.read_text(encoding="utf-8").splitlines()))
+    assert {row["お客様名"] for row in rows} == {*names, "A"}
+    assert {row["電話番号"] for row in rows} == set(PHONES)
+    assert {row["カード番号"] for row in rows} == {"48**-****-****-0000"}
+    assert {row["有効期限"] for row in rows} == {"01/2030", "12/2030"}
+    assert {row["更新日時"] for row in rows} == {"2026/11/23 12:00"}

@@ -117,7 +117,9 @@ def test_a_search_is_found_where_it_leads(three: Desk) -> None:
     assert names(three, search(three, AMEX)) == ["Ｓato 100%"]
 
 
-@pytest.mark.parametrize("path", ["/cards", "/cards.csv", "/cards/search", "EDIT"])
+@pytest.mark.parametrize(
+    "path", ["/cards", "/cards.csv", "/cards.xlsx", "/cards/search", "EDIT"]
+)
 @pytest.mark.parametrize(("q", "left"), NUMBERS)
 def test_an_address_with_a_number_is_refused(
     three: Desk, path: str, q: str, left: str

@@ -12,7 +12,7 @@ from sqlalchemy import event, insert, text
 from sqlalchemy.orm import Session
 
 from app.cards.models import Customer
-from app.cards.search import index, listing
+from app.cards.search import index, listing, statements
 from app.cards.search.query import Query
 from app.db import looking
 from tests.actors.operator_client import Desk
@@ -291,3 +291,36 @@ def test_a_listing_names_no_more_than_the_trail_says(desk: Desk) -> None:
     fill(desk, 3, begin=5_000)
     assert [first.id, *(one.id for one in listed)] == list(range(1, 1_201))
     assert len(list(listing.everyone_in_turn(engine, 5_000))) == 1_203
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (Query(), 320),
+        (Query(page=-1), 320),
+        (Query(sort="name", page=3), 320),
+        (Query(expiry="expired"), 20),
+        (Query(expiry="soon"), 0),
+    ],
+)
+def test_a_page_asks_three_times_and_builds_nothing_anew(
+    desk: Desk, query: Query, found: int
+) -> None:
+    """For the numbers, the customers and all counts, nothing of it twice, and by the
+    statements of the request before."""
+    fill(desk, 300)
+    fill(desk, 20, begin=2_000, expiry=202601)
+    engine, asked = desk.app.extensions["site_engine"], list[str]()
+    built = (statements.ids, statements.counts)
+
+    def counted() -> listing.Counts:
+        with looking(engine) as site:
+            page = listing.find(site, query, NOON)
+            return listing.counts(site, page.query, NOON)
+
+    counted()
+    before = [one.cache_info().misses for one in built]
+    event.listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    assert counted() == listing.Counts(found, {"expired": 20, "soon": 0})
+    assert [one.cache_info().misses for one in built] == before
+    assert sum(one.startswith("SELECT") for one in asked) == 3

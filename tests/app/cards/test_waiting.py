@@ -66,13 +66,14 @@ def test_pages_that_are_looked_at_wait_for_nobody(
 def test_what_is_entered_in_the_trail_waits_for_the_trail_alone(
     desk: Desk, held: ExitStack, environ: dict[str, str]
 ) -> None:
-    """The edit page and the CSV say who looked; the site's database is not written."""
+    """The edit page and the files say who looked; the site's database is not
+    written."""
     public_id = desk.register()
     held.enter_context(lock(site_path(environ)))
-    for page in (f"/cards/{public_id}/edit", "/cards.csv"):
+    for page in (f"/cards/{public_id}/edit", "/cards.csv", "/cards.xlsx"):
         assert desk.open(page).status_code == 200
     events = [entry[0] for entry in desk.trail()]
-    assert events[-2:] == ["audit.viewed", "cards.exported_masked"]
+    assert events[-3:] == ["audit.viewed", *["cards.exported_masked"] * 2]
 
 
 def test_a_form_is_checked_before_anybody_has_to_wait(
