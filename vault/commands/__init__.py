@@ -58,13 +58,15 @@ VERBS = (
 class Cardvault(Verbs):
     """The group of all verbs."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names of the verbs, for the help."""
         return sorted(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb of that name, or None when there is none."""
-        return _verb(cmd_name) if cmd_name in VERBS else None
+        if cmd_name in VERBS and cmd_name not in self.commands:
+            self.add_command(_verb(cmd_name))
+        return super().get_command(ctx, cmd_name)
 
 
 def _verb(typed: str) -> click.Command:

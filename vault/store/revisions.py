@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, Select, column, inspect, select, table
 
 from ..errors import SchemaError
 from .database import reading
@@ -43,7 +43,9 @@ class Revisions:
     def _stored(self, connection: Connection) -> str | None:
         if not inspect(connection).has_table(self.version_table):
             return None
-        query = select(column("version_num")).select_from(table(self.version_table))
+        query: Select[tuple[str]] = select(column("version_num")).select_from(
+            table(self.version_table)
+        )
         # There is one, unless somebody wrote into the table.
         stored = sorted(map(str, connection.execute(query).scalars()))
         return " and ".join(stored) or None
