@@ -72,8 +72,11 @@ def commands_in(document: str) -> set[str]:
 def commands_of(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
     """The full name and the help of ``command``, or of all below it."""
     if isinstance(command, click.Group):
-        for below in command.commands.values():
-            yield from commands_of(f"{name} {below.name}", below)
+        context = click.Context(command)
+        for verb in command.list_commands(context):
+            below = command.get_command(context, verb)
+            assert below is not None
+            yield from commands_of(f"{name} {verb}", below)
     else:
         yield name, command.get_help(click.Context(command, info_name=name))
 
