@@ -7,7 +7,7 @@ import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,6 +45,8 @@ HOLDS = re.compile(r"INSERT|UPDATE|DELETE|advisory|statement_timeout', '0'")
 PASSWORD, ADDRESS, CODE = "correct horse battery 5", "taro@example.co.jp", "abcdefgh"
 OPS = Actor("ops", "command")
 ANSWER_SECONDS = 60
+# How long to look at the second act before asking whether it waits.
+LOOK_SECONDS = 0.02
 
 
 @dataclass
@@ -221,11 +223,16 @@ def meet(here: Here, first: Act, second: Act, at: int) -> tuple[int, int] | None
         assert here.stop.there.wait(ANSWER_SECONDS)
         two = threads.submit(second)
         try:
-            until(lambda: two.done() or here.waiting())
+            until(lambda: _ends(two) or here.waiting())
         finally:
             here.stop.go.set()
         answers = _answer(one), _answer(two)
     return answers if here.stop.came else None
+
+
+def _ends(running: Future[int]) -> bool:
+    """Say whether it has ended, or does within a moment."""
+    return bool(wait([running], LOOK_SECONDS).done)
 
 
 def _answer(running: Future[int]) -> int:

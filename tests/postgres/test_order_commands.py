@@ -1,6 +1,7 @@
 """No command and no request wait for each other in turn (LCK-01).
 
-The command is stopped before each of its statements in turn, as in test_order.
+The command is stopped before statements of its own in turn, as in test_order; with
+AT_LENGTH before twice as many.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.auth.models import Login, Operator
 from app.cards.models import Customer
+from tests.lengths import at_length
 from tests.places.postgres_cluster import Cluster
 from tests.places.vault import FakeClock, VaultPlace
 
@@ -33,9 +35,9 @@ from .meeting import Here, meet
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
-# Every statement of a rotation, some fifty, would take minutes: a pair takes each eighth
-# of them, every pair at another place.  Of others it takes each second.
-STRIDE = {"rotate": 8}
+# Every statement of a rotation, some fifty, would take minutes: a pair takes each
+# sixteenth of them, every pair at another place.  Of others it takes each fourth.
+STRIDE = {"rotate": at_length(16, 8)}
 # The acts that go on in a second transaction, and so can be met there.
 LONG_ACTS = ("number", "delete")
 DONE, BUSY = {0, 303}, 503
@@ -50,7 +52,7 @@ LATER = {
 
 def stops(first: str, among: int) -> Iterator[int]:
     """The statements of ``first`` to stop before, in the pair number ``among``."""
-    stride = STRIDE.get(first, 2)
+    stride = STRIDE.get(first, at_length(4, 2))
     return itertools.count(among % stride, stride)
 
 
