@@ -16,6 +16,7 @@ import os
 import pkgutil
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,8 @@ from tests.killed import kill_at as arm
 ROOT = Path(__file__).resolve().parents[1]
 # A command that hangs ends by this alarm, and its test with it.
 PATIENCE_SECONDS = 300
+# What a shim sends in one piece: its words and its environment.
+MOST_BYTES = 1 << 20
 OURS = tuple(str(ROOT / name) + os.sep for name in ("app", "vault"))
 
 
@@ -244,6 +247,51 @@ class Typist:
             return self._forks.reap(pid)
 
 
+SHIM = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+    line.connect({socket!r})
+    asked = dict(words=[{name!r}, *sys.argv[1:]], folder=os.getcwd(), environ=dict(os.environ))
+    socket.send_fds(line, [json.dumps(asked).encode()], [0, 1, 2])
+    code = int(line.recv(16))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+class Words:
+    """``folder`` has the words ``cardvault`` and ``flask`` for a shell's PATH: a command
+    that is typed so is forked, with the shell's files, folder and environment."""
+
+    def __init__(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.folder = Path(scratch.name)
+        door = str(self.folder / "socket")
+        for name in ("cardvault", "flask"):
+            path = self.folder / name
+            path.write_text(SHIM.format(python=sys.executable, socket=door, name=name))
+            path.chmod(0o755)
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked", "--listen", door],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._server.stdout is not None
+        self._server.stdout.readline()
+        atexit.register(scratch.cleanup)
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        self._server.terminate()
+        self._server.communicate()
+
+
+@functools.cache
+def words() -> Words:
+    """Those of this process."""
+    return Words()
+
+
 @functools.cache
 def typist() -> Typist:
     """The one of this process, there from the first time on that it is asked for."""
@@ -324,6 +372,34 @@ def _serve(folder: Path) -> None:
         sys.stdout.flush()
 
 
+def _listen(door: str) -> None:
+    """Be each command that a shim asks for; many may be asked for at once."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(door)
+        listener.listen()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            line, _ = listener.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                listener.close()
+                _answer(line)
+            line.close()
+
+
+def _answer(line: socket.socket) -> None:
+    """Fork the command, and tell its shim the exit code."""
+    said, files, _, _ = socket.recv_fds(line, MOST_BYTES, 3)
+    pid = os.fork()
+    if pid == 0:
+        _child(json.loads(said), files, None)
+    _, status = os.waitpid(pid, 0)
+    line.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
 def _begin(asked: dict[str, Any]) -> int:
     """Fork a command and leave it to itself; its number."""
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -367,4 +443,7 @@ if __name__ == "__main__":
                 importlib.import_module(found.name)
     # What is here before the fork is nothing that a command could have left.
     gc.freeze()
-    _serve(Path(sys.argv[1]))
+    if sys.argv[1] == "--listen":
+        _listen(sys.argv[2])
+    else:
+        _serve(Path(sys.argv[1]))

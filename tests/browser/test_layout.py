@@ -31,7 +31,7 @@ def desk(new_desk: Callable[..., Desk], filled: None) -> Desk:
     """An operator at the list of CARDS."""
     assert filled is None
     made = new_desk()
-    made.login()
+    made.enter()
     return made
 
 
@@ -41,7 +41,7 @@ def filled(site: Site, chromium: Any) -> Iterator[None]:
     context = chromium.new_context(locale="ja-JP")
     made = Desk(context.new_page(), site, "filling")
     made.page.on("dialog", lambda dialog: dialog.accept())
-    made.login()
+    made.enter()
     for name, number, month, year in CARDS:
         made.fill(customer_name=name, phone="090-1234-5678")
         made.card(number, month, year)

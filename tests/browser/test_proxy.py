@@ -126,7 +126,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         (place.folder / "root.key").unlink()
         place.front = free_port()
         with proxying(tmp_path / "nginx", place.front, place.port):
-            yield Site(place, mails)
+            site = Site(place, mails)
+            yield site
+            site.end()
 
 
 def search(desk: Desk, text: str) -> None:

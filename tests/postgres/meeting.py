@@ -4,11 +4,10 @@ second is answered or waits for it."""
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +29,7 @@ from app.auth.service import add_operator
 from app.migrations import HISTORY
 from config import Config
 from tests.actors.operator_client import Desk
+from tests.lengths import at_length
 from tests.places.postgres_cluster import Cluster
 from tests.places.vault import NOON, FakeClock
 from tests.postgres.many import until
@@ -44,15 +44,14 @@ TIMED_OUT = "due to lock timeout"
 # A machine that is busy can make somebody wait so long, but not at every try.
 TRIES = 4
 SLOW = (-1, -1)
-# EVERY_STATEMENT=1 stops the first before each of its statements, which an owner may
-# want to see once.
-EVERY = "EVERY_STATEMENT" in os.environ
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 # What another may have to wait for, and what comes right before a commit.
 HOLDS = re.compile(r"INSERT|UPDATE|DELETE|advisory|statement_timeout', '0'")
 PASSWORD, ADDRESS, CODE = "correct horse battery 5", "taro@example.co.jp", "abcdefgh"
 OPS = Actor("ops", "command")
 ANSWER_SECONDS = 60
+# How long to look at the second act before asking whether it waits.
+LOOK_SECONDS = 0.02
 
 
 @dataclass
@@ -94,9 +93,10 @@ class Here:
     slow: bool = False
 
     def stops(self, first: int = 0, stride: int = 1) -> Iterator[int]:
-        """The statements to stop before, from number ``first`` on; one at which
-        somebody waited for two seconds comes once more, and not for ever."""
-        for at in itertools.count(0 if EVERY else first, 1 if EVERY else stride):
+        """The statements to stop before, from number ``first`` on, or with AT_LENGTH
+        all; one at which somebody waited for two seconds comes once more, and not for
+        ever."""
+        for at in itertools.count(at_length(first, 0), at_length(stride, 1)):
             for _ in range(TRIES):
                 self.slow = False
                 yield at
@@ -243,7 +243,7 @@ def meet(here: Here, first: Act, second: Act, at: int) -> tuple[int, int] | None
         assert here.stop.there.wait(ANSWER_SECONDS)
         two = threads.submit(second)
         try:
-            until(lambda: two.done() or here.waiting())
+            until(lambda: _ends(two) or here.waiting())
         finally:
             here.stop.go.set()
         answers = _answer(one), _answer(two)
@@ -253,6 +253,11 @@ def meet(here: Here, first: Act, second: Act, at: int) -> tuple[int, int] | None
     if here.slow:
         return SLOW
     return answers if here.stop.came else None
+
+
+def _ends(running: Future[int]) -> bool:
+    """Say whether it has ended, or does within a moment."""
+    return bool(wait([running], LOOK_SECONDS).done)
 
 
 def _answer(running: Future[int]) -> int:
