@@ -76,8 +76,7 @@ def who(entry: AuditEntry, names: Mapping[str, str]) -> str:
     """The person behind an entry: an operator's name with the login ID, or for a
     command 管理者, with what it was for where that is known."""
     if entry.origin == COMMAND:
-        purged = entry.event == "card.purged"
-        return texts.ADMINISTRATOR_PURGE if purged else texts.ADMINISTRATOR
+        return texts.ADMINISTRATORS.get(entry.event, texts.ADMINISTRATOR)
     name = names.get(entry.actor)
     return f"{name}（{entry.actor}）" if name else entry.actor
 

@@ -105,8 +105,8 @@ def new_customer(
         "created_at": now,
         "updated_at": now,
         "created_by": by.name,
-        **_written(new.name, new.phone),
-        **_shown_of(new.pan),
+        **text_columns(new.name, new.phone),
+        **mask_columns(new.pan),
         "expiry": new.expiry.key,
     }
 
@@ -121,17 +121,17 @@ def change(
     """
     _hold(unit.site, customer)
     token, replaced = Token(customer.token), None
-    values = {**_written(entered.name, entered.phone), "rev": customer.rev + 1}
+    values = {**text_columns(entered.name, entered.phone), "rev": customer.rev + 1}
     expiry = entered.expiry or customer.expires
     if entered.pan:
         token, replaced = _replace(unit, token, entered.pan, expiry, by)
-        values |= {"token": token, **_shown_of(entered.pan)}
+        values |= {"token": token, "stopped_at": None, **mask_columns(entered.pan)}
     elif expiry != customer.expires:
         try:
             unit.vault.set_expiry(unit.vault_db, token, expiry, by)
         except UnknownToken:  # purged just now
             raise Conflict from None
-    detail = _differences(customer, entered)
+    detail = told_changes(customer, entered)
     if detail:
         unit.vault.record(
             unit.vault_db, "customer.updated", by, subject=token, detail=detail
@@ -255,7 +255,8 @@ def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> 
     site.expire(customer)
 
 
-def _written(name: str, phone: str) -> dict[str, str]:
+def text_columns(name: str, phone: str) -> dict[str, str]:
+    """The columns that hold a customer's name and telephone number."""
     return {
         "name": name,
         "name_folded": search_key(name),
@@ -264,7 +265,8 @@ def _written(name: str, phone: str) -> dict[str, str]:
     }
 
 
-def _shown_of(pan: Pan) -> dict[str, str | int]:
+def mask_columns(pan: Pan) -> dict[str, str | int]:
+    """The columns that hold what may be shown of a card number."""
     return {
         "brand": pan.brand.name,
         "prefix": pan.prefix,
@@ -273,7 +275,8 @@ def _shown_of(pan: Pan) -> dict[str, str | int]:
     }
 
 
-def _differences(customer: Customer, entered: CardChange) -> dict[str, str]:
+def told_changes(customer: Customer, entered: CardChange) -> dict[str, str]:
+    """What the trail says about a customer's changed name and telephone number."""
     detail: dict[str, str] = {}
     for field in ("name", "phone"):
         before, after = getattr(customer, field), getattr(entered, field)

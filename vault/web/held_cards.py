@@ -15,7 +15,7 @@ from ..card.expiry import Expiry
 from ..card.pan import Pan
 from ..card.token import Token
 from ..errors import IntegrityFault
-from ..store.schema import CARD
+from ..store.schema import AUDIT_ENTRY, CARD
 from ..trail import Actor
 from .vault import Vault
 from .vault_database import lock_numbers
@@ -26,6 +26,7 @@ _SET_EXPIRY = (
     .where(CARD.c.id == bindparam("card_id"))
     .values({name: bindparam(f"new_{name}") for name in _CHANGED})
 )
+_ENDS = ("card.deleted", "customer.deleting", "customer.deleted")
 
 Event = tuple[str, Mapping[str, Any]]
 """An event's name and its detail."""
@@ -47,16 +48,25 @@ class Change:
 
 
 class HeldCards:
-    """The cards that ``tokens`` name, locked until the transaction ``db`` ends.
+    """The cards that ``tokens`` name, locked until the transaction ``db`` ends; with
+    ``lock=False`` they are for looking at alone.
 
     Lock order: the drawing of numbers, then the cards, the lower number first.
     """
 
-    def __init__(self, vault: Vault, db: Connection, tokens: Collection[str]) -> None:
+    def __init__(
+        self,
+        vault: Vault,
+        db: Connection,
+        tokens: Collection[str],
+        *,
+        lock: bool = True,
+    ) -> None:
         self._vault = vault
         self._db = db
-        lock_numbers(db)
-        self._rows = {row.token: row for row in _locked(db, tokens)}
+        if lock:
+            lock_numbers(db)
+        self._rows = {row.token: row for row in _rows(db, tokens, lock=lock)}
         gone = [token for token in tokens if token not in self._rows]
         self._missing = vault.missing(db, gone) if gone else {}
 
@@ -111,11 +121,11 @@ class HeldCards:
         row = self._rows.get(one.token)
         if one.new:
             pan, expiry = one.new
-            after = f"{pan.masked} {expiry}"
-            told = {"instead_of": one.token, "rev": 1, "after": after}
-            if row is None:
-                return [("card.registered", told)]
-            return [("card.replaced", {**told, "before": self._vault.show(row)})]
+            told: dict[str, object] = {"instead_of": one.token}
+            if row is not None:
+                told["before"] = self._vault.show(row)
+            told |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
+            return [("card.replaced" if row is not None else "card.registered", told)]
         if one.expiry and row is not None:
             before = str(Expiry.from_key(row.expiry))
             told = {"rev": row.rev + 1, "before": before, "after": str(one.expiry)}
@@ -128,7 +138,7 @@ def delete_many(
 ) -> int:
     """Delete those of ``tokens``' cards that still exist, as ``Vault.delete`` does;
     returns how many."""
-    rows = _locked(db, tokens)
+    rows = _rows(db, tokens, lock=True)
     if rows:
         db.execute(delete(CARD).where(CARD.c.id.in_([row.id for row in rows])))
     for row in rows:
@@ -137,6 +147,18 @@ def delete_many(
     return len(rows)
 
 
-def _locked(db: Connection, tokens: Collection[str]) -> Sequence[Row[Any]]:
+def ends_of(db: Connection, tokens: Collection[str]) -> dict[str, set[str]]:
+    """The trail's events about the end of the cards that ``tokens`` named, for those
+    that have any; MACs are not checked."""
+    query = select(AUDIT_ENTRY.c.subject, AUDIT_ENTRY.c.event).where(
+        AUDIT_ENTRY.c.subject.in_(tokens), AUDIT_ENTRY.c.event.in_(_ENDS)
+    )
+    ends: dict[str, set[str]] = {}
+    for token, event in db.execute(query):
+        ends.setdefault(token, set()).add(event)
+    return ends
+
+
+def _rows(db: Connection, tokens: Collection[str], *, lock: bool) -> Sequence[Row[Any]]:
     query = select(CARD).where(CARD.c.token.in_(tokens)).order_by(CARD.c.id)
-    return db.execute(query.with_for_update()).all()
+    return db.execute(query.with_for_update() if lock else query).all()
