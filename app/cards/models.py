@@ -132,7 +132,7 @@ class UpdateJob(Base):
 
     ``digest`` is SHA-256 of what the file's rows say, with a mask in the place of each
     card number and without any text that was refused.  ``done`` of ``rows`` rows are
-    worked off.
+    taken in; ``ended_at`` is when all were and the results were written, or None.
     """
 
     __tablename__ = "update_job"
@@ -143,6 +143,7 @@ class UpdateJob(Base):
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     created_by: Mapped[str] = mapped_column(String(254))
     created_at: Mapped[int] = mapped_column(BigInteger)
+    ended_at: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class UpdateRow(Base):

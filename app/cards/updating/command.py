@@ -189,6 +189,7 @@ def _update(answer: AnswerFile, path: Path | None) -> Mapping[str, int]:
         out.write(vars(row) for row in jobs.results(unit.site, job.id))
         out.close()
         unit.release()
+    jobs.end(unit, job, current.now())
     counts = jobs.counts(unit, job.id)
     _sum_up(answer, counts)
     if any(map(counts.get, LEFT_ALONE)):

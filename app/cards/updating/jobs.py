@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 from itertools import islice
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db import Work
@@ -51,7 +51,7 @@ class Survey:
 
 def begin(unit: Work, survey: Survey, key: str, by: Actor, since: int) -> Job:
     """The job of a file: the one that a killed run has left, or a new one.  ``since``
-    is when this run began (seconds UTC)."""
+    is when this run began (seconds UTC).  ``end`` ends it."""
     unit.write()
     if takes_several(unit.site.get_bind().engine):
         # On SQLite a transaction keeps other writers out anyway.
@@ -83,14 +83,23 @@ def imagined(unit: Work, survey: Survey, key: str, since: int) -> Job:
 
 def _unfinished(site: Session, digest: str) -> UpdateJob | None:
     jobs = select(UpdateJob).where(UpdateJob.digest == digest)
-    return site.scalar(jobs.where(UpdateJob.done < UpdateJob.rows).limit(1))
+    return site.scalar(jobs.where(UpdateJob.ended_at.is_(None)).limit(1))
 
 
 def _finished(site: Session, digest: str) -> int:
     """The number of the newest job that took in the whole file, or 0."""
     newest = select(func.coalesce(func.max(UpdateJob.id), 0))
-    newest = newest.where(UpdateJob.digest == digest, UpdateJob.done == UpdateJob.rows)
+    newest = newest.where(UpdateJob.digest == digest, UpdateJob.ended_at.is_not(None))
     return site.scalars(newest).one()
+
+
+def end(unit: Work, job: Job, now: int) -> None:
+    """Record that a job took in its whole file, and that the results are written: from
+    now on the same file is one that was given again."""
+    unit.write()
+    ended = update(UpdateJob).where(UpdateJob.id == job.id).values(ended_at=now)
+    unit.site.connection().execute(ended)
+    unit.commit()
 
 
 def made(unit: Work, digest: str, token: str) -> bool:

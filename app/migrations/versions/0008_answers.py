@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("done", sa.BigInteger, nullable=False),
         sa.Column("created_by", sa.String(254), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("ended_at", sa.BigInteger, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_update_job"),
     )
     op.create_index("ix_update_job_digest", "update_job", ["digest"])

@@ -131,7 +131,7 @@ def marks_come_and_go(engine: Engine) -> None:
         assert not {"update_job", "update_row"} & tables
 
 
-UPDATE_JOB = "INSERT INTO update_job VALUES (1, 'd', 1, 1, 'ops', 7)"
+UPDATE_JOB = "INSERT INTO update_job VALUES (1, 'd', 1, 1, 'ops', 7, 8)"
 UPDATE_ROW = """
     INSERT INTO update_row VALUES (1, 1, 2, 'stopped', 'p', 'card_x', '', 'visa',
         '0000', 4, '')
