@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from sqlalchemy import select, update
 
 from app.cards import texts
 from app.cards.models import Customer
+from app.cards.search import listing
 from app.cards.updating import batches
 from tests.actors.operator_client import Desk, boxes
 from tests.places.vault import FakeClock, VaultPlace
 from vault import Actor, Token
 from vault.store.schema import CARD
 
-from .stocked import AMEX, VISA, command, stock
+from .stocked import AMEX, VISA, command, names, stock
 
 pytestmark = pytest.mark.engines("sqlite", "postgres")
 
@@ -208,6 +210,32 @@ def test_a_new_number_ends_the_mark(
     assert run_again(desk, file, text) == ["updated"]
     assert [one.stopped_at is None for one in desk.customers()] == [True, True, False]
     assert shown_stopped(desk) == 1
+
+
+def test_the_list_shows_those_who_are_stopped_alone(
+    desk: Desk, three: list[Customer], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the filter beside the others, with its pages, its search and its file."""
+    monkeypatch.setattr(listing, "PAGE_SIZE", 1)
+    a, _, c = three
+    assert "要確認" not in desk.open("/cards").text
+    taken_in(desk, file, f"token,status\n{a.token},停止\n{c.token},停止\n")
+    assert names(desk, "/cards") != ["A"]
+    link = re.search('href="/cards[?]expiry=stopped">([^<]*)', desk.page)
+    assert link is not None
+    assert "".join(link[1].split()) == "要確認（2）"
+    pages = [names(desk, f"/cards?expiry=stopped&sort=name&page={n}") for n in (1, 2)]
+    assert pages == [["A"], ["C"]]
+    for beyond in ("3", "-1"):
+        answer = desk.open(f"/cards?expiry=stopped&sort=name&page={beyond}")
+        assert answer.location == "/cards?sort=name&page=2&expiry=stopped"
+    answer = desk.open("/cards?expiry=stopped&sort=name&page=-9")
+    assert answer.location == "/cards?sort=name&expiry=stopped"
+    assert names(desk, "/cards?q=C&expiry=stopped") == ["C"]
+    assert names(desk, "/cards?q=B&expiry=stopped") == []
+    assert "該当" in desk.page or "一致する" in desk.page
+    lines = desk.client.get("/cards.csv?expiry=stopped&sort=name").text.splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == ["A", "C"]
 
 
 def test_what_stands_for_stopped_is_a_setting(
