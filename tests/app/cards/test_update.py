@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError
 
 from app.cards import texts
 from app.cards.models import Customer
 from app.cards.search import listing
 from app.cards.updating import batches
+from app.db import SiteSession
 from tests.actors.operator_client import Desk, boxes
 from tests.places.vault import FakeClock, VaultPlace
 from vault import Actor, Token
 from vault.store.schema import CARD
+from vault.trail import read_entries
 
 from .stocked import AMEX, VISA, command, names, stock
 
@@ -126,7 +129,7 @@ def test_the_trail_tells_of_each_row_what_it_tells_of_an_edit(
     heading = "token,card_number,customer_name\n"
     taken_in(desk, file, heading + f"{b.token},{MASTERCARD},X\n{c.token},{VISA},Y\n")
     by_file = told_of(desk, "B", b.public_id)
-    assert [event for event, _ in by_hand] == [
+    assert [name for name, _ in by_hand] == [
         "card.replaced",
         "customer.updated",
         "card.deleted",
@@ -141,16 +144,16 @@ def told_of(desk: Desk, was: str, public_id: str) -> list[tuple[str, str]]:
     and with the name that they had at first as A."""
     (now,) = [one for one in desk.customers() if one.public_id == public_id]
     tokens = [now.token]
-    for event, subject, detail in desk.trail():
-        if event == "card.replaced" and subject == now.token:
+    for event_name, subject, detail in desk.trail():
+        if event_name == "card.replaced" and subject == now.token:
             tokens.append(detail.partition('"instead_of": "')[2].partition('"')[0])
     found = []
-    for event, subject, detail in desk.trail():
-        if subject in tokens and not event.endswith(("registered", "viewed")):
+    for event_name, subject, detail in desk.trail():
+        if subject in tokens and not event_name.endswith(("registered", "viewed")):
             plain = detail.replace(f'"{was}"', '"A"')
             for token in tokens:
                 plain = plain.replace(token, "T")
-            found.append((event, plain))
+            found.append((event_name, plain))
     return found
 
 
@@ -534,6 +537,68 @@ def test_a_run_that_was_cut_off_goes_on(
     assert [row["line"] for row in rows] == ["2", "3", "4"]
     assert rows[0]["token"] == desk.customers()[0].token
     assert only(desk, "operator's").last4 == "0000"
+
+
+def test_what_the_sites_commit_lost_is_told_and_done_again(
+    desk: Desk, three: list[Customer], file: Path, place: VaultPlace
+) -> None:
+    """The vault's commit told of a name, of a number and of a mark; when the site's
+    fails the trail says so, and the same command does it."""
+    a, b, c = three
+    text = (
+        "token,card_number,customer_name,status\n"
+        f"{a.token},{MASTERCARD},,\n{b.token},,X,\n{c.token},,,停止\n"
+    )
+    file.write_text(text, encoding="utf-8")
+    commits = iter(["the job's"])
+
+    def lose(_site: SiteSession) -> None:
+        if not next(commits, ""):
+            raise OperationalError("COMMIT", {}, Exception("the disk is full"))
+
+    event.listen(SiteSession, "before_commit", lose)
+    try:
+        ran = run(desk, str(file))
+    finally:
+        event.remove(SiteSession, "before_commit", lose)
+    assert ran.exit_code == 2
+    assert [one.rev for one in desk.customers()] == [1, 1, 1]
+    assert desk.cards() == 4
+    with place.engine.connect() as db:
+        told = [
+            (entry.event, entry.outcome, entry.subject)
+            for entry in read_entries(db)
+            if entry.event in ("customer.updated", "card.stopped")
+        ]
+    rows = (("customer.updated", b.token), ("card.stopped", c.token))
+    assert told == [
+        (event_name, outcome, token)
+        for outcome in ("success", "failure")
+        for event_name, token in rows
+    ]
+    assert taken_in(desk, file, text) == ["updated", "updated", "stopped"]
+    assert only(desk, "X").rev == 2
+    assert place.findings() == {}
+
+
+def test_two_processes_take_in_no_row_twice(
+    desk: Desk, three: list[Customer], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that comes to a batch second is told to wait, and changes nothing."""
+    real = batches.take_in
+
+    def second(*args: object) -> object:
+        monkeypatch.setattr(batches, "take_in", real)
+        assert run(desk, str(file)).exit_code == 0
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batches, "take_in", second)
+    file.write_text(f"token,card_number\n{three[0].token},{MASTERCARD}\n")
+    ran = run(desk, str(file))
+    assert ran.exit_code == 2
+    assert "another update by this file is running" in ran.stderr
+    assert [one.rev for one in desk.customers()] == [2, 1, 1]
+    assert desk.cards() == 3
 
 
 HEADINGS = {
