@@ -160,6 +160,7 @@ def _moving(folder: Path) -> None:
         _beside("export", count, raw, moving.exported(ours))
         _beside("  started already", count, raw, moving.exported_within(ours))
         _beside("export --with", count, moving.raw_billing(bare), moving.billed(ours))
+        _beside("update", count, moving.raw_update(bare), moving.updated(ours))
 
 
 def _beside(what: str, count: int, bare: float, ours: tuple[float, float]) -> None:

@@ -1,4 +1,4 @@
-"""``flask --app wsgi cards`` imports, lists and reconciles customers."""
+"""``flask --app wsgi cards`` imports, updates, lists and reconciles customers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from .importing.command import import_file
 from .reconcile import Orphan
 from .search import export, index_check, listing
 from .search.spreadsheet import BYTE_ORDER_MARK
+from .updating.command import update_file
 
 OLDER = (
     "put the site's newer database back: their customers are in it "
     '(docs/operations.md, "An older backup")'
 )
 
-cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
+cards = SiteGroup("cards", help="Customers in bulk: import, update, list, reconcile.")
 cards.add_command(import_file)
+cards.add_command(update_file)
 
 
 @cards.command("reconcile", epilog=example("cards reconcile --apply"))

@@ -78,8 +78,7 @@ def who(entry: AuditEntry, names: Mapping[str, str]) -> str:
     its own person's, whoever recorded later that it failed."""
     begun_by = entry.detail.get("begun_by")
     if entry.origin == COMMAND and begun_by is None:
-        purged = entry.event == "card.purged"
-        return texts.ADMINISTRATOR_PURGE if purged else texts.ADMINISTRATOR
+        return texts.ADMINISTRATORS.get(entry.event, texts.ADMINISTRATOR)
     return person(begun_by if isinstance(begun_by, str) else entry.actor, names)
 
 

@@ -154,7 +154,7 @@ def _other_expiry(
     line = f"{customer.public_id}\t{customer.token}\texpiry {customer.expires}"
     line += f", its card's is {expiry}"
     if applied:
-        unsaved.tell(work, customer, by)  # while its rev still shows it
+        unsaved.tell(work, [customer], by)  # while its rev still shows it
         detail = {"before": str(customer.expires), "after": str(expiry)}
         work.record("customer.mended", by, subject=customer.token, detail=detail)
         customer.expiry, customer.updated_at = expiry.key, now

@@ -105,8 +105,8 @@ def new_customer(
         "created_at": now,
         "updated_at": now,
         "created_by": by.name,
-        **_written(new.name, new.phone),
-        **_shown_of(new.pan),
+        **text_columns(new.name, new.phone),
+        **mask_columns(new.pan),
         "expiry": new.expiry.key,
     }
 
@@ -121,20 +121,18 @@ def change(
     """
     _hold(unit, customer, by)
     token, replaced = Token(customer.token), None
-    values = {**_written(entered.name, entered.phone), "rev": customer.rev + 1}
+    values = {**text_columns(entered.name, entered.phone), "rev": customer.rev + 1}
     expiry = entered.expiry or customer.expires
     if entered.pan:
         token, replaced = _replace(unit, token, entered.pan, expiry, by)
-        values |= {"token": token, **_shown_of(entered.pan)}
+        values |= {"token": token, "stopped_at": None, **mask_columns(entered.pan)}
     elif expiry != customer.expires:
         try:
             unit.vault.set_expiry(unit.vault_db, token, expiry, by)
         except UnknownToken:  # purged just now
             raise Conflict from None
-    detail = _differences(customer, entered)
+    detail = told_changes(customer, entered)
     if detail:
-        # Not "rev": that is the card's, which verify counts.
-        detail |= {"customer_rev": values["rev"]}
         unit.vault.record(
             unit.vault_db, unsaved.UPDATED, by, subject=token, detail=detail
         )
@@ -255,7 +253,7 @@ def _hold(unit: Work, customer: Customer, by: Actor) -> None:
     )
     if unit.site.execute(same.with_for_update()).first() is None:
         raise Conflict
-    unsaved.tell(unit, customer, by)
+    unsaved.tell(unit, [customer], by)
 
 
 def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
@@ -264,7 +262,8 @@ def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> 
     site.expire(customer)
 
 
-def _written(name: str, phone: str) -> dict[str, str]:
+def text_columns(name: str, phone: str) -> dict[str, str]:
+    """The columns that hold a customer's name and telephone number."""
     return {
         "name": name,
         "name_folded": search_key(name),
@@ -273,7 +272,8 @@ def _written(name: str, phone: str) -> dict[str, str]:
     }
 
 
-def _shown_of(pan: Pan) -> dict[str, str | int]:
+def mask_columns(pan: Pan) -> dict[str, str | int]:
+    """The columns that hold what may be shown of a card number."""
     return {
         "brand": pan.brand.name,
         "prefix": pan.prefix,
@@ -282,10 +282,13 @@ def _shown_of(pan: Pan) -> dict[str, str | int]:
     }
 
 
-def _differences(customer: Customer, entered: CardChange) -> dict[str, Any]:
+def told_changes(customer: Customer, entered: CardChange) -> dict[str, Any]:
+    """What the trail says about a customer's changed name and telephone number, with
+    the rev that the change makes; nothing if neither changes."""
     detail: dict[str, Any] = {}
     for field in ("name", "phone"):
         before, after = getattr(customer, field), getattr(entered, field)
         if before != after:
             detail |= {f"{field}_before": before, f"{field}_after": after}
-    return detail
+    # Not "rev": that is the card's, which verify counts.
+    return detail and detail | {"customer_rev": customer.rev + 1}

@@ -8,7 +8,7 @@ of a customer is known not to be saved by its ``rev``, which is newer than the r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -56,7 +56,7 @@ def record_changes(work: Work, found: Collection[Change], by: Actor) -> Iterator
     name it."""
     for change in found:
         if customer := _hold(work, change.customer):
-            tell(work, customer, by)
+            tell(work, [customer], by)
         work.commit()
         yield from lines(work, [change], ", recorded")
 
@@ -73,11 +73,11 @@ def lines(work: Work, found: Collection[Change], done: str = "") -> Iterator[str
         yield f"{public_id}\t{entry.subject}\t{what}{done}"
 
 
-def tell(work: Work, customer: Customer, by: Actor) -> None:
-    """Record that the newest change the trail tells of failed, if it was not saved.  The
-    caller holds the lock on the customer's row, so that no other request is between
-    its two commits."""
-    revs = {customer.token: customer.rev}
+def tell(work: Work, customers: Iterable[Customer], by: Actor) -> None:
+    """Record of each customer that the newest change the trail tells of failed, if it
+    was not saved.  The caller holds the locks on their rows, so that no other request
+    is between its two commits."""
+    revs = {customer.token: customer.rev for customer in customers}
     for entry in _told(work.vault, work.vault_db, revs).values():
         record_failed(work, entry, by)
 
