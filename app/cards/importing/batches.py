@@ -128,8 +128,9 @@ def number_of(cell: str, luhn_exempt: frozenset[str]) -> tuple[Pan | None, str]:
         if error.reason in ("not_digits", "check_digit"):
             fault = spoiled.number_fault(cell, luhn_exempt)
         return None, fault or texts.NUMBER_REASONS[error.reason]
-    # No check digit told of zeros that Excel made of digits.
-    return pan, spoiled.number_fault(cell, luhn_exempt) if luhn_exempt else ""
+    # The check digit of zeros that Excel made of digits may be right, or not asked for.
+    doubtful = luhn_exempt or pan.length >= spoiled.DIGITS_KEPT + spoiled.SURE_ZEROS
+    return pan, spoiled.number_fault(cell, luhn_exempt) if doubtful else ""
 
 
 def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
