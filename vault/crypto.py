@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
@@ -106,6 +106,7 @@ class Unshown:
 
 
 Mover = Callable[["Cipher", bytes, bytes, bytes, str], tuple[bytes, bytes]]
+Sealer = Callable[[bytes, bytes], bytes]
 
 
 class Cipher(Unshown):
@@ -136,6 +137,18 @@ class Cipher(Unshown):
             pass
         raise IntegrityFault(subject, "can't be opened")
 
+    def sealer(self, count: int) -> Sealer:
+        """A function that seals up to ``count`` texts as ``seal`` does.  It draws its
+        nonces at once, so one thread uses it for one batch; it raises StopIteration
+        after ``count``."""
+        nonces, encrypt = _nonces(count), self._aead.encrypt
+
+        def seal(plaintext: bytes, aad: bytes) -> bytes:
+            nonce = next(nonces)
+            return nonce + encrypt(nonce, plaintext, aad)
+
+        return seal
+
     def mover(self, count: int) -> Mover:
         """A function that re-encrypts up to ``count`` envelopes from other ciphers
         under this one.  It draws its nonces at once, so one thread uses it for one
@@ -145,8 +158,7 @@ class Cipher(Unshown):
         compares, and returns the plaintext and the new envelope.  It raises as ``open``
         does, and StopIteration after ``count``.
         """
-        drawn, aead = os.urandom(NONCE_BYTES * count), self._aead
-        nonces = (drawn[i : i + NONCE_BYTES] for i in range(0, len(drawn), NONCE_BYTES))
+        nonces, aead = _nonces(count), self._aead
 
         def move(
             old: Cipher, envelope: bytes, old_aad: bytes, aad: bytes, subject: str
@@ -163,6 +175,12 @@ class Cipher(Unshown):
             return plain, nonce + sealed
 
         return move
+
+
+def _nonces(count: int) -> Iterator[bytes]:
+    """``count`` fresh nonces, drawn at once."""
+    drawn = os.urandom(NONCE_BYTES * count)
+    return (drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES))
 
 
 class Mac(Unshown):

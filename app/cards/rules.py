@@ -41,11 +41,16 @@ def name_fault(name: str) -> str:
     if has_unseen(name):
         return texts.NAME_CHARACTERS
     flat = unicodedata.normalize("NFKC", name)
-    if len(digits_of(flat)) >= CARD_DIGITS:
-        return texts.NAME_DIGITS
-    if LONE_GROUP.search(flat) or SECURITY_CODE.search(flat):
+    # Of letters and blanks alone none is a digit.
+    if not flat.replace(" ", "").isalpha() and _has_number(flat):
         return texts.NAME_DIGITS
     return ""
+
+
+def _has_number(flat: str) -> bool:
+    """Say whether a folded name may hold a card number or a security code."""
+    many = len(digits_of(flat)) >= CARD_DIGITS
+    return bool(many or LONE_GROUP.search(flat) or SECURITY_CODE.search(flat))
 
 
 def phone_fault(phone: str) -> str:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor, Card, Expiry, Pan, Token, Vault
-from vault.card.token import random_letters
+from vault.card.token import random_letters, random_words
 from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import checkpoint, reading
 
@@ -36,8 +36,7 @@ class Conflict(Exception):
     """Another request changed or deleted the customer first."""
 
 
-@dataclass(frozen=True)
-class NewCard:
+class NewCard(NamedTuple):
     """A new customer with their card, checked."""
 
     name: str
@@ -59,6 +58,12 @@ class CardChange:
 def new_public_id() -> str:
     """A random name for a customer in addresses (104 bits, no digit)."""
     return random_letters(PUBLIC_ID_LETTERS)
+
+
+def new_public_ids(count: int) -> list[str]:
+    """``count`` of them, drawn at once and sorted, because an index takes neighbours
+    faster."""
+    return sorted(random_words(count, PUBLIC_ID_LETTERS))
 
 
 def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> Customer:

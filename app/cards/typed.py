@@ -32,7 +32,11 @@ PHONE_FORMS = (
 _PLAIN = re.compile(r"[0-9-]*")
 _NO_DIGITS = re.compile(r"[^0-9]+")
 _SEEN: dict[int, None] = {ord(character): None for character in UNSEEN}
-_HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
+# Variants become kanji, "~" and "ー", and so no hiragana.
+_VARIANTS_AND_HIRAGANA: dict[int, int | str | None] = {
+    **{code: code + 0x60 for code in range(0x3041, 0x3097)},
+    **VARIANTS,
+}
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
@@ -91,16 +95,19 @@ def search_key(text: str) -> str:
     blanks, hyphens, variant characters and company forms folded."""
     # Fold variants before NFKC, which takes some of them for others, and after it.
     folded = unicodedata.normalize("NFKC", text.translate(VARIANTS)).casefold()
-    folded = folded.translate(VARIANTS).translate(_HIRAGANA_TO_KATAKANA)
-    folded = "".join(folded.split())
-    for short, whole in COMPANY_FORMS.items():
-        folded = folded.replace(short, whole)
+    folded = "".join(folded.translate(_VARIANTS_AND_HIRAGANA).split())
+    if "(" in folded:
+        for short, whole in COMPANY_FORMS.items():
+            folded = folded.replace(short, whole)
     return folded[:MAX_KEY]
 
 
 def has_unseen(text: str) -> bool:
     """Say whether ``text`` holds control, bidi or other invisible characters."""
-    return any(unicodedata.category(character) in _UNSEEN for character in text)
+    # What is printable is of none of these categories.
+    return not text.isprintable() and any(
+        unicodedata.category(character) in _UNSEEN for character in text
+    )
 
 
 def shown(text: object) -> str:

@@ -98,6 +98,31 @@ def test_cards_are_purged_compared_and_exported(place: Place) -> None:
     assert (done.returncode, done.stdout.split(",")[0]) == (0, "3 cards opened")
 
 
+def test_a_file_goes_in_and_the_next_customer_after_it(
+    place: Place, mails: tuple[Mails, int]
+) -> None:
+    """In two batches; the numbers of customers go on, and the search index agrees."""
+    file = place.folder / "customers.csv"
+    rows = [f"客{n},090-{n:08},5555555555554444,12,2030\n" for n in range(1200)]
+    heading = "customer_name,phone,card_number,exp_month,exp_year\n"
+    file.write_text(heading + "".join(rows) + "x,x,x,x,x\n")
+    flask = ("flask", "--app", "wsgi")
+    out = str(place.folder / "results.csv")
+    done = place.run(*flask, "cards", "import", str(file), "--results", out)
+    assert (done.returncode, "1,200 imported" in done.stdout) == (1, True)
+    place.add_operator("taro")
+    desk = Desk(place)
+    with place.serving("--workers", "1"):
+        desk.login("taro", mails[0])
+        desk.post("/cards", "/cards", customer_name="山田", **CARD)
+        assert "090-00001199" in desk.get("/cards?q=00001199")
+        assert "48**-****-****-0000" in desk.get("/cards?q=%E5%B1%B1%E7%94%B0")
+    checked = place.run(*flask, "cards", "reconcile")
+    assert checked.returncode == 0, checked.stdout
+    done = place.ops("verify")
+    assert (done.returncode, "1,201 cards opened" in done.stdout) == (0, True)
+
+
 def test_every_key_can_be_changed(place: Place) -> None:
     """rotate, root rotate and web-key rotate end verified."""
     seal(place, 40)

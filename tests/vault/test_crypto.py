@@ -162,6 +162,21 @@ def test_nonces_never_repeat() -> None:
     assert len(nonces) == 10_000
 
 
+def test_a_sealer_seals_as_many_as_it_was_made_for() -> None:
+    """Each opens for its own aad, under 12 random bytes of its own, and then no more."""
+    cipher = crypto.Cipher(CARD_KEY)
+    seal = cipher.sealer(3)
+    sealed = [seal(b"text", aad) for aad in (b"1", b"2", b"3")]
+    assert len({one[:12] for one in sealed}) == 3
+    assert [cipher.open(one, b"%d" % n, "card") for n, one in enumerate(sealed, 1)] == [
+        b"text"
+    ] * 3
+    with pytest.raises(errors.IntegrityFault):
+        cipher.open(sealed[0], b"2", "card")
+    with pytest.raises(StopIteration):
+        seal(b"text", b"4")
+
+
 @pytest.mark.parametrize(
     "secret",
     [

@@ -8,6 +8,7 @@ its ranges.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 MASK_CHARACTER = "*"
 
@@ -60,12 +61,20 @@ BRANDS: tuple[Brand, ...] = (
     _brand("unionpay", "UnionPay", "62 810-817", "16-19"),
 )
 
+# A brand is told by so many first digits.
+LONGEST_PREFIX = max(len(low) for brand in BRANDS for low, _ in brand.prefixes)
+
 BRAND_LABELS: dict[str, str] = {brand.name: brand.label for brand in BRANDS}
 
 
 def brand_of(digits: str) -> Brand | None:
     """The brand whose prefixes ``digits`` begin with, or None."""
-    return next((brand for brand in BRANDS if brand.claims(digits)), None)
+    return _brand_from(digits[:LONGEST_PREFIX])
+
+
+@lru_cache(maxsize=10_000)
+def _brand_from(start: str) -> Brand | None:
+    return next((brand for brand in BRANDS if brand.claims(start)), None)
 
 
 def mask(prefix: str, last4: str, length: int) -> str:

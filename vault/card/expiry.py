@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import InputError
 from .pan import FOLD, HYPHENS
@@ -39,25 +40,7 @@ class Expiry:
         Raises InputError("expiry", reason) with the first that fails of:
         ``empty``, ``half``, ``month``, ``year``, ``past``, ``far``.
         """
-        month, year = _folded(month, "月"), _folded(year, "年")
-        both = _BOTH.fullmatch(month)
-        if both and (not year or year[-2:] == both[2][-2:]):
-            month, year = both[1], year or both[2]
-        if not month and not year:
-            raise InputError("expiry", "empty")
-        if not month or not year:
-            raise InputError("expiry", "half")
-        if not _is_number(month, 1, 2) or not 1 <= int(month) <= 12:
-            raise InputError("expiry", "month")
-        if not (_is_number(year, 4, 4) or _is_number(year, 2, 2)):
-            raise InputError("expiry", "year")
-        expiry = cls(int(year) if len(year) == 4 else 2000 + int(year), int(month))
-        ahead = expiry.months - months_now(now)
-        if ahead < 0:
-            raise InputError("expiry", "past")
-        if ahead > 12 * MAX_YEARS_AHEAD:
-            raise InputError("expiry", "far")
-        return expiry
+        return _read(month, year, months_now(now))
 
     @classmethod
     def from_key(cls, key: int) -> Expiry:
@@ -88,3 +71,27 @@ def _folded(text: str, unit: str) -> str:
 
 def _is_number(text: str, least: int, most: int) -> bool:
     return text.isascii() and text.isdigit() and least <= len(text) <= most
+
+
+# Many cards share few expiries.  What is refused is not kept.
+@lru_cache(maxsize=1000)
+def _read(month: str, year: str, this_month: int) -> Expiry:
+    month, year = _folded(month, "月"), _folded(year, "年")
+    both = _BOTH.fullmatch(month)
+    if both and (not year or year[-2:] == both[2][-2:]):
+        month, year = both[1], year or both[2]
+    if not month and not year:
+        raise InputError("expiry", "empty")
+    if not month or not year:
+        raise InputError("expiry", "half")
+    if not _is_number(month, 1, 2) or not 1 <= int(month) <= 12:
+        raise InputError("expiry", "month")
+    if not (_is_number(year, 4, 4) or _is_number(year, 2, 2)):
+        raise InputError("expiry", "year")
+    expiry = Expiry(int(year) if len(year) == 4 else 2000 + int(year), int(month))
+    ahead = expiry.months - this_month
+    if ahead < 0:
+        raise InputError("expiry", "past")
+    if ahead > 12 * MAX_YEARS_AHEAD:
+        raise InputError("expiry", "far")
+    return expiry

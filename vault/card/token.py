@@ -19,6 +19,13 @@ _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
 # dropped.  Drawing all letters at once takes a fiftieth of the time of one by one.
 _TO_LETTERS = (ALPHABET * 13)[:256].encode()
 _UNEVEN = bytes(range(256 - 256 % len(ALPHABET), 256))
+# What a letter makes of the check letter's running product, at that product.
+_AFTER = {
+    letter: [
+        ((product + value) % 20 or 20) * 2 % 21 for product in range(len(ALPHABET) + 1)
+    ]
+    for letter, value in _VALUES.items()
+}
 PREFIX = "card_"
 RANDOM_LETTERS = 30
 LENGTH = len(PREFIX) + RANDOM_LETTERS + 1
@@ -32,11 +39,17 @@ def random_letters(count: int = RANDOM_LETTERS) -> str:
     return letters[:count].decode()
 
 
+def random_words(count: int, size: int) -> list[str]:
+    """``count`` texts of ``size`` random letters each, drawn at once."""
+    letters = random_letters(count * size)
+    return [letters[at : at + size] for at in range(0, len(letters), size)]
+
+
 def _check_letter(letters: str) -> str:
     size = len(ALPHABET)
     product = size
     for letter in letters:
-        product = ((product + _VALUES[letter]) % size or size) * 2 % (size + 1)
+        product = _AFTER[letter][product]
     return ALPHABET[(size + 1 - product) % size]
 
 
@@ -48,8 +61,16 @@ class Token(str):
     @classmethod
     def new(cls) -> Token:
         """A fresh token, unrelated to the card it will name."""
-        letters = random_letters()
-        return cls(PREFIX + letters + _check_letter(letters))
+        return cls.several(1)[0]
+
+    @classmethod
+    def several(cls, count: int) -> list[Token]:
+        """``count`` fresh tokens, drawn at once.  They are sorted, because an index
+        takes neighbours faster."""
+        return [
+            cls(PREFIX + letters + _check_letter(letters))
+            for letters in sorted(random_words(count, RANDOM_LETTERS))
+        ]
 
     @classmethod
     def parse(cls, text: str) -> Token:

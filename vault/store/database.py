@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Transaction,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -314,6 +321,20 @@ def is_reading(db: Connection) -> bool:
 def takes_several(engine: Engine) -> bool:
     """Say whether several transactions can write at once; on SQLite they can't."""
     return engine.dialect.name != "sqlite"
+
+
+def add_rows(
+    db: Connection, table: str, columns: Iterable[str], rows: list[tuple[Any, ...]]
+) -> None:
+    """Insert ``rows``, one or more, each with the values of ``columns`` in their order.
+
+    It is one statement of the driver's own: SQLAlchemy takes as long to fill its own as
+    SQLite to write the rows."""
+    names, mark = list(columns), "?" if db.dialect.paramstyle == "qmark" else "%s"
+    marks = ", ".join(mark for _ in names)
+    # The names are this code's own, and every value is a parameter.
+    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+    db.exec_driver_sql(statement, rows)
 
 
 def checkpoint(engine: Engine) -> bool:

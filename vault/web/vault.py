@@ -10,22 +10,22 @@ from sqlalchemy import (
     Connection,
     Row,
     delete,
-    insert,
     select,
     update,
 )
 
 from .. import crypto, trail
 from ..card.brands import mask
-from ..card.envelope import envelope_aad, pad
+from ..card.envelope import aad_ending, aad_start, pad
 from ..card.expiry import Expiry
 from ..card.pan import Pan
 from ..card.token import Token
 from ..clock import Clock
 from ..errors import IntegrityFault, UnknownToken
 from ..settings import VaultSettings
-from ..store.database import connect
-from ..store.schema import CARD, PURGED
+from ..store.database import add_rows, connect
+from ..store.row_macs import card_signer
+from ..store.schema import CARD, PURGED, CardRow
 from ..trail import Actor, AuditEntry
 from . import card_history
 from .data_keys import DataKeys
@@ -126,12 +126,7 @@ class Vault(DataKeys):
             return []
         lock_numbers(db)
         key = self._sealing_key(db, by, len(cards))
-        rows = [
-            self._row(key, number, pan, expiry)
-            for number, (pan, expiry) in enumerate(cards, next_id(db, CARD))
-        ]
-        db.execute(insert(CARD), rows)
-        return [row["token"] for row in rows]
+        return self._seal(db, key, cards)
 
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
@@ -279,34 +274,30 @@ class Vault(DataKeys):
         detail: dict[str, Any],
     ) -> Token:
         lock_numbers(db)
-        row = self._row(self._sealing_key(db, by, 1), next_id(db, CARD), pan, expiry)
-        db.execute(insert(CARD), row)
+        (token,) = self._seal(db, self._sealing_key(db, by, 1), [(pan, expiry)])
         detail |= {"rev": 1, "after": f"{pan.masked} {expiry}"}
-        token: Token = row["token"]
         self.record(db, event, by, subject=token, detail=detail)
         return token
 
-    def _row(
-        self, key: LiveKey, number: int, pan: Pan, expiry: Expiry
-    ) -> dict[str, Any]:
-        """A new card's row, sealed under ``key`` and signed."""
-        token, now = Token.new(), self.clock()
-        aad = envelope_aad(self.web_key.vault_id, token, key.id)
-        row = {
-            "id": number,
-            "token": token,
-            "data_key_id": key.id,
-            "rev": 1,
-            "envelope": key.cipher.seal(pad(pan), aad),
-            "brand": pan.brand.name,
-            "prefix": pan.prefix,
-            "last4": pan.last4,
-            "length": pan.length,
-            "expiry": expiry.key,
-            "created_at": now,
-            "updated_at": now,
-        }
-        return self.signer.signed(CARD, row)
+    def _seal(
+        self, db: Connection, key: LiveKey, cards: Sequence[tuple[Pan, Expiry]]
+    ) -> list[Token]:
+        """Write new cards, sealed under ``key`` and signed; returns their tokens.  The
+        caller has called ``lock_numbers``."""
+        tokens, now = Token.several(len(cards)), self.clock()
+        seal, mac = key.cipher.sealer(len(cards)), card_signer(self.signer)
+        start, ending = aad_start(self.web_key.vault_id), aad_ending(key.id)
+        number, rows = next_id(db, CARD), []
+        for token, (pan, expiry) in zip(tokens, cards, strict=True):
+            envelope = seal(pad(pan), start + token.encode() + ending)
+            # fmt: off
+            row = (number, str(token), key.id, 1, envelope, pan.brand.name, pan.prefix,
+                   pan.last4, pan.length, expiry.key, now, now)
+            # fmt: on
+            rows.append((*row, mac(row)))
+            number += 1
+        add_rows(db, CARD.name, CardRow._fields, rows)
+        return tokens
 
     def _find(self, db: Connection, token: Token, *, lock: bool = True) -> Row[Any]:
         query = select(CARD).where(CARD.c.token == str(token))

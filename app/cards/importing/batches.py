@@ -12,17 +12,17 @@ the file is kept, because it would be a hash of card numbers (PCI DSS 3.5.1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db import Work
-from vault import Actor, Expiry, Pan, Vault
+from vault import Actor, Expiry, Pan, Token, Vault
 from vault.errors import InputError
-from vault.store.database import takes_several
+from vault.store.database import add_rows, takes_several
 
 from .. import rules, service, texts
 from ..models import Customer, ImportJob, ImportRow
@@ -31,26 +31,57 @@ from ..typed import phone_of
 from . import spoiled
 from .file import Record, Sheet
 
-BATCH = 500
+# The site's own writers wait for one batch at most, some 40 ms on SQLite.
+BATCH = 1000
+# What a customer has until the card is sealed.
+NO_TOKEN = Token("")
 
 IMPORTED, POSSIBLE_DUPLICATE, REFUSED = "imported", "possible_duplicate", "refused"
 WOULD_IMPORT, LIKELY_STORED = "would_import", "likely_stored"
 
+Result = dict[str, object]
 Faults = tuple[tuple[str, str], ...]
 _Likeness = tuple[str, str, str, int]
+# The columns of a row that its result has.
+_ROW_COLUMNS = (
+    "line",
+    "status",
+    "public_id",
+    "token",
+    "brand",
+    "last4",
+    "prefix",
+    "length",
+    "expiry",
+    "error",
+)
+_ROW_VALUES = itemgetter(*_ROW_COLUMNS)
+# What cards that look the same have in common.
+_LIKENESS = itemgetter("brand", "prefix", "last4", "expiry")
 
 
 class Overtaken(Exception):
     """Another process is importing the same file."""
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """A row after checking: what to store, or what is wrong with it, by column."""
 
     line: int
     entry: service.NewCard | None
     faults: Faults
+
+
+class Prepared(NamedTuple):
+    """A batch ready to be written.
+
+    ``results`` has a result for each row.  ``taken`` has for each row to be stored the
+    card, the customer without a token, the customer's words and, out of ``results``,
+    the result.
+    """
+
+    results: list[Result]
+    taken: list[tuple[service.NewCard, dict[str, Any], str, Result]]
 
 
 def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
@@ -97,8 +128,9 @@ def number_of(cell: str, luhn_exempt: frozenset[str]) -> tuple[Pan | None, str]:
         if error.reason in ("not_digits", "check_digit"):
             fault = spoiled.number_fault(cell, luhn_exempt)
         return None, fault or texts.NUMBER_REASONS[error.reason]
-    # No check digit told of zeros that Excel made of digits.
-    return pan, spoiled.number_fault(cell, luhn_exempt) if luhn_exempt else ""
+    # The check digit of zeros that Excel made of digits may be right, or not asked for.
+    doubtful = luhn_exempt or pan.length >= spoiled.DIGITS_KEPT + spoiled.SURE_ZEROS
+    return pan, spoiled.number_fault(cell, luhn_exempt) if doubtful else ""
 
 
 def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
@@ -188,7 +220,7 @@ def begin(site: Session, sheet: Sheet, newest: int, by: Actor, now: int) -> int:
     site.connection()
     if newest_job(site) != newest:
         raise Overtaken
-    before = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
+    before = newest_before(site, 0)
     job = ImportJob(
         size=sheet.size,
         rows=sheet.rows,
@@ -202,66 +234,87 @@ def begin(site: Session, sheet: Sheet, newest: int, by: Actor, now: int) -> int:
     return job.id
 
 
+def newest_before(site: Session, job_id: int) -> int:
+    """The highest number of a customer who existed before a job, or, when that is 0,
+    who exists now."""
+    if job_id:
+        return site.get_one(ImportJob, job_id).newest_before
+    return site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
+
+
+def prepare(
+    site: Session,
+    batch: Sequence[Checked],
+    newest: int,
+    by: Actor,
+    now: int,
+    skip_likely: bool = False,
+) -> Prepared:
+    """Make of a batch all that needs no lock.  With ``skip_likely`` the rows that look
+    like a card of the customers up to ``newest`` are left out."""
+    results = _told(site, batch, newest, IMPORTED, skip_likely=skip_likely)
+    taken = []
+    public_ids = service.new_public_ids(len(batch))
+    for row, result, public_id in zip(batch, results, public_ids, strict=True):
+        if row.entry is not None and result["status"] != LIKELY_STORED:
+            customer = service.new_customer(row.entry, NO_TOKEN, public_id, by, now)
+            result["public_id"] = public_id
+            taken.append((row.entry, customer, index.words(customer), result))
+    return Prepared(results, taken)
+
+
 def take_in(
     site: Session,
     vault: Vault,
     vault_db: Connection,
     job_id: int,
     done: int,
-    batch: Sequence[Checked],
+    batch: Prepared,
     by: Actor,
-    now: int,
-    skip_likely: bool = False,
-) -> list[dict[str, object]]:
+) -> list[Result]:
     """Seal a batch and write its customers; ``done`` rows were imported before it.
-    With ``skip_likely`` the rows that look like a stored card are left out.
 
     Returns the result of each row.  Raises Overtaken when another process has imported
     them meanwhile.
     """
+    db, results = site.connection(), batch.results
     mine = (ImportJob.id == job_id) & (ImportJob.done == done)
-    moved = update(ImportJob).where(mine).values(done=done + len(batch))
-    if site.connection().execute(moved).rowcount != 1:
+    moved = update(ImportJob).where(mine).values(done=done + len(results))
+    if db.execute(moved).rowcount != 1:
         raise Overtaken
-    newest_before = site.get_one(ImportJob, job_id).newest_before
-    results = _told(site, batch, newest_before, IMPORTED, skip_likely=skip_likely)
-    taken = [
-        (row.entry, result)
-        for row, result in zip(batch, results, strict=True)
-        if row.entry is not None and result["status"] != LIKELY_STORED
-    ]
-    cards = [(entry.pan, entry.expiry) for entry, _ in taken]
+    cards = [(entry.pan, entry.expiry) for entry, *_ in batch.taken]
     tokens = vault.tokenize_many(vault_db, cards, by, f"import {job_id}")
-    customers = []
-    for (entry, result), token in zip(taken, tokens, strict=True):
-        public_id = service.new_public_id()
-        customers.append(service.new_customer(entry, token, public_id, by, now))
-        result |= {"public_id": public_id, "token": customers[-1]["token"]}
-    for number, result in enumerate(results, done + 1):
-        result |= {"job_id": job_id, "number": number}
-    # Insert through the connection: the session would process each row twice.
-    db = site.connection()
-    if customers:
-        newest = db.scalar(select(func.coalesce(func.max(Customer.id), 0)))
-        db.execute(insert(Customer), customers)
-        index.add(site, _indexed(db, customers, newest or 0))
-    db.execute(insert(ImportRow), results)
+    if tokens:
+        for (_, customer, _, result), token in zip(batch.taken, tokens, strict=True):
+            customer["token"] = result["token"] = str(token)
+        _add_customers(site, batch)
+    numbered = enumerate(map(_ROW_VALUES, results), done + 1)
+    rows = [(job_id, number, *values) for number, values in numbered]
+    add_rows(db, ImportRow.__tablename__, ("job_id", "number", *_ROW_COLUMNS), rows)
     return results
 
 
-def _indexed(
-    db: Connection, customers: Sequence[Mapping[str, Any]], newest: int
-) -> list[index.Row]:
-    """The rows of the search index for customers just inserted, after the one of the
-    number ``newest``."""
-    by_token = {row["token"]: row for row in customers}
-    query = select(Customer.id, Customer.token).where(Customer.id > newest)
-    # On PostgreSQL others may have inserted some of their own meanwhile.
-    return [
-        index.row_of(number, by_token[token])
-        for number, token in db.execute(query)
-        if token in by_token
-    ]
+def _add_customers(site: Session, batch: Prepared) -> None:
+    """Write the customers of a batch and their words."""
+    db, rows, words = site.connection(), [], []
+    numbers = _new_numbers(db, len(batch.taken))
+    for number, (_, customer, of, _) in zip(numbers, batch.taken, strict=True):
+        rows.append((number, *customer.values()))
+        words.append((number, of))
+    add_rows(db, Customer.__tablename__, ("id", *batch.taken[0][1]), rows)
+    index.add(site, words)
+
+
+def _new_numbers(db: Connection, count: int) -> Iterable[int]:
+    """Numbers for ``count`` new customers."""
+    if takes_several(db.engine):
+        drawn = text(
+            "SELECT nextval(pg_get_serial_sequence('customer', 'id'))"
+            " FROM generate_series(1, :count)"
+        )
+        return db.scalars(drawn, {"count": count})
+    newest = db.scalar(select(func.coalesce(func.max(Customer.id), 0))) or 0
+    return range(newest + 1, newest + 1 + count)
 
 
 def _told(
@@ -271,25 +324,27 @@ def _told(
     status: str,
     *,
     skip_likely: bool,
-) -> list[dict[str, object]]:
+) -> list[Result]:
     """The result of each row, a good one's without the public id and token, which are
     added later.  ``status`` is that of a good row which looks like no card of the
     customers up to ``newest``."""
-    good = [row.entry for row in batch if row.entry is not None]
-    alike = _stored_likenesses(site, good, newest)
     likely = LIKELY_STORED if skip_likely else POSSIBLE_DUPLICATE
-    results = []
-    for row in batch:
-        result = refused(row)
-        if row.entry is not None:
-            found = likely if _likeness(row.entry) in alike else status
-            result = _of_card(row.line, row.entry)
-            result |= {"status": found, "public_id": "", "token": ""}
-        results.append(result)
+    results = [
+        refused(row)
+        if row.entry is None
+        else _of_card(row.line, row.entry) | {"status": status}
+        for row in batch
+    ]
+    good = [result for result in results if result["status"] == status]
+    alike = _stored_likenesses(site, set(map(_LIKENESS, good)), newest)
+    for result in good:
+        result["public_id"] = result["token"] = ""
+        if alike and _LIKENESS(result) in alike:
+            result["status"] = likely
     return results
 
 
-def refused(row: Checked) -> dict[str, object]:
+def refused(row: Checked) -> Result:
     """A bad row's result: every fault with its column, and none of the row's values."""
     return {
         "line": row.line,
@@ -310,7 +365,7 @@ def written_faults(faults: Faults) -> str:
     return " / ".join(": ".join(filter(None, fault)) for fault in faults)
 
 
-def _of_card(line: int, entry: service.NewCard) -> dict[str, object]:
+def _of_card(line: int, entry: service.NewCard) -> Result:
     """A good row's line and number, and what may be shown of its card."""
     pan = entry.pan
     return {
@@ -326,9 +381,9 @@ def _of_card(line: int, entry: service.NewCard) -> dict[str, object]:
 
 def dry_run(
     site: Session, batch: Sequence[Checked], *, skip_likely: bool = False
-) -> list[dict[str, object]]:
+) -> list[Result]:
     """The result each row would have; nothing is written."""
-    newest = site.scalars(select(func.coalesce(func.max(Customer.id), 0))).one()
+    newest = newest_before(site, 0)
     return _told(site, batch, newest, WOULD_IMPORT, skip_likely=skip_likely)
 
 
@@ -353,15 +408,12 @@ def counts(site: Session, job_id: int) -> dict[str, int]:
 
 
 def _stored_likenesses(
-    site: Session, entries: Sequence[service.NewCard], newest: int
+    site: Session, wanted: set[_Likeness], newest: int
 ) -> set[_Likeness]:
-    """Those likenesses of ``entries`` that customers up to ``newest`` have."""
-    last4 = {entry.pan.last4 for entry in entries}
+    """Those of the ``wanted`` likenesses that customers up to ``newest`` have."""
+    if not (newest and wanted):
+        return set()
     rows = select(Customer.brand, Customer.prefix, Customer.last4, Customer.expiry)
+    last4 = {likeness[2] for likeness in wanted}
     rows = rows.where(Customer.last4.in_(last4), Customer.id <= newest)
-    wanted = {_likeness(entry) for entry in entries}
     return wanted & {(row[0], row[1], row[2], row[3]) for row in site.execute(rows)}
-
-
-def _likeness(entry: service.NewCard) -> _Likeness:
-    return entry.pan.brand.name, entry.pan.prefix, entry.pan.last4, entry.expiry.key

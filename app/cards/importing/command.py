@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -25,7 +27,7 @@ from vault import Actor
 
 from . import batches
 from .batches import Checked, Overtaken
-from .file import Sheet
+from .file import Record, Sheet
 from .heading import SheetError
 from .results import Results, first_token
 
@@ -49,6 +51,8 @@ class ImportRun:
         unit.release()
         found = batches.find_job(unit, sheet, luhn_exempt())
         self._job_id, self.done = found or (0, 0)
+        self._newest_customer = batches.newest_before(unit.site, self._job_id)
+        unit.release()
 
     @property
     def is_begun(self) -> bool:
@@ -62,6 +66,9 @@ class ImportRun:
         begins the job.  Returns the result of each row.  Raises Overtaken when another
         process imports the file."""
         unit = self._unit
+        prepared = batches.prepare(
+            unit.site, batch, self._newest_customer, self._by, now, skip_likely
+        )
         unit.write()
         if not self._job_id:
             self._job_id = batches.begin(
@@ -73,10 +80,8 @@ class ImportRun:
             unit.vault_db,
             self._job_id,
             begins,
-            batch,
+            prepared,
             self._by,
-            now,
-            skip_likely,
         )
         unit.commit()
         return results
@@ -160,7 +165,7 @@ def _dry_run(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     out = open_results(path)
     refused, likely = 0, 0
     with progress("import", sheet.rows, 0) as advance:
-        for batch in batches.batches(_checked(sheet)):
+        for batch in batches.batches(_checked(sheet.records())):
             results = batches.dry_run(work().site, batch, skip_likely=skip_likely)
             work().release()
             refused += _tell(batch, results)
@@ -187,19 +192,28 @@ def _import(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     require_ours(path, sheet.path, run.made)
     if run.is_begun:
         say(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
-    with progress("import", sheet.rows, run.done) as advance:
-        for number, batch in enumerate(batches.batches(_checked(sheet))):
-            begins = number * batches.BATCH
-            if begins >= run.done:
-                results = run.take_in(
-                    begins, batch, current.now(), skip_likely=skip_likely
-                )
-                _tell(batch, results)
-                advance(len(batch))
+    with progress("import", sheet.rows, run.done) as advance, _loaded_is_kept():
+        done = run.done
+        for batch in batches.batches(_checked(islice(sheet.records(), done, None))):
+            results = run.take_in(done, batch, current.now(), skip_likely=skip_likely)
+            done += len(batch)
+            _tell(batch, results)
+            advance(len(batch))
     out = open_results(path)
     if out:
         run.write_results(out)
     return _sum_up(sheet, run.counts())
+
+
+@contextmanager
+def _loaded_is_kept() -> Iterator[None]:
+    """Keep the garbage collector from looking, every few batches, through all that the
+    site has loaded."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def require_ours(
@@ -225,9 +239,9 @@ def _results_are_ours(path: Path, made: Callable[[str], bool] | None) -> bool:
     return made is not None and made(token)
 
 
-def _checked(sheet: Sheet) -> Iterator[Checked]:
+def _checked(records: Iterable[Record]) -> Iterator[Checked]:
     now, exempt = current.now(), luhn_exempt()
-    return (batches.check(record, now, exempt) for record in sheet.records())
+    return (batches.check(record, now, exempt) for record in records)
 
 
 def _tell(batch: list[Checked], results: list[dict[str, object]]) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vault.store.encodings import UTF_16, Encodings
 
@@ -18,8 +18,7 @@ CHUNK = 1 << 16
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One row: the line it begins on and its cells by column.  When the number of cells
     doesn't fit the heading, ``cells`` is empty and the number is given."""
 
@@ -45,7 +44,7 @@ class Sheet:
         self._check_heading = check_heading
         self.size, self._encoding = _first_look(path)
         self._heading = self._read_heading()
-        self.rows = sum(1 for _ in self.records())
+        self.rows = sum(1 for _ in self._rows())
         if not self.rows:
             raise SheetError(
                 f"{path} has a heading and no row", "put a customer on each line"
@@ -54,6 +53,16 @@ class Sheet:
     def records(self) -> Iterator[Record]:
         """The rows in order, without blank lines and rows of nothing but commas, which
         spreadsheets leave where a row was cleared."""
+        heading = self._heading
+        for line, cells in self._rows():
+            if len(cells) == len(heading):
+                named = dict(zip(heading, cells, strict=True))
+                yield Record(line, named, len(cells))
+            else:
+                yield Record(line, {}, len(cells))
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The line each row begins on, and its cells."""
         with self.path.open(encoding=self._encoding, newline="") as file:
             reader = csv.reader(file, strict=True)
             line = 0
@@ -65,13 +74,8 @@ class Sheet:
                 if cells is None:
                     return
                 if line and any(cell.strip() for cell in cells):
-                    yield self._record(line + 1, cells)
+                    yield line + 1, cells
                 line = reader.line_num
-
-    def _record(self, line: int, cells: list[str]) -> Record:
-        if len(cells) != len(self._heading):
-            return Record(line, {}, len(cells))
-        return Record(line, dict(zip(self._heading, cells, strict=True)), len(cells))
 
     def _broken(self, line: int, why: str) -> SheetError:
         if "field larger" in why:

@@ -76,8 +76,12 @@ def question(words: Iterable[Word], of: Language) -> str:
 
 def row_of(number: int, values: Mapping[str, Any]) -> Row:
     """The row of the index for a customer of this ``number`` and these columns."""
-    words = search_words(values["name_folded"], values["phone_digits"], values["last4"])
-    return number, words
+    return number, words(values)
+
+
+def words(values: Mapping[str, Any]) -> str:
+    """The words of a customer of these columns."""
+    return search_words(values["name_folded"], values["phone_digits"], values["last4"])
 
 
 def add(site: Session, rows: list[Row]) -> None:

@@ -35,11 +35,12 @@ _END = "0000"
 def search_words(name_folded: str, phone_digits: str, last4: str) -> str:
     """The words of a customer, divided by blanks, each once and in a fixed order."""
     codes = [*map(_code, name_folded), _END]
-    pairs = [INSIDE + one + other for one, other in pairwise(codes)]
-    pairs[:1] = [BEGIN + pair[1:] for pair in pairs[:1]]
+    words = [f"{INSIDE}{one}{other}" for one, other in pairwise(codes)]
+    words[:1] = [BEGIN + pair[1:] for pair in words[:1]]
     starts = range(len(phone_digits) - RUN + 1)
-    runs = [PHONE + phone_digits[start : start + RUN] for start in starts]
-    return " ".join(dict.fromkeys([*pairs, *runs, LAST4 + last4]))
+    words += [PHONE + phone_digits[start : start + RUN] for start in starts]
+    words.append(LAST4 + last4)
+    return " ".join(dict.fromkeys(words))
 
 
 @dataclass(frozen=True)

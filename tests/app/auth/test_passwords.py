@@ -8,13 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from argon2.exceptions import VerifyMismatchError
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 from zxcvbn import matching
 
-from app.auth import commands, texts, views
+from app.auth import commands, passwords, texts, views
 from app.auth.new_password import Fault, find_fault
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
 from tests.places.site import PASSWORD
@@ -242,3 +243,19 @@ def test_a_password_may_be_typed_decomposed(auth: Auth) -> None:
     typed = unicodedata.normalize("NFD", composed)
     assert typed != composed
     assert auth.password(password=typed).location == "/login/email"
+
+
+def test_an_unknown_operators_password_is_checked_by_as_much_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Against a hash like any other, with the same costs; none is made for it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(passwords.PasswordHasher, "hash", None)
+        hasher = passwords.Hasher(1025)
+    drawn = hasher._dummy
+    assert not hasher.is_weak(drawn)
+    assert len(drawn) == len(hasher.hash("correct horse 7"))
+    with pytest.raises(VerifyMismatchError):
+        hasher._argon2.verify(drawn, "correct horse 7")
+    assert not hasher.agrees(None, "correct horse 7")
+    assert passwords._dummy.__wrapped__(1025) != drawn

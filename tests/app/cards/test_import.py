@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from flask import Flask
-from sqlalchemy import Engine, delete, inspect, select, update
+from sqlalchemy import Engine, delete, event, inspect, select, update
 from sqlalchemy.orm import Session
 
 from app.cards import texts
@@ -17,6 +18,7 @@ from app.cards.importing.file import Sheet
 from app.cards.importing.heading import SheetError
 from app.cards.models import Customer, ImportJob
 from app.cards.search import index
+from app.db import work
 from tests.actors.operator_client import A_CARD, Desk
 from tests.places.vault import VaultPlace
 from vault.store.schema import CARD, DATA_KEY
@@ -116,14 +118,76 @@ def test_a_job_that_was_cut_off_goes_on(
     assert [c.brand for c in customers(app)] == ["visa", "mastercard"] * 2 + ["visa"]
 
 
+@pytest.mark.parametrize("size", [1, 3, 4, 9])
+def test_a_job_goes_on_in_batches_of_another_size(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """As after an upgrade in between: no row is left out and none goes in twice."""
+    numbers = [f"090-0000-000{place}" for place in range(7)]
+    rows = [GOOD.replace("090-0000-0000", number) for number in numbers]
+    file.write_text(HEADING + "".join(rows))
+    real, calls = batches.take_in, iter([True, False])
+
+    def cut(*args: object) -> object:
+        if next(calls, False):
+            return real(*args)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batches, "BATCH", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "take_in", cut)
+        assert run(app, "import", str(file)).exit_code == 3
+    monkeypatch.setattr(batches, "BATCH", size)
+    assert run(app, "import", str(file)).exit_code == 0
+    assert [customer.phone for customer in customers(app)] == numbers
+
+
+def test_a_batch_is_one_statement_a_table(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of however many rows; a row that is refused has a result alone."""
+    monkeypatch.setattr(batches, "BATCH", 4)
+    file.write_text(HEADING + 3 * GOOD + "x,x,x,x,x\n" + 3 * GOOD)
+    written: list[str] = []
+
+    def note(_db: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT"):
+            written.append(statement.split("INTO ")[1].split(maxsplit=1)[0])
+
+    vault = app.extensions["vault"]
+    for engine in (app.extensions["site_engine"], vault.engine):
+        event.listen(engine, "before_cursor_execute", note)
+    assert run(app, "import", str(file)).exit_code == 1
+    assert len(customers(app)) == 6
+    for table in ("card", "customer", "customer_words", "import_row"):
+        assert written.count(table) == 2, table
+
+
+def test_a_batch_is_prepared_before_anything_is_locked(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who registers a card waits while rows are checked, folded or compared
+    with what is stored."""
+    file.write_text(HEADING + GOOD)
+    real, locked = batches.prepare, []
+
+    def watched(*args: Any) -> batches.Prepared:
+        locked.append(work().writes)
+        return real(*args)
+
+    monkeypatch.setattr(batches, "prepare", watched)
+    assert run(app, "import", str(file)).exit_code == 0
+    assert locked == [False]
+
+
 def test_two_processes_take_no_row_twice(app: Flask, file: Path) -> None:
     """A batch that another process has taken in is refused whole."""
     file.write_text(HEADING + GOOD)
     assert run(app, "import", str(file)).exit_code == 0
     with Session(app.extensions["site_engine"]) as site:
-        vault = app.extensions["vault"]
+        vault, none = app.extensions["vault"], batches.Prepared([], [])
         with vault.engine.connect() as db, pytest.raises(batches.Overtaken):
-            batches.take_in(site, vault, db, 1, 0, [], app.extensions, 0)  # type: ignore[arg-type]
+            batches.take_in(site, vault, db, 1, 0, none, app.extensions)  # type: ignore[arg-type]
         with pytest.raises(batches.Overtaken):
             batches.begin(site, Sheet(file), 0, app.extensions, 0)  # type: ignore[arg-type]
 

@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.cards import texts
-from app.cards.importing import batches
+from app.cards.importing import batches, spoiled
 from app.cards.importing.file import Record
 from app.cards.importing.heading import COLUMNS
 from app.cards.models import Customer
+from vault import Pan
 
 NOW = 1_795_402_800
 GOOD = ("山田 太郎", "090-0000-0000", "4111111111111111", "1", "2030")
@@ -81,6 +82,24 @@ def test_an_exempt_number_that_may_be_right_is_taken(cell: str) -> None:
     assert faults("card_number", cell, UNIONPAY) == ()
 
 
+@pytest.mark.parametrize(
+    "cell",
+    ["62170000000001200", "４１１１-1111 1111 1160000", "621700000000140000"],
+)
+def test_zeros_are_refused_even_if_the_check_digit_is_right(cell: str) -> None:
+    """As it is by chance in one number of ten."""
+    assert Pan.parse(cell)
+    assert faults("card_number", cell) == (("card_number", texts.EXCEL_ZEROS),)
+
+
+@pytest.mark.parametrize(
+    "cell", ["4111111111111160", "411111111111111001", "6217000000000006100"]
+)
+def test_a_number_that_ends_otherwise_is_taken(cell: str) -> None:
+    """One zero at the end of sixteen digits, or zeros that are not all from there."""
+    assert faults("card_number", cell) == ()
+
+
 def test_a_wrong_number_that_excel_did_not_make_has_the_forms_words() -> None:
     """A slip of a finger is no fault of Excel's."""
     wrong = (("4111111111111112", "check_digit"), ("378282246310000", "check_digit"))
@@ -134,6 +153,14 @@ def test_a_name_with_lost_letters_is_refused(name: str) -> None:
         ("佐藤", "euc_jp", "cp932"),
         ("ヤマダ タロウ", "euc_jp", "cp932"),
         ("やまだ たろう", "euc_jp", "cp932"),
+        # All of these are half-width kana, or kana and user-defined characters.
+        ("渡辺 真由美", "euc_jp", "cp932"),
+        ("山本", "euc_jp", "cp932"),
+        ("池田 太郎", "euc_jp", "cp932"),
+        ("松田\u3000治", "euc_jp", "cp932"),
+        ("久保田真", "euc_jp", "cp932"),
+        ("渡辺 健太", "euc_jp", "cp932"),
+        ("山口", "euc_jp", "cp932"),
     ],
 )
 def test_a_name_in_another_encoding_is_refused(
@@ -163,6 +190,29 @@ def test_a_name_in_another_encoding_is_refused(
 def test_a_name_that_is_only_rare_is_taken(name: str) -> None:
     """Half-width kana as banks write them, rare characters, foreign letters."""
     assert faults("customer_name", name) == ()
+
+
+FAMILIES = """
+    ｻﾄｳ ｽｽﾞｷ ﾀｶﾊｼ ﾀﾅｶ ｲﾄｳ ﾜﾀﾅﾍﾞ ﾔﾏﾓﾄ ﾅｶﾑﾗ ｺﾊﾞﾔｼ ｶﾄｳ ﾖｼﾀﾞ ﾔﾏﾀﾞ ｻｻｷ ﾔﾏｸﾞﾁ ﾏﾂﾓﾄ ｲﾉｳｴ ｷﾑﾗ ﾊﾔｼ
+    ｻｲﾄｳ ｼﾐｽﾞ ﾔﾏｻﾞｷ ﾓﾘ ｲｹﾀﾞ ﾊｼﾓﾄ ｱﾍﾞ ｲｼｶﾜ ﾔﾏｼﾀ ﾅｶｼﾞﾏ ｲｼｲ ｵｶﾞﾜ ﾏｴﾀﾞ ｵｶﾀﾞ ﾊｾｶﾞﾜ ﾌｼﾞﾀ ｺﾞﾄｳ ｺﾝﾄﾞｳ
+    ﾑﾗｶﾐ ｴﾝﾄﾞｳ ｱｵｷ ｻｶﾓﾄ ﾌｸﾀﾞ ｵｵﾀ ﾆｼﾑﾗ ｶﾈｺ ﾐｳﾗ ｵｶﾓﾄ ﾅｶﾉ ﾊﾗﾀﾞ ﾏﾂﾀﾞ ﾀｹｳﾁ ｵﾉ ﾀﾑﾗ ﾅｶﾔﾏ ﾜﾀﾞ ｲｼﾀﾞ
+    ｳｴﾀﾞ ｳﾁﾀﾞ ｼﾊﾞﾀ ｻｶｲ ﾖｺﾔﾏ ﾀｶｷﾞ ｱﾝﾄﾞｳ ﾐﾔﾓﾄ ﾀﾆｸﾞﾁ ｸﾄﾞｳ ｲﾏｲ ｷﾉｼﾀ ｸﾎﾞ ｷｸﾁ ｲｶﾞﾗｼ ﾓﾁﾂﾞｷ ｱｷﾓﾄ
+"""
+GIVEN = """
+    ﾀﾛｳ ﾊﾅｺ ｲﾁﾛｳ ｼﾞﾛｳ ｹﾝｲﾁ ｹﾝﾀ ﾏｺﾄ ﾋﾛｼ ﾀｶｼ ｼｹﾞﾙ ｷﾖｼ ｱｷﾗ ﾐﾉﾙ ﾕﾀｶ ｶｽﾞｵ ｶｽﾞｺ ｻﾁｺ ﾖｳｺ ｹｲｺ ｷｮｳｺ
+    ﾕｳｺ ﾕﾐｺ ｸﾐｺ ﾅｵﾐ ﾏﾕﾐ ｱｹﾐ ﾐｻｷ ｱｵｲ ﾋﾅ ﾕｲ ｼｮｳﾀ ﾀﾞｲｽｹ ﾅｵｷ ﾃﾂﾔ ﾀｸﾔ ﾂﾖｼ ﾏﾅﾌﾞ ｻﾄｼ ｼﾞｭﾝｺ ﾘﾝ ﾚﾝ ｻｸﾗ
+"""
+
+
+def test_names_in_half_width_kana_are_taken() -> None:
+    """Each of these families and given names, alone, together and the other way round:
+    in EUC-JP they would be other characters than names are written with."""
+    families, given = FAMILIES.split(), GIVEN.split()
+    names = [*families, *given]
+    for family in families:
+        for name in given:
+            names += [f"{family} {name}", f"{family}{name}", f"{name} {family}"]
+    assert [name for name in names if spoiled.name_fault(name)] == []
 
 
 @pytest.mark.parametrize("name", ["山田 太郎", "佐藤", "渡辺"])

@@ -10,7 +10,7 @@ import traceback
 import pytest
 
 from vault import Pan, errors
-from vault.card.brands import mask
+from vault.card.brands import BRANDS, brand_of, mask
 from vault.card.pan import luhn_ok
 
 pytestmark = pytest.mark.mutation("vault/card/pan.py", area="card numbers")
@@ -142,3 +142,13 @@ def test_luhn_agrees_with_published_numbers() -> None:
     for digits, _, _ in NUMBERS:
         assert luhn_ok(digits)
         assert not luhn_ok(digits[:-1] + str((int(digits[-1]) + 1) % 10))
+
+
+def test_each_beginning_has_the_brand_whose_prefixes_claim_it() -> None:
+    """All of one to four digits, and a longer number as its first four."""
+    for width in range(5):
+        for start in (f"{number:0{width}}" for number in range(10**width)):
+            claimed = next((brand for brand in BRANDS if brand.claims(start)), None)
+            assert brand_of(start) is claimed
+            if width == 4:
+                assert brand_of(f"{start}000000000000") is claimed

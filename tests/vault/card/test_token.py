@@ -16,6 +16,15 @@ def test_a_token_holds_no_digit_and_is_never_the_same() -> None:
     assert not any(character.isdigit() for token in tokens for character in token)
 
 
+def test_several_are_drawn_at_once_and_stand_in_order() -> None:
+    """As many as asked for, each a good token, none twice."""
+    tokens = Token.several(1000)
+    assert len(set(tokens)) == 1000
+    assert tokens == sorted(tokens)
+    assert all(Token.parse(token) == token for token in tokens)
+    assert Token.several(0) == []
+
+
 def test_every_single_wrong_letter_is_caught() -> None:
     """The check letter finds any one letter typed wrong, anywhere."""
     token = Token.new()
