@@ -24,6 +24,9 @@ from .store.row_macs import canonical
 from .store.schema import AUDIT_ENTRY, AUDIT_HEAD
 
 PAGE = 1000
+# An entry of an import or a rotation names up to some thousand cards, so fewer of them
+# are in memory at once where all are read.
+CHECKED_PAGE = 50
 VIEWED = "audit.viewed"
 SET_BACK = "clock.set_back"
 # How many seconds the clocks of two hosts that write one trail may differ.
@@ -256,7 +259,7 @@ class Chain:
         if self._next == 1:
             early = select(AUDIT_ENTRY.c.seq).where(AUDIT_ENTRY.c.seq < 1)
             yield from map(_unwritten, db.execute(early).scalars())
-        for row in _rows(db, self._next - 1, None):
+        for row in _rows(db, self._next - 1, None, size=CHECKED_PAGE):
             if row.seq > (last or row.seq) or row.seq - self._next > MOST_MISSING:
                 yield _unwritten(row.seq)
                 continue
@@ -330,9 +333,13 @@ def _unwritten(seq: object) -> IntegrityFault:
 
 
 def _rows(
-    db: Connection, after: int, subject: str | None, views: bool = True
+    db: Connection,
+    after: int,
+    subject: str | None,
+    views: bool = True,
+    size: int = PAGE,
 ) -> Iterator[Row[Any]]:
-    query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(PAGE)
+    query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(size)
     if subject is not None:
         query = query.where(AUDIT_ENTRY.c.subject == subject)
     if not views:
@@ -340,7 +347,7 @@ def _rows(
     while True:
         page = db.execute(query.where(AUDIT_ENTRY.c.seq > after)).all()
         yield from page
-        if len(page) < PAGE:
+        if len(page) < size:
             return
         after = page[-1].seq
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 from contextlib import closing
@@ -25,6 +26,8 @@ from vault.store.database import connect
 pytestmark = pytest.mark.faults
 
 KILLS = at_length(8, 15)
+# More of them, each before another line: EXPORT_KILLS=1000.
+EXPORT_KILLS = int(os.environ.get("EXPORT_KILLS", str(KILLS)))
 # A batch is a thousand.
 DUE, GOOD = at_length(4_000, 12_000), at_length(1_000, 3_000)
 PURGE_STEPS = points_in("vault/ops/purge.py")
@@ -135,7 +138,7 @@ def test_an_export_killed_at_random_instants_is_whole_or_absent(
     killer = Killer(forks, place, *export("cards.age"), *more, seed=5)
     killer.run()
     path.unlink()
-    for _ in range(KILLS):
+    for _ in range(EXPORT_KILLS):
         killer.kill()
         parts = list(place.folder.glob("cards.age.*"))
         assert not any(b"48100000000" in part.read_bytes() for part in parts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from operator import sub
 from typing import Any
 
 from ..crypto import SUITE
 from ..errors import IntegrityFault
 from ..trail import AuditEntry
+from .card_revs import ENDED, PURGED, CardRevs
 
 _DEATHS = ("card.deleted", "card.given_up")
 _BIRTHS = ("card.registered", "card.replaced", "card.imported")
@@ -19,6 +20,8 @@ _KEY_STATES = {
     "key.destroyed": "destroyed",
 }
 _ROTATION_STATES = {"rotation.started": "running", "rotation.finished": "finished"}
+# No card comes near it, and SQLite holds it.
+_HIGHEST_REV = 2**62
 
 
 class ExpectedRows:
@@ -31,15 +34,17 @@ class ExpectedRows:
     last entry agree again, and so is a token that is registered a second time.
     """
 
-    def __init__(self) -> None:
-        self._revs: dict[str, int] = {}
+    def __init__(self, whole: int | None = None) -> None:
+        """``whole`` limits the memory for cards as in CardRevs; then ``missing`` can't
+        be asked."""
+        self._revs = CardRevs(whole)
         self._broken: dict[str, str] = {}
-        self._ended: set[str] = set()
         self._met: set[str] = set()
         self._keys: dict[str, str] = {}
         self._by_ops: set[str] = set()
         self._rotations: dict[str, str] = {}
-        self._purged: set[str] = set()
+        # Those that were purged and registered again.
+        self._purged_before: set[str] = set()
         self.fault: IntegrityFault | None = None
 
     def give_up(self, fault: IntegrityFault) -> None:
@@ -53,9 +58,9 @@ class ExpectedRows:
         if cards is not None:
             self._read_cards(event, cards)
         elif event in _DEATHS:
-            self._end(subject)
+            self._end((subject,), ENDED)
         elif event in _BIRTHS or "rev" in detail:
-            self._read_rev(event, subject, detail["rev"])
+            self._read_revs(event, {subject: detail["rev"]})
         elif event in _KEY_STATES:
             self._keys[subject] = _KEY_STATES[event]
             if "root" in detail:
@@ -65,52 +70,41 @@ class ExpectedRows:
 
     def _read_cards(self, event: str, cards: Mapping[str, int]) -> None:
         if event == _PURGE:
-            for token in cards:
-                self._end(token)
-                self._purged.add(token)
-            return
-        if self._all_go_on(event, cards):
-            self._revs.update(cards)
-            return
-        revs, first = self._revs, event in _BIRTHS
-        for token, rev in cards.items():
-            before = revs.get(token)
-            if (before is None) is not first or (before or 0) + 1 != rev:
-                self._break(token, before, rev)
-            elif first:
-                self._require_new(token)
-            revs[token] = rev
+            self._end(cards.keys(), PURGED)
+        else:
+            self._read_revs(event, cards)
 
-    def _all_go_on(self, event: str, cards: Mapping[str, int]) -> bool:
-        """Say whether every card is new, or goes on from its last rev: as nearly
-        every entry is, and much faster to see for all of them at once."""
-        if event in _BIRTHS:
-            fresh = self._revs.keys().isdisjoint(cards)
-            return fresh and self._ended.isdisjoint(cards) and {*cards.values()} == {1}
-        try:
-            steps = set(map(sub, cards.values(), map(self._revs.__getitem__, cards)))
-        except (KeyError, TypeError):
-            return False
-        return steps == {1}
+    def _read_revs(self, event: str, cards: Mapping[str, int]) -> None:
+        before = self._revs.of(cards.keys())
+        if not _all_go_on(event, cards, before):
+            for token, rev in cards.items():
+                self._require_next(event, token, before.get(token), rev)
+        self._revs.update(cards)
 
-    def _read_rev(self, event: str, token: str, rev: int) -> None:
-        before = self._revs.get(token)
+    def _require_next(
+        self, event: str, token: str, state: int | None, rev: int
+    ) -> None:
+        """Note the card as broken unless its ``rev`` follows its last one, or it is
+        registered and was in no entry before."""
+        if not (isinstance(rev, int) and 0 < rev < _HIGHEST_REV):
+            raise ValueError("a rev is 1 or more")
+        before = state if state not in (None, ENDED, PURGED) else None
         if (before is None) is not (event in _BIRTHS) or (before or 0) + 1 != rev:
             self._break(token, before, rev)
-        elif before is None:
-            self._require_new(token)
-        self._revs[token] = rev
-
-    def _end(self, token: str) -> None:
-        self._revs.pop(token, None)
-        self._broken.pop(token, None)
-        self._ended.add(token)
-
-    def _require_new(self, token: str) -> None:
-        if token in self._ended:
+        elif state is not None and before is None:
             self._broken.setdefault(
                 token, "was deleted before and then registered again"
             )
+        if state == PURGED:
+            self._purged_before.add(token)
+
+    def _end(self, tokens: Collection[str], state: int) -> None:
+        for token in self._broken.keys() & tokens:
+            del self._broken[token]
+        ended = dict.fromkeys(tokens, state)
+        before = self._revs.of(tokens)
+        ended.update((t, PURGED) for t, was in before.items() if was == PURGED)
+        self._revs.update(ended)
 
     def _break(self, token: str, before: int | None, rev: int) -> None:
         was = f"at rev {before}" if before is not None else "in no entry, or deleted,"
@@ -125,12 +119,13 @@ class ExpectedRows:
     def check_card(self, token: str, rev: int) -> None:
         """Raise IntegrityFault unless ``rev`` is the card's last one in the trail."""
         # This is called for every card, so the usual case comes first.
-        if self._revs.get(token) == rev and not self._broken:
+        # A deleted card's state is no rev, and no row may pass for having it.
+        if self._revs.get(token) == rev and rev > 0 and not self._broken:
             return
         if self.fault is not None:
             return
         last = self._revs.get(token)
-        if last is None:
+        if last in (None, ENDED, PURGED):
             raise IntegrityFault(token, "has no entry in the trail")
         if rev != last:
             raise IntegrityFault(token, f"is at rev {rev}, the trail at rev {last}")
@@ -165,19 +160,39 @@ class ExpectedRows:
 
     def check_purged(self, token: str) -> None:
         """Raise IntegrityFault unless the trail says that the card was purged."""
-        if self.fault is None and token not in self._purged:
+        purged = token in self._purged_before or self._revs.get(token) == PURGED
+        if self.fault is None and not purged:
             raise IntegrityFault(token, "is marked as purged, the trail says nothing")
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """The name and problem of each row the trail expects and no table holds."""
         if self.fault is not None:
             return
-        for subject in (*self._keys, *self._rotations, *self._revs):
+        for subject in (*self._keys, *self._rotations):
             if subject not in self._met:
                 yield subject, "is in the trail, but its row is missing"
-        for token in self._purged:
+        purged = self._purged_before.copy()
+        for token, state in self._revs.items():
+            if state == PURGED:
+                purged.add(token)
+            elif state != ENDED and token not in self._met:
+                yield token, "is in the trail, but its row is missing"
+        for token in purged:
             if mark_name(token) not in self._met:
                 yield token, "was purged, but is not marked so"
+
+
+def _all_go_on(event: str, cards: Mapping[str, int], before: Mapping[str, int]) -> bool:
+    """Say whether every card is new, or goes on from its last rev: as nearly every
+    entry is, and much faster to see for all of them at once."""
+    if event in _BIRTHS:
+        return not before and {*cards.values()} == {1}
+    try:
+        lasts = [before[token] for token in cards]
+        steps = set(map(sub, cards.values(), lasts))
+    except (KeyError, TypeError):
+        return False
+    return steps == {1} and min(lasts) > 0
 
 
 def mark_name(token: object) -> str:

@@ -14,16 +14,16 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
-from ..store.database import reading
+from ..store.database import plain_rows, reading
 from ..store.files import NewFile
-from ..store.schema import CARD, EXPIRY, REV, TOKEN
+from ..store.schema import CARD, EXPIRY, ID, REV, TOKEN
 from ..trail import Actor
 from .age_file import encrypt, require_recipients
-from .billing.chosen import cards_of, count_rows, numbers_of, pages_of, require_room
+from .billing.chosen import numbers_of, numbers_of_rows, pages_of, require_room
 from .billing.layout import CSV, DEFAULT, Layout
 from .billing.sheet import Sheet
 from .expected_rows import ExpectedRows
@@ -33,8 +33,22 @@ from .verify import TrailReading
 
 # Smaller pages are faster: there are fewer objects for the garbage collector to scan.
 PAGE = 200
+# What the trail says of so many cards is kept whole, and of more in little memory.
+WHOLE = 100_000
 
-Rows = tuple[Sequence[Row[Any]], Iterable[Sequence[str]]]
+# Below the number of any card.
+_FIRST = -(2**63)
+
+_AFTER = (
+    select(CARD)
+    .where(CARD.c.id > bindparam("after"))
+    .order_by(CARD.c.id)
+    .limit(bindparam("size"))
+)
+_NUMBERED = select(CARD).where(CARD.c.id.in_(bindparam("numbers", expanding=True)))
+
+CardRow = Sequence[Any]
+Rows = tuple[Sequence[CardRow], Iterable[Sequence[str]]]
 """A page of card rows, and what goes along with each."""
 
 
@@ -112,8 +126,8 @@ def _chosen(vault: OpenVault, db: Connection, order: Order) -> _Chosen:
     """The cards that were asked for; raises InputError when one of them is unknown or
     can't be written as was asked."""
     if order.sheet is not None:
-        total = count_rows(vault, db, order.sheet, order.layout)
-        return _Chosen(total, _beside(db, order.sheet))
+        rows = numbers_of_rows(vault, db, order.sheet, order.layout)
+        return _Chosen(len(rows), _beside(db, order.sheet, rows))
     numbers = numbers_of(vault, db, order.tokens) if order.tokens else None
     require_room(db, numbers, order.layout)
     if numbers is not None:
@@ -123,26 +137,38 @@ def _chosen(vault: OpenVault, db: Connection, order: Order) -> _Chosen:
 
 
 def _all(db: Connection) -> Iterator[Rows]:
-    query = select(CARD).order_by(CARD.c.id).execution_options(yield_per=PAGE)
-    for rows in db.execute(query).partitions():
+    after = _FIRST
+    while rows := plain_rows(db, _AFTER, {"after": after, "size": PAGE}):
         yield rows, repeat(())
+        after = rows[-1][ID]
 
 
 def _named(db: Connection, numbers: array[int]) -> Iterator[Rows]:
-    query = select(CARD).order_by(CARD.c.id)
     for start in range(0, len(numbers), PAGE):
         page = numbers[start : start + PAGE]
-        yield db.execute(query.where(CARD.c.id.in_(page))).all(), repeat(())
+        cards = _numbered(db, page)
+        yield [cards[number] for number in page], repeat(())
 
 
-def _beside(db: Connection, sheet: Sheet) -> Iterator[Rows]:
-    """The cards of a sheet that was checked, in its order."""
+def _beside(db: Connection, sheet: Sheet, numbers: array[int]) -> Iterator[Rows]:
+    """The cards of a sheet that was checked, in its order; ``numbers`` has each row's
+    card."""
+    start = 0
     for page in pages_of(sheet):
-        cards = cards_of(db, page)
-        if any(one.token not in cards for one in page):
+        wanted = numbers[start : start + len(page)]
+        cards = _numbered(db, wanted)
+        rows = [cards[number] for number in wanted]
+        if [row[TOKEN] for row in rows] != [one.token for one in page]:
             raise sheet.changed()
-        yield [cards[one.token] for one in page], [one.cells for one in page]
+        yield rows, [one.cells for one in page]
+        start += len(page)
     sheet.require_unchanged()
+
+
+def _numbered(db: Connection, numbers: array[int]) -> dict[int, CardRow]:
+    """The cards with these row numbers, by number."""
+    rows = plain_rows(db, _NUMBERED, {"numbers": list(numbers)})
+    return {row[ID]: row for row in rows}
 
 
 class _Lines:
@@ -191,7 +217,7 @@ class _Lines:
 def _known(vault: OpenVault, db: Connection) -> ExpectedRows:
     """The rows the trail expects; raises IntegrityFault naming its first bad entry,
     which may have been about a deletion."""
-    trail = TrailReading(vault)
+    trail = TrailReading(vault, WHOLE)
     for fault in trail.read_on(db):
         raise IntegrityFault(
             fault.subject,

@@ -56,8 +56,9 @@ class TrailReading:
     have been about a deletion.
     """
 
-    def __init__(self, vault: OpenVault) -> None:
-        self.expected = ExpectedRows()
+    def __init__(self, vault: OpenVault, whole: int | None = None) -> None:
+        """``whole`` is as in ExpectedRows."""
+        self.expected = ExpectedRows(whole)
         self._vault = vault
         self._chain: Chain | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +15,13 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    Executable,
     Transaction,
     create_engine,
     event,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from .write_queue import Place, WriteQueue
 
@@ -311,6 +312,25 @@ def readers(engine: Engine) -> Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(writes=False, postgresql_readonly=True)
     return engine.execution_options(writes=False)
+
+
+def plain_rows(
+    db: Connection, query: Executable, values: Mapping[str, Any]
+) -> Sequence[Sequence[Any]]:
+    """All rows of a query, to be read by position.  On SQLite they are its driver's
+    own, which take two thirds of the time."""
+    raw = db.connection.driver_connection
+    if isinstance(raw, sqlite3.Connection):
+        # Decoding in C takes less than a tenth of ``_text``, and refuses what is not
+        # UTF-8.  Then, as after any other error, the query is executed as usual.
+        raw.text_factory = str
+        try:
+            return db.execute(query, values).cursor.fetchall()
+        except (sqlite3.Error, DBAPIError):
+            pass
+        finally:
+            raw.text_factory = _text
+    return db.execute(query, values).all()
 
 
 def is_reading(db: Connection) -> bool:

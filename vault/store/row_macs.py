@@ -90,7 +90,7 @@ def card_facts(
             len(prefix),
             len(last4),
         )
-        + f"{token}{brand}{prefix}{last4}".encode()
+        + "".join((token, brand, prefix, last4)).encode()
     )
 
 

@@ -118,7 +118,7 @@ class CardRow(NamedTuple):
     mac: bytes
 
 
-TOKEN, REV, EXPIRY = map(CardRow._fields.index, ("token", "rev", "expiry"))
+ID, TOKEN, REV, EXPIRY = map(CardRow._fields.index, ("id", "token", "rev", "expiry"))
 """The positions of a card's columns in its row."""
 
 

@@ -414,6 +414,93 @@ def test_a_deleted_cards_row_put_back_is_left_out(
     assert exporter(tokens=tmp_path / "tokens") == Exported(1, 1)
 
 
+@pytest.mark.parametrize("whole", [0, 2, 100])
+def test_what_the_trail_says_is_held_against_every_card_however_many(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch, register: Register, whole: int
+) -> None:
+    """Where it is packed to take less memory too: changed, put back, deleted and put
+    back, purged and put back, and registered a second time."""
+    monkeypatch.setattr(exports, "WHOLE", whole)
+    place, vault = exporter.place, exporter.place.vault()
+    good, changed, old, gone, purged, again = (register() for _ in range(6))
+    with place.engine.begin() as db:
+        before = {row.token: dict(row._mapping) for row in db.execute(select(CARD))}
+        for token in (changed, old):
+            vault.set_expiry(db, token, Expiry(2031, 1), OPS)
+        for token in (gone, again):
+            vault.delete(db, token, OPS)
+    with place.engine.begin() as db:
+        vault.record(db, "card.purged", OPS, detail={"cards": {purged: 1}})
+        vault.record(db, "card.registered", OPS, subject=again, detail={"rev": 1})
+        db.execute(CARD.delete().where(CARD.c.token.in_([old, purged])))
+        db.execute(insert(CARD), [before[t] for t in (old, gone, purged, again)])
+    assert exporter() == Exported(2, 4)
+    assert [line.partition(",")[0] for line in exporter.lines()[1:]] == [good, changed]
+    assert dict(exporter.left_out) == {
+        old: "is at rev 1, the trail at rev 2",
+        gone: "has no entry in the trail",
+        purged: "has no entry in the trail",
+        again: "was deleted before and then registered again",
+    }
+
+
+@pytest.mark.parametrize("rev", [0, -1])
+@pytest.mark.parametrize("whole", [0, 100])
+def test_a_row_with_no_rev_is_no_card(
+    exporter: Exporter,
+    monkeypatch: pytest.MonkeyPatch,
+    register: Register,
+    rev: int,
+    whole: int,
+) -> None:
+    """Whoever has the web key can sign any row, and put a deleted card back so."""
+    monkeypatch.setattr(exports, "WHOLE", whole)
+    place, vault = exporter.place, exporter.place.vault()
+    gone, purged = register(), register()
+    with place.engine.begin() as db:
+        rows = [dict(row._mapping) for row in db.execute(select(CARD))]
+        vault.delete(db, gone, OPS)
+        vault.record(db, "card.purged", OPS, detail={"cards": {purged: 1}})
+        db.execute(CARD.delete())
+        for row in rows:
+            del row["mac"]
+            row["rev"] = rev
+            db.execute(insert(CARD), vault.signer.signed(CARD, row))
+    assert exporter() == Exported(0, 2)
+    assert {why for _, why in exporter.left_out} == {"has no entry in the trail"}
+
+
+@pytest.mark.parametrize(
+    "rev",
+    [0, -1, 2**62, 1.5, "1", None],
+    ids=["zero", "negative", "too high", "no whole number", "a text", "nothing"],
+)
+def test_an_entry_about_no_rev_breaks_the_trail(
+    exporter: Exporter, register: Register, rev: object
+) -> None:
+    """The program writes none, and what it would mean is not known."""
+    token, vault = register(), exporter.place.vault()
+    with exporter.place.engine.begin() as db:
+        vault.record(db, "card.replaced", OPS, subject=token, detail={"rev": rev})
+    with pytest.raises(errors.IntegrityFault, match="never writes"):
+        exporter()
+
+
+def test_a_text_that_is_not_utf_8_leaves_its_card_out(
+    exporter: Exporter, register: Register
+) -> None:
+    """And no other one of its page; nor does one where a text has to be."""
+    good, bad, odd = register(), register(), register()
+    with exporter.place.engine.begin() as db:
+        change = "UPDATE card SET brand = {} WHERE token = :token"
+        damaged = text(change.format("CAST(x'ff41' AS TEXT)"))
+        db.execute(damaged, {"token": bad})
+        db.execute(text(change.format("CAST(brand AS BLOB)")), {"token": odd})
+    assert exporter() == Exported(1, 2)
+    assert [token for token, _ in exporter.left_out] == [bad, odd]
+    assert exporter.lines()[1].startswith(good)
+
+
 def test_a_broken_trail_exports_nothing(exporter: Exporter, register: Register) -> None:
     """What a bad entry said, a deletion perhaps, is not known."""
     register()

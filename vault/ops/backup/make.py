@@ -115,7 +115,12 @@ def _copy(db: Connection, path: Path) -> None:
     """Copy what ``db``'s transaction sees.  Under WAL a reader keeps no writer waiting,
     and no writer makes it start again."""
     source = cast(sqlite3.Connection, db.connection.driver_connection)
-    with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+    # The copy is this process's own, and a share or a medium may have no locks.  Without
+    # them SQLite opens a database in WAL mode, as the copy is at first, only when no
+    # other process may use it.
+    address = f"{path.absolute().as_uri()}?vfs=unix-none"
+    with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as copy:
+        copy.execute("PRAGMA locking_mode = EXCLUSIVE")
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=PAGES)

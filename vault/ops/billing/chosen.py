@@ -7,13 +7,13 @@ from array import array
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, bindparam, null, select
 
 from ...card.token import ALPHABET, LENGTH, PREFIX, Token
 from ...errors import InputError
-from ...store.schema import CARD, TOKEN
+from ...store.database import plain_rows
+from ...store.schema import CARD
 from ...web.vault import Vault
 from .layout import NUMBER, Layout
 from .sheet import Record, Sheet
@@ -30,6 +30,10 @@ _GONE = {
     "missing": "no card has this token",
 }
 _SHAPE = re.compile(f"{PREFIX}[{ALPHABET}]{{{LENGTH - len(PREFIX)}}}")
+
+_GIVEN = CARD.c.token.in_(bindparam("tokens", expanding=True))
+_NUMBERS = select(CARD.c.token, CARD.c.id, null()).where(_GIVEN)
+_LENGTHS = select(CARD.c.token, CARD.c.id, CARD.c.length).where(_GIVEN)
 
 Fault = tuple[int, str]
 """A line's number and what is wrong there; never what stands there, since somebody may
@@ -55,20 +59,23 @@ def numbers_of(vault: Vault, db: Connection, path: Path) -> array[int]:
     return array("q", sorted(numbers))
 
 
-def count_rows(vault: Vault, db: Connection, sheet: Sheet, layout: Layout) -> int:
-    """How many rows a sheet has; raises InputError with the lines that name no card
-    or hold what ``layout`` can't write."""
-    rows = 0
+def numbers_of_rows(
+    vault: Vault, db: Connection, sheet: Sheet, layout: Layout
+) -> array[int]:
+    """The row number of each of a sheet's cards, in its order; raises InputError with
+    the lines that name no card or hold what ``layout`` can't write."""
+    numbers = array("q")
     faults: list[Fault] = []
     for page in pages_of(sheet):
-        rows += len(page)
-        lengths = _lengths(db, page)
-        unknown = {one.token for one in page} - lengths.keys()
+        cards = _cards(db, page, layout)
+        unknown = {one.token for one in page} - cards.keys()
         gone = _gone(vault, db, {token for token in unknown if _is_token(token)})
         for one in page:
             why = one.fault
-            if not why and one.token in lengths:
-                why = _unwritable(one, lengths[one.token], layout)
+            if not why and one.token in cards:
+                number, length = cards[one.token]
+                numbers.append(number)
+                why = _unwritable(one, length, layout)
             elif not why:
                 why = _unknown(one.token, gone)
             if why:
@@ -76,9 +83,9 @@ def count_rows(vault: Vault, db: Connection, sheet: Sheet, layout: Layout) -> in
         if len(faults) >= MAX_FAULTS:
             break
     _require_none(sheet.path, faults)
-    if not rows:
+    if not numbers:
         raise InputError(str(sheet.path), "has a heading and no row", hint=MEND)
-    return rows
+    return numbers
 
 
 def require_room(db: Connection, numbers: array[int] | None, layout: Layout) -> None:
@@ -109,23 +116,21 @@ def pages_of(sheet: Sheet) -> Iterator[list[Record]]:
         yield page
 
 
-def cards_of(db: Connection, page: Sequence[Record]) -> dict[str, Row[Any]]:
-    """The card rows that a page names, by token."""
-    tokens = {one.token for one in page}
-    rows = db.execute(select(CARD).where(CARD.c.token.in_(tokens))).all()
-    return {row[TOKEN]: row for row in rows}
-
-
 def _gone(vault: Vault, db: Connection, tokens: Collection[str]) -> dict[str, str]:
     return vault.missing(db, tokens) if tokens else {}
 
 
-def _lengths(db: Connection, page: Sequence[Record]) -> dict[str, object]:
-    """How many digits the numbers of a page's cards have, by token.  What is not a
-    token by its shape is not asked for, because it may be a card number."""
+def _cards(
+    db: Connection, page: Sequence[Record], layout: Layout
+) -> dict[str, tuple[int, object]]:
+    """The row number of each of a page's cards, by token, and how many digits it has if
+    ``layout`` limits them.  What is not a token by its shape is not asked for, because
+    it may be a card number."""
     tokens = {one.token for one in page if _SHAPE.fullmatch(one.token)}
-    query = select(CARD.c.token, CARD.c.length).where(CARD.c.token.in_(tokens))
-    return {row.token: row.length for row in db.execute(query).all()}
+    # Without the length the index of the tokens has the answer.
+    query = _NUMBERS if layout.widest_number is None else _LENGTHS
+    rows = plain_rows(db, query, {"tokens": list(tokens)})
+    return {token: (number, length) for token, number, length in rows}
 
 
 def _is_token(text: str) -> bool:

@@ -7,6 +7,7 @@ import fcntl
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -30,7 +31,7 @@ from vault.ops.backup.manifest import SITE, VAULT
 from vault.ops.backup.restore import opening, restore
 from vault.ops.create import new_keys
 from vault.store import database
-from vault.store.database import connect
+from vault.store.database import connect, reading
 from vault.store.files import NewFile, disk_faults
 from vault.store.schema import AUDIT_ENTRY, CARD
 
@@ -455,3 +456,33 @@ def test_an_anchor_of_another_trail_is_found(
         put(backed_up, place.folder / "elsewhere", place.web_key, later)
     assert names(place.folder / "elsewhere") == set()
     assert names(folder) == {VAULT}
+
+
+def test_a_copy_needs_no_locks_of_its_file_system(
+    place: VaultPlace, register: Register, tmp_path: Path
+) -> None:
+    """An SMB share may say that everything is locked, as this other process does."""
+    register()
+    path = tmp_path / "copy"
+    path.touch()
+    said, go_on = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        with path.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            os.write(said[1], b"x")
+            os.read(go_on[0], 1)
+        os._exit(0)
+    os.read(said[0], 1)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite3.connect(path, timeout=0).execute("CREATE TABLE a (b)")
+    try:
+        with reading(place.engine) as db:
+            backups._copy(db, path)
+    finally:
+        os.write(go_on[1], b"x")
+        os.waitpid(child, 0)
+    with closing(sqlite3.connect(path)) as copy:
+        assert copy.execute("SELECT count(*) FROM card").fetchone() == (1,)
+        assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert [found.name for found in tmp_path.glob("copy*")] == ["copy"]
