@@ -162,6 +162,7 @@ def done_page(template: str, customer: Customer) -> str:
         at=japan_time.japan_time(customer.updated_at),
         warnings=[warning(other, customer) for other in likely],
         same=any(_is_same(customer, other) for other in likely),
+        row=customer.public_id,
         texts=texts,
         back=list_args(),
     )
