@@ -73,6 +73,7 @@ def saved(desk: Desk, query: str = "") -> Opened:
     return Opened(answer.get_data())
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_the_workbook_is_masked_and_named(three: Desk) -> None:
     """Every text whole: zeros, months, signs of XML, characters beyond 16 bits."""
     answer = three.client.get("/cards.xlsx?q=髙橋")
