@@ -18,6 +18,7 @@ from vault.settings import DEFAULT_SITE_DATABASE_URL
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
 _OFF = ("0", "false", "no")
+STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
 
 
@@ -68,6 +69,7 @@ class Config:
     argon2_memory_kib: int
     login_failures_per_origin: int
     luhn_exempt_unionpay: bool
+    card_stopped_values: tuple[str, ...]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
@@ -122,6 +124,7 @@ class Config:
                 "LOGIN_FAILURES_PER_ORIGIN", 20, 1, 10_000
             ),
             luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
+            card_stopped_values=read.names("CARD_STOPPED_VALUES") or STOPPED_VALUES,
         )
         if config.login_factor == "passkey" and not config.passkey_host:
             read.faults.append(

@@ -5,6 +5,7 @@ An error is one line that says the problem and one that says the next step.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,10 +30,12 @@ EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 3
 
 
 class SiteGroup(AppGroup):
-    """Commands that print an error of a database or of the vault in one line."""
+    """Commands that print an error of a database or of the vault in one line, and a
+    listing only as long as somebody reads it."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command and print its error as one line and a hint."""
+        """Run the command and print its error as one line and a hint.  A listing whose
+        reader goes away, as ``head`` does, ends there with exit code 0."""
         try:
             return super().invoke(ctx)
         except SQLAlchemyError as error:
@@ -43,6 +46,23 @@ class SiteGroup(AppGroup):
             )
         except VaultError as error:
             fail(str(error), error.hint or "cardvault status")
+        except BrokenPipeError:
+            print_no_more("stdout")
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line of a command that goes on when its reader has gone away, because
+    it does something or counts what it finds for its exit code."""
+    try:
+        click.echo(line, err=err)
+    except BrokenPipeError:
+        print_no_more("stderr" if err else "stdout")
+
+
+def print_no_more(stream: str) -> None:
+    """Let nothing more be printed to "stdout" or "stderr", whose reader has gone away.
+    What is left in it would make Python complain at its end."""
+    setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
 
 
 def example(line: str) -> str:
@@ -53,8 +73,8 @@ def example(line: str) -> str:
 def fail(what: str, hint: str, code: int = EXIT_USAGE) -> NoReturn:
     """Print what is wrong and what to do, and end with exit code ``code``."""
     # An error may hold an unchecked name of a row or a file.
-    click.echo(f"error: {harmless(' '.join(what.splitlines()))}", err=True)
-    click.echo(f"hint: {harmless(' '.join(hint.splitlines()))}", err=True)
+    say(f"error: {harmless(' '.join(what.splitlines()))}", err=True)
+    say(f"hint: {harmless(' '.join(hint.splitlines()))}", err=True)
     sys.exit(code)
 
 
@@ -93,9 +113,9 @@ def migrate(check: bool) -> None:
         if revision != head and not check:
             _upgrade(history, engine)
         behind |= revision != head
-        click.echo(f"{name}\t{revision or 'none'}\t{head}")
+        say(f"{name}\t{revision or 'none'}\t{head}")
     if check and behind:
-        click.echo("behind: run flask --app wsgi migrate", err=True)
+        say("behind: run flask --app wsgi migrate", err=True)
         sys.exit(EXIT_FOUND)
 
 

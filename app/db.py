@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from flask import Flask, g
@@ -193,15 +193,15 @@ class Work:
         Work only reads again."""
         # Lock order: write every row of the site before the trail is locked.
         self.site.flush()
-        self._tell()
+        told = self._tell()
         if self.writes:
             if self._vault_db is not None:
                 self._vault_db.commit()
             kill_point("site-vault-committed")
             try:
                 self.site.commit()
-            except SQLAlchemyError:
-                self._tell_not_saved()
+            except SQLAlchemyError as error:
+                self._tell_not_saved(told, error)
                 raise
             kill_point("site-committed")
         self._unless_saved = []
@@ -209,11 +209,14 @@ class Work:
         self._read()
         self._follow()
 
-    def _tell_not_saved(self) -> None:
-        """Run what ``unless_saved`` was given.  The request fails in any case, so an
-        error here is only logged."""
+    def _tell_not_saved(self, told: Iterable[_Entry], error: SQLAlchemyError) -> None:
+        """Run what ``unless_saved`` was given, and record what was ``told`` once more as
+        failed, unless the commit's answer was lost: then it may be saved.  The request
+        fails in any case, so an error here is only logged."""
         lost, self._unless_saved = self._unless_saved, []
-        if not lost:
+        unheard = getattr(error, "connection_invalidated", False)
+        done = () if unheard else [one for one in told if one.outcome == "success"]
+        if not lost and not done:
             return
         try:
             self.site.rollback()
@@ -223,12 +226,13 @@ class Work:
             with self.vault.engine.begin() as db:
                 for act in acts:
                     act(db)
-        except (SQLAlchemyError, VaultError) as error:
-            log.error("an entry tells of what was not saved: %s", _cause(error))
+                self._append(db, (replace(one, outcome="failure") for one in done))
+        except (SQLAlchemyError, VaultError) as untold:
+            log.error("an entry tells of what was not saved: %s", _cause(untold))
 
-    def _tell(self) -> None:
-        """Make the vault's commit append what was recorded.  A Work that only read ends
-        its reading first, and writes nothing else."""
+    def _tell(self) -> list[_Entry]:
+        """Make the vault's commit append what was recorded, and return that.  A Work
+        that only read ends its reading first, and writes nothing else."""
         entries, self._entries = self._entries, []
         if entries and not self.writes:
             self.site.rollback()
@@ -237,6 +241,7 @@ class Work:
                 self._append(db, entries)
         elif entries:
             self._append(self.vault_db, entries)
+        return entries
 
     def _append(self, db: Connection, entries: Iterable[_Entry]) -> None:
         for one in entries:

@@ -96,11 +96,19 @@ def _serving(folder: Path) -> None:
         ):
             print(f"  {name}")
             for one in answered:
-                print(
-                    f"    {one.clients:2} clients {one.rate:8,.1f}/s   median "
-                    f"{one.median:7.1f} ms   99 % {one.nearly_all:7.1f} ms   "
-                    f"{one.errors} errors"
-                )
+                print(f"    {_answered(one)}")
+        print(f"\nPOST /cards beside slow searches on {where}")
+        for name, one in serving.beside_searches(
+            folder / f"{where} searching", CARDS // 5, postgresql=postgresql
+        ):
+            print(f"  {name:28} {_answered(one)}")
+
+
+def _answered(one: serving.Answered) -> str:
+    return (
+        f"{one.clients:2} clients {one.rate:8,.1f}/s   median {one.median:7.1f} ms   "
+        f"99 % {one.nearly_all:7.1f} ms   {one.errors} errors"
+    )
 
 
 def _spread(waits: list[float]) -> str:
@@ -152,6 +160,7 @@ def _moving(folder: Path) -> None:
         _beside("export", count, raw, moving.exported(ours))
         _beside("  started already", count, raw, moving.exported_within(ours))
         _beside("export --with", count, moving.raw_billing(bare), moving.billed(ours))
+        _beside("update", count, moving.raw_update(bare), moving.updated(ours))
 
 
 def _beside(what: str, count: int, bare: float, ours: tuple[float, float]) -> None:

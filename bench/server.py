@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from sqlalchemy import create_engine, text
 
@@ -48,6 +48,8 @@ def free_port() -> int:
 class Server:
     """Its files and its process."""
 
+    settings: ClassVar[str] = SETTINGS
+
     folder: Path = field(default_factory=new_folder)
     port: int = field(default_factory=free_port)
 
@@ -73,7 +75,7 @@ class Server:
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
-        options = " ".join(f"-c {setting}" for setting in SETTINGS.split())
+        options = " ".join(f"-c {setting}" for setting in self.settings.split())
         log = str(self.folder / "log")
         self.run("pg_ctl", "-w", "-l", log, "-o", f"-p {self.port} {options}", "start")
         return self

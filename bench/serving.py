@@ -14,7 +14,8 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,8 @@ from vault.store.database import connect
 from .server import Server
 
 CLIENTS = (1, 4, 8, 16)
+REGISTERING = (1, 4)
+SEARCHING = 2
 SECONDS = float(os.environ.get("HTTP_SECONDS", "5"))
 START_SECONDS = 30
 HIDDEN = re.compile(r'name="(csrf_token|ticket)"[^>]* value="([^"]*)"')
@@ -96,6 +99,13 @@ def registration(line: Line) -> tuple[float, bool]:
     began = time.perf_counter()
     status, _ = line.ask("/cards", fields)
     return time.perf_counter() - began, status == HTTPStatus.SEE_OTHER
+
+
+def search(line: Line, asked: str) -> tuple[float, bool]:
+    """A search, once."""
+    began = time.perf_counter()
+    status, _ = line.ask(f"/cards?q={asked}")
+    return time.perf_counter() - began, status == HTTPStatus.OK
 
 
 def floor(line: Line, *, writes: bool) -> tuple[float, bool]:
@@ -181,10 +191,17 @@ def bare(url: str) -> Iterator[int]:
     with engine.begin() as db:
         db.exec_driver_sql(FLOOR_TABLE)
     engine.dispose()
+    with _served("bench.floor:app", {**os.environ, "FLOOR_URL": url}) as port:
+        yield port
+
+
+@contextmanager
+def _served(app: str, environ: Mapping[str, str]) -> Iterator[int]:
+    """gunicorn on an ``app``, with the site's own settings; its port."""
     port = free_port()
     served = subprocess.Popen(
-        [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "bench.floor:app"],
-        env={**os.environ, "FLOOR_URL": url},
+        [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", app],
+        env=environ,
         cwd=ROOT,
         stderr=subprocess.DEVNULL,
     )
@@ -272,6 +289,35 @@ def measure(
             yield name, _all(place.port, act, held)
             with rotating(place):
                 yield f"{name} beside a rotation", _all(place.port, act, held)
+
+
+def beside_searches(
+    folder: Path, count: int, *, postgresql: bool
+) -> Iterator[tuple[str, Answered]]:
+    """What one and four clients who register were answered alone and beside two who
+    ask for a search of a second again and again, and what those two were."""
+    folder.mkdir(parents=True)
+    mails = Mails()
+    with ExitStack() as stack:
+        port = stack.enter_context(receiving(mails))
+        urls = stack.enter_context(databases(folder, postgresql=postgresql))
+        urls.pop("FLOOR_URL")
+        place = Place(folder, mail_port=port, more=urls).make()
+        fill(place, count)
+        with place.serving():
+            held = cookies(place, mails, max(REGISTERING) + SEARCHING)
+        slow = stack.enter_context(_served("bench.slow:app", place.environ()))
+        crowd(slow, registration, held[:1], 2.0)
+        searchers, others = held[:SEARCHING], held[SEARCHING:]
+        for clients in REGISTERING:
+            yield "alone", crowd(slow, registration, others[:clients], SECONDS)
+            for asked in ("sleep", "compute"):
+                with ThreadPoolExecutor(1) as thread:
+                    given = slow, partial(search, asked=asked), searchers, SECONDS
+                    searched = thread.submit(crowd, *given)
+                    registered = crowd(slow, registration, others[:clients], SECONDS)
+                yield f"beside searches that {asked}", registered
+                yield "  those searches", searched.result()
 
 
 def _all(port: int, act: Act, held: list[str] | None = None) -> list[Answered]:

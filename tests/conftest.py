@@ -104,12 +104,28 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No card number is in a test's name: names end up in logs.  The long ones come
-    first, so that no core is left waiting for the last of them."""
-    items.sort(key=lambda item: item.get_closest_marker("faults") is None)
+    """No card number is in a test's name: names end up in logs."""
+    items[:] = in_order(items)
     for item in items:
         if holds_card_number(item.nodeid):
             raise pytest.UsageError(f"{scrub(item.nodeid)} is named after a number")
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The long tests first, so that no core is left waiting for the last of them: of
+    two processes each begins with a half of the list, so one kind heads each half."""
+    killing, others = parted(items, lambda item: "faults" in item.keywords)
+    walking, others = parted(others, lambda item: "browser" in item.path.parts)
+    middle = max(len(items) // 2 - len(killing), 0)
+    return [*killing, *others[:middle], *walking, *others[middle:]]
+
+
+def parted(
+    items: list[pytest.Item], is_first: Callable[[pytest.Item], bool]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Those for which ``is_first`` and the others, each in their order."""
+    chosen = [item for item in items if is_first(item)]
+    return chosen, [item for item in items if not is_first(item)]
 
 
 def digits_in(text: str) -> str:

@@ -1,5 +1,5 @@
-"""Runs the project's commands many times over, each in a process forked for it, and
-kills it before any line of its own code, or at the kill point, that a test names.
+"""Runs the project's commands and its site many times over, each in a process forked for
+it, and kills it before any line of its own code, or at the kill point, that a test names.
 
 A fork costs a tenth of a start, and the number of a line is the same on a slow
 machine as on a fast one.
@@ -14,18 +14,20 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import app
 import vault
@@ -34,6 +36,8 @@ from tests.killed import kill_at as arm
 ROOT = Path(__file__).resolve().parents[1]
 # A command that hangs ends by this alarm, and its test with it.
 PATIENCE_SECONDS = 300
+# What a shim sends in one piece: its words and its environment.
+MOST_BYTES = 1 << 20
 OURS = tuple(str(ROOT / name) + os.sep for name in ("app", "vault"))
 
 
@@ -46,6 +50,54 @@ class Run:
     stdout: str
     stderr: str
     lines: int
+
+
+class Started(Protocol):
+    """A command that goes on beside the test: what is asked of a ``Popen``."""
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, waited for; TimeoutExpired after ``timeout`` seconds."""
+
+    def terminate(self) -> None:
+        """SIGTERM, unless it has ended."""
+
+
+class Forked:
+    """A ``Started`` that was forked: another process is its parent and is asked for the
+    exit code."""
+
+    def __init__(self, pid: int, reap: Callable[[int], int]) -> None:
+        self.pid = pid
+        self._reap = reap
+        self._ended = os.pidfd_open(pid)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self._code is None and select.select([self._ended], [], [], 0)[0]:
+            self._code = self._reap(self.pid)
+            os.close(self._ended)
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, waited for."""
+        if self._code is None and not select.select([self._ended], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def terminate(self) -> None:
+        """SIGTERM, unless it has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._ended, signal.SIGTERM)
 
 
 class Forks:
@@ -118,6 +170,29 @@ class Forks:
             environ=dict(environ),
         )
 
+    def start(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        kill_at: str = "",
+    ) -> int:
+        """Begin ``words`` in a process group of its own that writes to the end of
+        ``log``; returns its number, which ``reap`` wants when it has ended."""
+        begun = self._ask(
+            words=list(words),
+            folder=str(folder),
+            kill_at=kill_at,
+            environ=dict(environ),
+            log=str(log),
+        )
+        return begun.returncode
+
+    def reap(self, pid: int) -> int:
+        """The exit code of what was started and has ended."""
+        return self._ask(reap=pid).returncode
+
     def _ask(self, **asked: object) -> Run:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -152,6 +227,70 @@ class Typist:
         finally:
             self._free.release()
 
+    def start(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        kill_at: str = "",
+    ) -> Started:
+        """What ``Forks.start`` does, after the command that runs, if one does."""
+        with self._free:
+            pid = self._forks.start(
+                *words, folder=folder, environ=environ, log=log, kill_at=kill_at
+            )
+        return Forked(pid, self._reap)
+
+    def _reap(self, pid: int) -> int:
+        with self._free:
+            return self._forks.reap(pid)
+
+
+SHIM = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+    line.connect({socket!r})
+    asked = dict(words=[{name!r}, *sys.argv[1:]], folder=os.getcwd(), environ=dict(os.environ))
+    socket.send_fds(line, [json.dumps(asked).encode()], [0, 1, 2])
+    code = int(line.recv(16))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+class Words:
+    """``folder`` has the words ``cardvault`` and ``flask`` for a shell's PATH: a command
+    that is typed so is forked, with the shell's files, folder and environment."""
+
+    def __init__(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.folder = Path(scratch.name)
+        door = str(self.folder / "socket")
+        for name in ("cardvault", "flask"):
+            path = self.folder / name
+            path.write_text(SHIM.format(python=sys.executable, socket=door, name=name))
+            path.chmod(0o755)
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked", "--listen", door],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._server.stdout is not None
+        self._server.stdout.readline()
+        atexit.register(scratch.cleanup)
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        self._server.terminate()
+        self._server.communicate()
+
+
+@functools.cache
+def words() -> Words:
+    """Those of this process."""
+    return Words()
+
 
 @functools.cache
 def typist() -> Typist:
@@ -176,14 +315,15 @@ class _Lines:
         return self.trace
 
 
-def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
+def _child(asked: dict[str, Any], files: list[int], told: Path | None) -> None:
     """Be the command, to its end."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.environ.clear()
     os.environ.update(asked["environ"])
     os.chdir(asked["folder"])
-    signal.alarm(PATIENCE_SECONDS)
+    if told is not None:
+        signal.alarm(PATIENCE_SECONDS)
     (script,) = entry_points(group="console_scripts", name=asked["words"][0])
     main = script.load()
     sys.argv = asked["words"]
@@ -203,7 +343,8 @@ def _child(asked: dict[str, Any], files: list[int], told: Path) -> None:
         code = 1
     finally:
         sys.settrace(None)
-    told.write_text(str(lines.count))
+    if told is not None:
+        told.write_text(str(lines.count))
     _leave(code)
 
 
@@ -218,28 +359,80 @@ def _leave(code: int) -> None:
 
 
 def _serve(folder: Path) -> None:
-    told = folder / "lines"
     for line in sys.stdin:
         asked = json.loads(line)
-        (folder / "0").write_text(asked["given"])
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-        files = [os.open(folder / "0", os.O_RDONLY)]
-        files += [os.open(folder / name, flags) for name in ("1", "2")]
-        told.unlink(missing_ok=True)
-        pid = os.fork()
-        if pid == 0:
-            _child(asked, files, told)
-        _, status = os.waitpid(pid, 0)
-        for file in files:
-            os.close(file)
-        ran = Run(
-            os.waitstatus_to_exitcode(status),
-            (folder / "1").read_text(errors="backslashreplace"),
-            (folder / "2").read_text(errors="backslashreplace"),
-            int(told.read_text()) if told.exists() else 0,
-        )
+        if "reap" in asked:
+            _, status = os.waitpid(asked["reap"], 0)
+            ran = Run(os.waitstatus_to_exitcode(status), "", "", 0)
+        elif "log" in asked:
+            ran = Run(_begin(asked), "", "", 0)
+        else:
+            ran = _run(asked, folder)
         sys.stdout.write(json.dumps(vars(ran)) + "\n")
         sys.stdout.flush()
+
+
+def _listen(door: str) -> None:
+    """Be each command that a shim asks for; many may be asked for at once."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(door)
+        listener.listen()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            line, _ = listener.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                listener.close()
+                _answer(line)
+            line.close()
+
+
+def _answer(line: socket.socket) -> None:
+    """Fork the command, and tell its shim the exit code."""
+    said, files, _, _ = socket.recv_fds(line, MOST_BYTES, 3)
+    pid = os.fork()
+    if pid == 0:
+        _child(json.loads(said), files, None)
+    _, status = os.waitpid(pid, 0)
+    line.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _begin(asked: dict[str, Any]) -> int:
+    """Fork a command and leave it to itself; its number."""
+    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        _child(asked, [nothing, log, log], None)
+    os.close(log)
+    os.close(nothing)
+    return pid
+
+
+def _run(asked: dict[str, Any], folder: Path) -> Run:
+    """Fork a command and wait for its end."""
+    told = folder / "lines"
+    (folder / "0").write_text(asked["given"])
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+    files = [os.open(folder / "0", os.O_RDONLY)]
+    files += [os.open(folder / name, flags) for name in ("1", "2")]
+    told.unlink(missing_ok=True)
+    pid = os.fork()
+    if pid == 0:
+        _child(asked, files, told)
+    _, status = os.waitpid(pid, 0)
+    for file in files:
+        os.close(file)
+    return Run(
+        os.waitstatus_to_exitcode(status),
+        (folder / "1").read_text(errors="backslashreplace"),
+        (folder / "2").read_text(errors="backslashreplace"),
+        int(told.read_text()) if told.exists() else 0,
+    )
 
 
 if __name__ == "__main__":
@@ -250,4 +443,7 @@ if __name__ == "__main__":
                 importlib.import_module(found.name)
     # What is here before the fork is nothing that a command could have left.
     gc.freeze()
-    _serve(Path(sys.argv[1]))
+    if sys.argv[1] == "--listen":
+        _listen(sys.argv[2])
+    else:
+        _serve(Path(sys.argv[1]))

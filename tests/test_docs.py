@@ -72,8 +72,11 @@ def commands_in(document: str) -> set[str]:
 def commands_of(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
     """The full name and the help of ``command``, or of all below it."""
     if isinstance(command, click.Group):
-        for below in command.commands.values():
-            yield from commands_of(f"{name} {below.name}", below)
+        context = click.Context(command)
+        for verb in command.list_commands(context):
+            below = command.get_command(context, verb)
+            assert below is not None
+            yield from commands_of(f"{name} {verb}", below)
     else:
         yield name, command.get_help(click.Context(command, info_name=name))
 
@@ -141,16 +144,19 @@ def test_the_months_work_does_what_the_page_says(tmp_path: Path) -> None:
     )
     block = LIFECYCLE.partition("```console\n")[2].partition("```")[0]
     lines = re.findall(r"^\$ (.*)$", block, re.M)
-    assert len(lines) == 8
+    assert len(lines) == 10
     for line in lines:
         if "--with amounts.csv" in line:
             masked = (tmp_path / "masked.csv").read_text(encoding="utf-8-sig")
             token = masked.splitlines()[1].split(",")[0]
             (tmp_path / "amounts.csv").write_text(f"token,amount\n{token},1980\n")
+            answer = f"token,exp_month,exp_year\n{token},02,2041\n"
+            (tmp_path / "answer.csv").write_text(answer)
         typed = line.replace("age1...", str(identity.to_public()))
         ran = run(f"VAULT_ROOT_KEY=instance/root.key {typed}", tmp_path)
         assert ran.returncode == 0, f"{line}\n{ran.stdout}"
-    for event in ("card.imported", "customers.listed", "cards.exported"):
+    told = ("card.imported", "customers.listed", "cards.exported")
+    for event in (*told, "card.expiry_changed"):
         assert event in ran.stdout, event
     sealed = (tmp_path / "nov2.age").read_bytes()
     assert pyrage.decrypt(sealed, [identity]) == b"4810000000020000,4001,1980\r\n"

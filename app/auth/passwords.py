@@ -1,10 +1,10 @@
-"""Hashes passwords with bounded memory, and checks what a new one must be."""
+"""Hashes passwords with bounded memory."""
 
 from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -12,30 +12,9 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from werkzeug.exceptions import ServiceUnavailable
 
-from vault.card.scrub import holds_card_number
-
-from . import texts
-from .common_passwords import ENDINGS, WORDS
-
-MIN_LENGTH, MAX_LENGTH = 15, 128
 KEPT = 4
 AT_ONCE = 4
 PATIENCE_SECONDS = 0.5
-
-
-@lru_cache(maxsize=1)
-def blocked() -> frozenset[str]:
-    """Common passwords that the length and letter rules would let through:
-    every usual word once to four times over with every usual ending on either
-    side (NIST SP 800-63B-4 section 3.1.1.2)."""
-    made = (
-        text
-        for word in WORDS
-        for times in (1, 2, 3, 4)
-        for ending in ENDINGS
-        for text in (word * times + ending, ending + word * times)
-    )
-    return frozenset(text for text in made if MIN_LENGTH <= len(text) <= MAX_LENGTH)
 
 
 def folded(password: str) -> str:
@@ -88,36 +67,3 @@ def _argon2(memory_kib: int) -> PasswordHasher:
 def _dummy(memory_kib: int) -> str:
     """A hash to check unknown operators' passwords against."""
     return _argon2(memory_kib).hash("nobody has this password")
-
-
-def fault(password: str, forbidden: Iterable[str]) -> str | None:
-    """What is wrong with a new password, or None (PCI DSS 8.3.6).
-
-    ``forbidden`` are words it must not consist of: login ID, site name.
-    """
-    password = folded(password)
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        return texts.PASSWORD_LENGTH
-    # Control characters and those that nobody sees: whoever pasted one could not type
-    # the password again.
-    if any(unicodedata.category(c) in ("Cc", "Cf") for c in password):
-        return texts.PASSWORD_UNPRINTABLE
-    if not (any(c.isalpha() for c in password) and any(c.isdigit() for c in password)):
-        return texts.PASSWORD_KINDS
-    low = password.casefold()
-    # A card number as a password would be stored as a hash of a card number.
-    if holds_card_number(low) or len(set(low)) < 5:
-        return texts.PASSWORD_COMMON
-    if low in blocked() or _made_of(low, forbidden):
-        return texts.PASSWORD_COMMON
-    return None
-
-
-def _made_of(low: str, words: Iterable[str]) -> bool:
-    """Say whether only digits and signs are left after removing ``words``."""
-    for word in words:
-        if word and word.casefold() in low:
-            rest = low.replace(word.casefold(), "")
-            if not any(character.isalpha() for character in rest):
-                return True
-    return False

@@ -153,6 +153,13 @@ def log_out(site: Session, login: Login, trace: Trace) -> None:
     logins.end(site, login)
 
 
+def own_words(operator: Operator, site_name: str) -> list[str]:
+    """What a guesser of the operator's password tries first: login ID, name, addresses
+    and the site's name."""
+    addresses = [bound.address for bound in operator.addresses]
+    return [operator.login_id, operator.name, *addresses, site_name]
+
+
 def past_hashes(site: Session, operator: Operator) -> list[str]:
     """The hashes a new password must differ from: the current one and the last
     three before it (PCI DSS 8.3.7)."""

@@ -54,7 +54,13 @@ AGAIN_DIFFERS = "新しいパスワードと確認用のパスワードが一致
 PASSWORD_LENGTH = "パスワードは15文字以上128文字以内で入力してください。"  # noqa: S105
 PASSWORD_UNPRINTABLE = "パスワードに使用できない文字が含まれています。"  # noqa: S105
 PASSWORD_KINDS = "パスワードには英字と数字の両方を入れてください。"  # noqa: S105
-PASSWORD_COMMON = "推測されやすいパスワードは使用できません。"  # noqa: S105
+PASSWORD_CARD_NUMBER = "カード番号はパスワードに使用できません。"  # noqa: S105
+EASY_OWN = "ログインID・お名前・メールアドレス・サイト名"
+EASY_WORD = "よく使われる言葉や並び"
+EASY_REPEAT = "同じ文字や言葉のくり返し"
+EASY_KEYBOARD = "キーボードの並び"
+EASY_ORDER = "連続した文字や数字"
+EASY_DATE = "日付や年"
 PASSWORD_USED = "最近使用したパスワードは使用できません。"  # noqa: S105
 PASSWORD_CHANGED = "パスワードを変更しました。"  # noqa: S105
 
@@ -79,6 +85,14 @@ LAST_FACTOR = (
     "最後のログイン方法は削除できません。"
     "メールの認証コードに戻すときは、管理者に連絡してください。"
 )
+
+
+def password_easy(what: str) -> str:
+    """The text about a new password that is easily guessed because of ``what``."""
+    return (
+        f"推測されやすいパスワードです（{what}）。"
+        "互いに関係のない、あまり使われない言葉と数字を組み合わせてください。"
+    )
 
 
 def sends_apart(seconds: int) -> str:

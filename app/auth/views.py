@@ -11,11 +11,26 @@ from flask_login import current_user
 from app import current
 from app.db import work
 
-from . import answers, codes, guard, logins, pages, passwords, service, texts
+from . import answers, codes, guard, logins, pages, service, texts
 from .answers import Result
 from .forms import EmailForm, LoginForm, PasswordForm
 from .logins import Ended
+from .new_password import Fault, find_fault
 from .pages import SEE_OTHER, blueprint
+
+# What is said of each fault of a new password.
+FAULTS = {
+    Fault.LENGTH: texts.PASSWORD_LENGTH,
+    Fault.UNPRINTABLE: texts.PASSWORD_UNPRINTABLE,
+    Fault.KINDS: texts.PASSWORD_KINDS,
+    Fault.CARD_NUMBER: texts.PASSWORD_CARD_NUMBER,
+    Fault.OWN: texts.password_easy(texts.EASY_OWN),
+    Fault.WORD: texts.password_easy(texts.EASY_WORD),
+    Fault.REPEAT: texts.password_easy(texts.EASY_REPEAT),
+    Fault.KEYBOARD: texts.password_easy(texts.EASY_KEYBOARD),
+    Fault.ORDER: texts.password_easy(texts.EASY_ORDER),
+    Fault.DATE: texts.password_easy(texts.EASY_DATE),
+}
 
 
 @blueprint.get("/")
@@ -117,10 +132,10 @@ def _check_password(form: LoginForm) -> bool:
 def _change_password(form: PasswordForm) -> ResponseReturnValue:
     site, operator = work().site, guard.current_login().operator
     hashes = service.past_hashes(site, operator)
-    forbidden = (operator.login_id, current.settings().site_name)
+    own = service.own_words(operator, current.settings().site_name)
     typed = form.current_password.data or ""
     compared = answers.compare_password(work(), pages.hasher(), hashes[0], typed)
-    new_hash = _hash_of_new(form, hashes, forbidden) if compared.right else None
+    new_hash = _hash_of_new(form, hashes, own) if compared.right else None
     login, trace = guard.begin_to_write_own(), guard.trace()
     answer = answers.confirm_password(site, login, compared, trace)
     if answer.result is Result.LOCKED:
@@ -138,17 +153,16 @@ def _change_password(form: PasswordForm) -> ResponseReturnValue:
     return redirect(url_for("cards.index"), SEE_OTHER)
 
 
-def _hash_of_new(
-    form: PasswordForm, hashes: list[str], forbidden: tuple[str, ...]
-) -> str | None:
+def _hash_of_new(form: PasswordForm, hashes: list[str], own: list[str]) -> str | None:
     """The new password's hash, or None when the form now says what is wrong."""
     new = form.new_password.data or ""
-    fault = passwords.fault(new, forbidden)
-    if fault is None and any(pages.hasher().agrees(past, new) for past in hashes):
-        fault = texts.PASSWORD_USED
-    if fault is None:
-        return pages.hasher().hash(new)
-    form.refuse(form.new_password, fault)
+    fault, hasher = find_fault(new, own), pages.hasher()
+    if fault is not None:
+        form.refuse(form.new_password, FAULTS[fault])
+    elif any(hasher.agrees(past, new) for past in hashes):
+        form.refuse(form.new_password, texts.PASSWORD_USED)
+    else:
+        return hasher.hash(new)
     return None
 
 

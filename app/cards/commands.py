@@ -1,4 +1,4 @@
-"""``flask --app wsgi cards`` imports, lists and reconciles customers."""
+"""``flask --app wsgi cards`` imports, updates, lists and reconciles customers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from collections.abc import Iterable, Sequence
 import click
 
 from app import current
-from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless
+from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless, say
 from app.db import work
 from vault.store.database import checkpoint
 
-from . import reconcile
+from . import reconcile, unsaved
 from .importing.command import import_file
 from .reconcile import Orphan
 from .search import export, index_check, listing
 from .search.spreadsheet import BYTE_ORDER_MARK
+from .updating.command import update_file
 
 OLDER = (
     "put the site's newer database back: their customers are in it "
     '(docs/operations.md, "An older backup")'
 )
 
-cards = SiteGroup("cards", help="Customers in bulk: import, list, reconcile.")
+cards = SiteGroup("cards", help="Customers in bulk: import, update, list, reconcile.")
 cards.add_command(import_file)
+cards.add_command(update_file)
 
 
 @cards.command("reconcile", epilog=example("cards reconcile --apply"))
@@ -44,22 +46,28 @@ def reconcile_command(
     are an hour old: up to 20, and more only with --remove N, their exact number. If it
     looks as if an older database of the site was put back, nothing is removed.
     Customers with another expiry than their card's are named, and with --apply given
-    the card's. Customers whose card is missing are named. Customers whom the search
-    would find by other words than theirs are named, and with --apply its index is made
-    of their row anew.
+    the card's. Changes that the trail has and a crash kept from being saved are named,
+    and with --apply recorded as failed. Customers whose card is missing are named.
+    Customers whom the search would find by other words than theirs are named, and with
+    --apply its index is made of their row anew.
 
     Exit code 1: something was found; 2: --apply was refused, nothing was changed.
     """
     vault, now = current.vault(), current.now()
     alone = reconcile.orphans(work(), vault, now)
     due = [orphan for orphan in alone if not orphan.young]
-    older = reconcile.looks_older(work(), alone)
+    lost = unsaved.changes(work(), vault)
+    times = [one.made_at for one in alone] + [one.entry.at for one in lost]
+    older = reconcile.looks_older(work(), times)
     left = [orphan for orphan in alone if orphan.young] if applied else alone
     if applied:
-        _require_few(alone, due, older, number)
+        _require_few(alone, due, older and bool(due or lost), number)
     _show(orphan.line() for orphan in left)
     if applied:
         _show(reconcile.remove(work(), vault, due, account()))
+        _show(unsaved.record_changes(work(), lost, account()))
+    else:
+        _show(unsaved.lines(work(), lost))
     other_expiries = _show(
         reconcile.other_expiries(work(), vault, now, account(), applied)
     )
@@ -70,13 +78,13 @@ def reconcile_command(
         checkpoint(vault.engine)
         index_check.forget_deleted(current.site_engine())
     elif older:
-        click.echo(f"next       {OLDER}")
-    elif due or other_expiries or misfound:
+        say(f"next       {OLDER}")
+    elif due or lost or other_expiries or misfound:
         more = f" --remove {len(due)}" if len(due) > reconcile.FEW else ""
-        click.echo(f"next       flask --app wsgi cards reconcile --apply{more}")
-    found = bool(alone) or other_expiries or missing or misfound
+        say(f"next       flask --app wsgi cards reconcile --apply{more}")
+    found = bool(alone or lost) or other_expiries or missing or misfound
     if not found:
-        click.echo("every card has its customer, every customer a card")
+        say("every card has its customer, every customer a card")
     context.exit(EXIT_FOUND if found else 0)
 
 
@@ -111,7 +119,7 @@ def _show(lines: Iterable[str]) -> bool:
     any_line = False
     for line in lines:
         any_line = True
-        click.echo(harmless(line))
+        say(harmless(line))
     return any_line
 
 
@@ -123,7 +131,7 @@ def _require_few(
     if number is not None and number != len(due):
         what = f"{len(due):,} cards could be removed, not {number:,}"
         hint = "look at them first: flask --app wsgi cards reconcile"
-    elif due and older:
+    elif older:
         what = "the site's database looks older than the vault's"
         hint = OLDER
     elif number is None and len(due) > reconcile.FEW:

@@ -74,11 +74,12 @@ def imported(site: Session, token: str, entries: Iterable[AuditEntry]) -> list[C
 
 def who(entry: AuditEntry, names: Mapping[str, str]) -> str:
     """The person behind an entry: an operator's name with the login ID, or for a
-    command 管理者, with what it was for where that is known."""
-    if entry.origin == COMMAND:
-        purged = entry.event == "card.purged"
-        return texts.ADMINISTRATOR_PURGE if purged else texts.ADMINISTRATOR
-    return person(entry.actor, names)
+    command 管理者, with what it was for where that is known.  An act that was cut off is
+    its own person's, whoever recorded later that it failed."""
+    begun_by = entry.detail.get("begun_by")
+    if entry.origin == COMMAND and begun_by is None:
+        return texts.ADMINISTRATORS.get(entry.event, texts.ADMINISTRATOR)
+    return person(begun_by if isinstance(begun_by, str) else entry.actor, names)
 
 
 def person(actor: str, names: Mapping[str, str]) -> str:

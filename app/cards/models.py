@@ -1,8 +1,8 @@
-"""The tables of customers, answered forms and imports."""
+"""The tables of customers, answered forms, imports and updates."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -20,7 +20,8 @@ class Customer(Base):
 
     ``public_id`` is random and names the customer in addresses; ``token`` names
     the card in the vault.  ``expiry`` is YYYYMM, times are seconds since 1970
-    UTC.  ``rev`` grows with every change, for optimistic locking.
+    UTC.  ``rev`` grows with every change, for optimistic locking.  ``stopped_at`` is
+    when a file said that the card is stopped, or None; a new number ends that.
     """
 
     __tablename__ = "customer"
@@ -30,6 +31,13 @@ class Customer(Base):
         Index("ix_customer_updated_at_id", "updated_at", "id"),
         Index("ix_customer_name_folded_id", "name_folded", "id"),
         Index("ix_customer_expiry_id", "expiry", "id"),
+        # Of the few who are marked, so that others' rows cost nothing.
+        Index(
+            "ix_customer_stopped_at",
+            "stopped_at",
+            sqlite_where=text("stopped_at IS NOT NULL"),
+            postgresql_where=text("stopped_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
@@ -48,6 +56,7 @@ class Customer(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
     updated_at: Mapped[int] = mapped_column(BigInteger)
     created_by: Mapped[str] = mapped_column(String(254))
+    stopped_at: Mapped[int | None] = mapped_column(BigInteger)
 
     @property
     def masked(self) -> str:
@@ -116,3 +125,48 @@ class ImportRow(Base):
     length: Mapped[int] = mapped_column(Integer, default=0)
     expiry: Mapped[int] = mapped_column(Integer, default=0)
     error: Mapped[str] = mapped_column(Text, default="")
+
+
+class UpdateJob(Base):
+    """The update of customers by a file, running or finished.
+
+    ``digest`` is SHA-256 of what the file's rows say, with a mask in the place of each
+    card number and without any text that was refused.  ``done`` of ``rows`` rows are
+    taken in; ``ended_at`` is when all were and the results were written, or None.
+    """
+
+    __tablename__ = "update_job"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_by: Mapped[str] = mapped_column(String(254))
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    ended_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class UpdateRow(Base):
+    """What became of one row: ``number`` counts the file's rows from 1, ``line`` is
+    where it begins.
+
+    ``public_id``, ``token``, ``brand``, ``last4`` and ``rev`` are the customer's after
+    it, ``replaced`` is the token of the card that it replaced, or "".  Of a customer
+    that was not found, ``public_id`` or ``token`` is what the row names.
+    """
+
+    __tablename__ = "update_row"
+
+    job_id: Mapped[int] = mapped_column(
+        _Id, ForeignKey("update_job.id"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(_Id, primary_key=True)
+    line: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(String(32))
+    public_id: Mapped[str] = mapped_column(String(32))
+    token: Mapped[str] = mapped_column(String(64), index=True)
+    replaced: Mapped[str] = mapped_column(String(64), index=True)
+    brand: Mapped[str] = mapped_column(String(16))
+    last4: Mapped[str] = mapped_column(String(4))
+    rev: Mapped[int] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(Text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -19,7 +20,7 @@ from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .script_rules import script_rules
 from .search import listing
-from .search.query import SOON_MONTHS, Query
+from .search.query import SOON_MONTHS, STOPPED, Query
 from .tickets import Tickets
 
 
@@ -101,19 +102,33 @@ def find() -> listing.Page:
 def list_page(form: CardForm, found: listing.Page) -> str:
     """The list with its search, and ``form`` below it."""
     at = current.now()
+    filters, counts = _filters(found.query, at)
     return render_template(
         "cards/index.html",
         form=form,
         rules=script_rules(form),
         query=found.query,
         found=found,
-        counts=listing.counts(work().site, found.query, at),
+        counts=counts,
         gone=service.gone(current.vault(), found.customers),
         badge=badges(at),
         brands=BRAND_LABELS,
-        filters={"soon": texts.EXPIRES_SOON, "expired": texts.EXPIRED},
+        filters=filters,
         texts=texts,
     )
+
+
+def _filters(query: Query, now: int) -> tuple[dict[str, str], listing.Counts]:
+    """The words of the list's filters, and how many customers there are.  要確認 is one
+    of them while a customer is marked so."""
+    filters = {"soon": texts.EXPIRES_SOON, "expired": texts.EXPIRED}
+    counts = listing.counts(work().site, query, now)
+    marked = listing.count(work().site, Query(expiry=STOPPED), now)
+    if marked or query.expiry == STOPPED:
+        filters[STOPPED] = texts.STOPPED
+        if counts.filters:
+            counts = replace(counts, filters={**counts.filters, STOPPED: marked})
+    return filters, counts
 
 
 def edit_page(

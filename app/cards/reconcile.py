@@ -3,6 +3,7 @@
 - A card that no customer refers to is deleted when it is an hour old, because the
   request that made it has ended by then.
 - A customer whose stored expiry is older than the card's gets the card's expiry.
+- A change that the trail tells of and that was not saved is recorded as failed.
 
 It reads a page at a time without a lock, and checks again what looks wrong, because a
 request may have been between its two commits.
@@ -10,16 +11,17 @@ request may have been between its two commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import Work
-from vault import Actor, Expiry, Token, Vault
+from vault import Actor, AuditEntry, Expiry, Token, Vault
 from vault.errors import IntegrityFault, UnknownToken
 
+from . import unsaved
 from .models import Customer
 from .service import DELETING
 
@@ -27,22 +29,28 @@ GRACE_SECONDS = 3600
 PAGE = 500
 # A few crashes may leave so many cards.  More are removed only with their exact number.
 FEW = 20
+DID = {unsaved.REGISTERED: "registered", unsaved.UPDATED: "changed"}
 
 
 @dataclass(frozen=True)
 class Orphan:
     """A card no customer refers to: its token, when it was sealed (seconds UTC),
-    whether it is ``young``, under an hour old, and who was ``deleting`` its customer,
-    or ""."""
+    whether it is ``young``, under an hour old, who was ``deleting`` its customer, or
+    "", and the entries about its customer that were not saved."""
 
     token: str
     made_at: int
     young: bool
     deleting: str
+    unsaved: list[AuditEntry]
 
     def line(self, done: str = "no customer refers to it") -> str:
         """The line that names the card, with what was ``done``."""
         begun = f", {self.deleting} was deleting its customer" if self.deleting else ""
+        if self.unsaved and not begun:
+            begun = (
+                f", {self.unsaved[0].actor} {DID[self.unsaved[0].event]} its customer"
+            )
         left = "; under an hour old, left alone" if self.young else ""
         return f"{self.token}\t{done}{begun}{left}"
 
@@ -58,22 +66,26 @@ def orphans(work: Work, vault: Vault, now: int) -> list[Orphan]:
         alone = _orphan_tokens(work.site, [token for _, token, _ in page])
         work.release()
         made = {token: made_at for _, token, made_at in page if token in alone}
-        for token in _still_alone(work, vault, list(made)):
+        still = _still_alone(work, vault, list(made))
+        told = unsaved.of_orphans(vault, work.vault_db, still)
+        for token in still:
             young = now - made[token] < GRACE_SECONDS
             deleting = _who_was_deleting(work, vault, token)
-            found.append(Orphan(token, made[token], young, deleting))
+            found.append(
+                Orphan(token, made[token], young, deleting, told.get(token, []))
+            )
         work.release()
     work.release()
     return found
 
 
-def looks_older(work: Work, found: Sequence[Orphan]) -> bool:
-    """Say whether the site's database looks like a restored older one: several cards
-    without a customer are newer than everything in it.  One such card alone may have
-    been left by a crash."""
+def looks_older(work: Work, times: Iterable[int]) -> bool:
+    """Say whether the site's database looks like a restored older one: several of the
+    ``times`` (seconds UTC), of cards without a customer and of changes that were not
+    saved, are newer than everything in it.  One alone may have been left by a crash."""
     newest = work.site.scalar(select(func.coalesce(func.max(Customer.updated_at), 0)))
     work.release()
-    return sum(one.made_at > (newest or 0) for one in found) > 1
+    return sum(at > (newest or 0) for at in times) > 1
 
 
 def remove(
@@ -142,6 +154,7 @@ def _other_expiry(
     line = f"{customer.public_id}\t{customer.token}\texpiry {customer.expires}"
     line += f", its card's is {expiry}"
     if applied:
+        unsaved.tell(work, [customer], by)  # while its rev still shows it
         detail = {"before": str(customer.expires), "after": str(expiry)}
         work.record("customer.mended", by, subject=customer.token, detail=detail)
         customer.expiry, customer.updated_at = expiry.key, now
@@ -178,8 +191,8 @@ def _who_was_deleting(work: Work, vault: Vault, token: str) -> str:
 
 
 def _remove(work: Work, vault: Vault, orphan: Orphan, by: Actor) -> bool:
-    """Delete a card and, if the deletion of its customer was cut off, record that it is
-    done now."""
+    """Delete a card.  If the deletion of its customer was cut off, record that it is
+    done now; if the registration or change was, that it failed."""
     token = Token(orphan.token)
     try:
         vault.delete(work.vault_db, token, by)
@@ -187,7 +200,11 @@ def _remove(work: Work, vault: Vault, orphan: Orphan, by: Actor) -> bool:
         return False
     if orphan.deleting:
         detail = {"begun_by": orphan.deleting}
-        work.record("customer.deleted", by, subject=token, detail=detail)
+        vault.record(
+            work.vault_db, "customer.deleted", by, subject=token, detail=detail
+        )
+    for entry in [] if orphan.deleting else orphan.unsaved:
+        unsaved.record_failed(work, entry, by)
     return True
 
 

@@ -22,7 +22,7 @@ from vault.card.token import random_letters
 from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import checkpoint, reading
 
-from . import texts
+from . import texts, unsaved
 from .models import Customer
 from .search import index
 from .typed import digits_of, search_key
@@ -71,12 +71,12 @@ def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> C
     index.add(unit.site, [index.row_of(customer.id, values)])
     detail = {"name_after": new.name, "phone_after": new.phone}
     unit.vault.record(
-        unit.vault_db, "customer.registered", by, subject=token, detail=detail
+        unit.vault_db, unsaved.REGISTERED, by, subject=token, detail=detail
     )
     _tell_unless(
         unit,
         lambda site: find(site, public_id) is not None,
-        ("customer.registered", by, token),
+        (unsaved.REGISTERED, by, token),
     )
     return customer
 
@@ -105,8 +105,8 @@ def new_customer(
         "created_at": now,
         "updated_at": now,
         "created_by": by.name,
-        **_written(new.name, new.phone),
-        **_shown_of(new.pan),
+        **text_columns(new.name, new.phone),
+        **mask_columns(new.pan),
         "expiry": new.expiry.key,
     }
 
@@ -119,28 +119,28 @@ def change(
 
     Raises Conflict when the customer, or the card, is no longer as loaded.
     """
-    _hold(unit.site, customer)
+    _hold(unit, customer, by)
     token, replaced = Token(customer.token), None
-    values = {**_written(entered.name, entered.phone), "rev": customer.rev + 1}
+    values = {**text_columns(entered.name, entered.phone), "rev": customer.rev + 1}
     expiry = entered.expiry or customer.expires
     if entered.pan:
         token, replaced = _replace(unit, token, entered.pan, expiry, by)
-        values |= {"token": token, **_shown_of(entered.pan)}
+        values |= {"token": token, "stopped_at": None, **mask_columns(entered.pan)}
     elif expiry != customer.expires:
         try:
             unit.vault.set_expiry(unit.vault_db, token, expiry, by)
         except UnknownToken:  # purged just now
             raise Conflict from None
-    detail = _differences(customer, entered)
+    detail = told_changes(customer, entered)
     if detail:
         unit.vault.record(
-            unit.vault_db, "customer.updated", by, subject=token, detail=detail
+            unit.vault_db, unsaved.UPDATED, by, subject=token, detail=detail
         )
         shown, rev = customer.id, customer.rev
         _tell_unless(
             unit,
             lambda site: site.get_one(Customer, shown).rev != rev,
-            ("customer.updated", by, token),
+            (unsaved.UPDATED, by, token),
         )
     values |= {"expiry": expiry.key, "updated_at": now}
     indexed = {"last4": customer.last4, **values}
@@ -158,7 +158,7 @@ def remove(unit: Work, customer: Customer, by: Actor) -> None:
     a crash before that the trail says who was deleting the customer.  Raises Conflict
     when the customer is no longer as loaded.
     """
-    _hold(unit.site, customer)
+    _hold(unit, customer, by)
     vault, token = unit.vault, Token(customer.token)
     detail = {"name_before": customer.name, "phone_before": customer.phone}
     vault.record(unit.vault_db, DELETING, by, subject=token, detail=detail)
@@ -245,13 +245,15 @@ def _replace(
         return vault.tokenize(vault_db, pan, expiry, by, instead_of=old), None
 
 
-def _hold(site: Session, customer: Customer) -> None:
-    """Lock a customer's row as it was loaded until the transaction ends."""
+def _hold(unit: Work, customer: Customer, by: Actor) -> None:
+    """Lock a customer's row as it was loaded until the transaction ends, and record of
+    an earlier change that was cut off that it was not saved."""
     same = select(Customer.id).where(
         Customer.id == customer.id, Customer.rev == customer.rev
     )
-    if site.execute(same.with_for_update()).first() is None:
+    if unit.site.execute(same.with_for_update()).first() is None:
         raise Conflict
+    unsaved.tell(unit, [customer], by)
 
 
 def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> None:
@@ -260,7 +262,8 @@ def _overwrite(site: Session, customer: Customer, values: dict[str, object]) -> 
     site.expire(customer)
 
 
-def _written(name: str, phone: str) -> dict[str, str]:
+def text_columns(name: str, phone: str) -> dict[str, str]:
+    """The columns that hold a customer's name and telephone number."""
     return {
         "name": name,
         "name_folded": search_key(name),
@@ -269,7 +272,8 @@ def _written(name: str, phone: str) -> dict[str, str]:
     }
 
 
-def _shown_of(pan: Pan) -> dict[str, str | int]:
+def mask_columns(pan: Pan) -> dict[str, str | int]:
+    """The columns that hold what may be shown of a card number."""
     return {
         "brand": pan.brand.name,
         "prefix": pan.prefix,
@@ -278,10 +282,13 @@ def _shown_of(pan: Pan) -> dict[str, str | int]:
     }
 
 
-def _differences(customer: Customer, entered: CardChange) -> dict[str, str]:
-    detail: dict[str, str] = {}
+def told_changes(customer: Customer, entered: CardChange) -> dict[str, Any]:
+    """What the trail says about a customer's changed name and telephone number, with
+    the rev that the change makes; nothing if neither changes."""
+    detail: dict[str, Any] = {}
     for field in ("name", "phone"):
         before, after = getattr(customer, field), getattr(entered, field)
         if before != after:
             detail |= {f"{field}_before": before, f"{field}_after": after}
-    return detail
+    # Not "rev": that is the card's, which verify counts.
+    return detail and detail | {"customer_rev": customer.rev + 1}

@@ -175,6 +175,39 @@ NAME_GARBLED = (
     "元の文字に直し、CSV UTF-8で保存してください。"
 )
 
+# The faults of a row of a file that updates customers, and why one was left alone.
+KEY_FORMS = {
+    "token": "トークンが正しくありません（「card_」で始まる36文字です）。",
+    "public_id": "public_idが正しくありません（英小文字24文字です）。",
+}
+KEY_TWICE = "同じお客様の行がほかにもあります。1行にまとめてください。"
+STATUS_UNKNOWN = (
+    "statusの値が設定（CARD_STOPPED_VALUES）にありません。"
+    "停止でなければ空欄にしてください。"
+)
+STOPPED_WITH_NUMBER = (
+    "停止のカードに新しいカード番号があります。"
+    "statusかcard_numberのどちらかを空欄にしてください。"
+)
+CUSTOMER_UNKNOWN = "このお客様は登録されていません。"
+CUSTOMER_DELETED = "このお客様は削除されています。"
+CHANGED_MEANWHILE = (
+    "処理中に、ほかで変更または削除されました。最新の内容を確認してください。"
+)
+CHANGED_SINCE = "この行を取り込んだ後に変更されています。最新の内容を確認してください。"
+NUMBER_CHANGED = "このトークンのカード番号は、その後に変更されています。"
+
+STOPPED = "要確認"
+STOPPED_ADVICE = (
+    "カード会社から、このカードは使えないとの回答がありました。"
+    "お客様に確認し、新しいカード番号を登録してください。"
+)
+
+
+def stopped_since(day: str) -> str:
+    """The badge of a customer whose card is stopped, with the day it was marked."""
+    return f"{STOPPED} {day}"
+
 
 EXPIRED = "期限切れ"
 EXPIRES_SOON = "期限間近"
@@ -197,6 +230,7 @@ HISTORY_EVENTS = {
     "card.registered": "カード番号の登録",
     "card.replaced": "カード番号の変更",
     "card.expiry_changed": "有効期限の変更",
+    "card.stopped": "カード停止の回答（要確認）",
     "card.purged": "カード番号の削除（保存期間の終了）",
     "card.given_up": "カード番号の破棄",
     "customer.registered": "お客様の登録",
@@ -208,5 +242,13 @@ REGISTERED = "新規登録"
 IMPORTED = "一括登録"
 ADMINISTRATOR = "管理者"
 ADMINISTRATOR_IMPORT = "管理者（一括登録）"
-ADMINISTRATOR_PURGE = "管理者（保存期間の処理）"
+# Whom an entry of a command names, where its event says which command it was.
+ADMINISTRATORS = {
+    "card.purged": "管理者（保存期間の処理）",
+    "card.registered": "管理者（洗替）",
+    "card.replaced": "管理者（洗替）",
+    "card.expiry_changed": "管理者（洗替）",
+    "card.stopped": "管理者（洗替）",
+    "customer.updated": "管理者（洗替）",
+}
 DAMAGED_ROW = "（確認できません）"

@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.forked import words
 from tests.places.site import BIN, ROOT
 
 
@@ -24,7 +25,7 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     others = {k: v for k, v in os.environ.items() if k not in settings_in_code()}
     environ = {
         **others,
-        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PATH": f"{words().folder}:{BIN}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "SECRET_KEY": "a secret of at least thirty-two bytes",
         "ALLOW_INSECURE_LOOPBACK": "1",

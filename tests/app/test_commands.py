@@ -87,6 +87,7 @@ def test_a_password_may_be_given(auth: Auth, app: Flask, mark: str) -> None:
         (("operators", "add", "new", "--name", "A", "--email", "nowhere"), None),
         ((*ADD, "--password-stdin"), "too short 1\n"),
         ((*ADD, "--password-stdin"), "password1234567\n"),
+        ((*ADD, "--password-stdin"), "花子2024-花子2024-x\n"),
         (("operators", "disable", "nobody"), None),
         (("operators", "enable", "nobody"), None),
         (("operators", "unlock", "nobody"), None),

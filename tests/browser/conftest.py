@@ -42,7 +42,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with receiving(mails) as port:
         place = Place(tmp_path_factory.mktemp("site"), mail_port=port).make()
         with place.serving():
-            yield Site(place, mails)
+            site = Site(place, mails)
+            yield site
+            site.end()
 
 
 @pytest.fixture(scope="session")

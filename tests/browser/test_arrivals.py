@@ -44,7 +44,7 @@ def test_a_link_from_another_site_ends_no_login(
     """The half-filled form of the first tab is registered all the same, before and
     after a reload of the second."""
     desk = new_desk(scripts=scripts)
-    desk.login()
+    desk.enter()
     desk.fill(customer_name="半分", phone="0312345678")
     with another_site(desk.site.place.url + path) as address:
         tab = follow(desk, address)

@@ -83,7 +83,7 @@ SHOWN = """() => {
 def desk(new_desk: Callable[..., Desk]) -> Desk:
     """An operator at the list, logged in."""
     made = new_desk()
-    made.login()
+    made.enter()
     return made
 
 
@@ -270,7 +270,7 @@ def test_an_error_is_in_sight_with_its_form(
 ) -> None:
     """However long the list above it is."""
     desk = new_desk(scripts=scripts, width=width)
-    desk.login()
+    desk.enter()
     while desk.page.locator("tbody tr").count() < 15:
         url = desk.site.place.url + "/cards"
         page = desk.page.context.request.get(url).text()

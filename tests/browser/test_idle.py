@@ -15,7 +15,7 @@ from tests.actors.operator_browser import Desk
 def desk(new_desk: Callable[..., Desk]) -> Desk:
     """An operator at the list, whose browser's clock the test moves."""
     made = new_desk()
-    made.login()
+    made.enter()
     made.page.clock.install()
     made.open("/cards")
     return made

@@ -15,7 +15,7 @@ from tests.actors.operator_browser import Desk
 def desk(new_desk: Callable[..., Desk]) -> Desk:
     """An operator at the list, logged in."""
     made = new_desk()
-    made.login()
+    made.enter()
     return made
 
 

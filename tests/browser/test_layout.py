@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -31,7 +33,7 @@ def desk(new_desk: Callable[..., Desk], filled: None) -> Desk:
     """An operator at the list of CARDS."""
     assert filled is None
     made = new_desk()
-    made.login()
+    made.enter()
     return made
 
 
@@ -41,7 +43,7 @@ def filled(site: Site, chromium: Any) -> Iterator[None]:
     context = chromium.new_context(locale="ja-JP")
     made = Desk(context.new_page(), site, "filling")
     made.page.on("dialog", lambda dialog: dialog.accept())
-    made.login()
+    made.enter()
     for name, number, month, year in CARDS:
         made.fill(customer_name=name, phone="090-1234-5678")
         made.card(number, month, year)
@@ -151,6 +153,41 @@ def test_nothing_vanishes_when_it_is_narrow_or_zoomed(desk: Desk, width: int) ->
     desk.page.get_by_role("link", name="お客様名").click()
     desk.page.wait_for_url("**/cards?sort=name")
     desk.look("narrow")
+    assert desk.wrong == []
+
+
+@pytest.fixture
+def stopped(site: Site, filled: None) -> Iterator[None]:
+    """Each of CARDS is marked as stopped."""
+    assert filled is None
+    path = site.place.folder / "site.db"
+    for mark in ("1795402800", "NULL"):
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"UPDATE customer SET stopped_at = {mark}")
+            db.commit()
+        if mark != "NULL":
+            yield
+
+
+@pytest.mark.parametrize("width", [1060, 1280, 1920, 390])
+def test_a_stopped_cards_badge_stays_in_its_column(
+    desk: Desk, stopped: None, width: int
+) -> None:
+    """With its date on one line; the edit page has it too."""
+    assert stopped is None
+    desk.page.set_viewport_size({"width": width, "height": 800})
+    desk.open("/cards?expiry=stopped")
+    assert set(lines(desk, "td .stopped")) == {1}
+    for cell in desk.page.locator("td.expires").all():
+        outer, inner = cell.bounding_box(), cell.locator(".stopped").bounding_box()
+        assert outer is not None
+        assert inner is not None
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+    assert desk.page.evaluate("document.documentElement.scrollWidth") <= width
+    desk.look("stopped")
+    desk.page.get_by_role("link", name="編集").first.click()
+    expect(desk.page.locator("dd .stopped")).to_have_text("要確認 2026/11/23")
+    desk.look("stopped-edit")
     assert desk.wrong == []
 
 

@@ -31,7 +31,7 @@ def boxes(desk: Desk) -> list[str]:
 def desk(new_desk: Callable[..., Desk]) -> Desk:
     """An operator at the list, logged in."""
     made = new_desk()
-    made.login()
+    made.enter()
     return made
 
 
@@ -166,7 +166,7 @@ def test_back_shows_no_card_that_the_browser_kept(
     """Some browsers keep a page in spite of no-store, and show it when the login is
     long over: it hides itself and asks anew (SES-04)."""
     desk = new_desk()
-    login_id, shown = desk.login(), []
+    login_id, shown = desk.enter(), []
     desk.page.on("console", lambda message: shown.append(message.text))
     desk.page.add_init_script(
         "addEventListener('pageshow', (e) => console.log('kept', e.persisted))"
@@ -286,7 +286,7 @@ def test_a_conflict_shows_both_states(
     """What the other changed above the form, what is stored now beside the boxes."""
     desk, other = new_desk(width=width), new_desk()
     for one in (desk, other):
-        one.login()
+        one.enter()
     desk.fill(customer_name="二人の客", phone="0312345678")
     desk.card("4810000000020000", "1", "2030")
     desk.press("登録")

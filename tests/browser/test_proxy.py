@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_browser import Desk, Site
+from tests.forked import Started
 from tests.places.site import ROOT, Place, free_port
 from tests.spellings import holders, typed_ways
 
@@ -41,7 +42,7 @@ class Behind(Place):
         """Where nginx answers."""
         return f"https://127.0.0.1:{self.front}"
 
-    def wait(self, site: subprocess.Popen[bytes]) -> None:
+    def wait(self, site: Started) -> None:
         """Wait for gunicorn itself."""
         Place(self.folder, port=self.port).wait(site)
 
@@ -125,7 +126,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         (place.folder / "root.key").unlink()
         place.front = free_port()
         with proxying(tmp_path / "nginx", place.front, place.port):
-            yield Site(place, mails)
+            site = Site(place, mails)
+            yield site
+            site.end()
 
 
 def search(desk: Desk, text: str) -> None:

@@ -51,7 +51,7 @@ def test_the_login_pages_states(desk: Desk) -> None:
 
 def test_the_other_pages_states(desk: Desk) -> None:
     """Pages of one's own, and what answers a wrong address or a deletion."""
-    desk.login()
+    desk.enter()
     look_at(desk, password="/password", factors="/factors", nothing="/cards?q=zzz")
     desk.open("/password")
     desk.press("変更")

@@ -43,7 +43,7 @@ def kept(desk: Desk) -> str:
 
 def test_a_form_that_met_a_dead_login_comes_back_after_the_next(desk: Desk) -> None:
     """On the list as it was, with all but the number, which was never kept."""
-    login_id = desk.login()
+    login_id = desk.enter()
     desk.open("/cards?sort=name")
     fill_in(desk)
     desk.site.end_logins(login_id)
@@ -67,7 +67,7 @@ def test_a_form_that_met_a_dead_login_comes_back_after_the_next(desk: Desk) -> N
 
 def test_the_page_of_a_card_is_opened_again(desk: Desk) -> None:
     """With what was typed into it; what was not typed is what is stored."""
-    login_id = desk.login()
+    login_id = desk.enter()
     fill_in(desk)
     desk.press("登録")
     desk.press("戻る")
@@ -85,7 +85,7 @@ def test_the_page_of_a_card_is_opened_again(desk: Desk) -> None:
 
 def test_fifteen_idle_minutes_lose_nothing_but_the_number(desk: Desk) -> None:
     """The page leaves by itself; what was typed waits for the next login."""
-    login_id = desk.login()
+    login_id = desk.enter()
     desk.page.clock.install()
     desk.open("/cards")
     fill_in(desk)
@@ -99,7 +99,7 @@ def test_fifteen_idle_minutes_lose_nothing_but_the_number(desk: Desk) -> None:
 
 def test_nobody_else_gets_it(desk: Desk) -> None:
     """Another operator's login in the same tab forgets it."""
-    login_id = desk.login()
+    login_id = desk.enter()
     fill_in(desk)
     desk.site.end_logins(login_id)
     desk.press("登録")
@@ -111,7 +111,7 @@ def test_nobody_else_gets_it(desk: Desk) -> None:
 
 def test_who_logs_out_leaves_nothing(desk: Desk) -> None:
     """Not even what an answered form left behind when its answer was an error."""
-    desk.login()
+    desk.enter()
     fill_in(desk)
     desk.press("登録")
     desk.press("続けて登録")
@@ -123,7 +123,7 @@ def test_who_logs_out_leaves_nothing(desk: Desk) -> None:
 
 def test_a_number_in_the_wrong_box_is_not_kept(desk: Desk) -> None:
     """Whichever field it was typed into, and however."""
-    desk.login()
+    desk.enter()
     desk.fill(
         customer_name="４８１０－００００－０００２－００００",
         phone="4810 0000 0002 0000",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from tests.actors.answer import Answer
 from tests.actors.forms import forms_of
 from tests.actors.mail import Mails, receiving
 from tests.actors.visitor import ALLOWED, Visitor
+from tests.forked import Started
 from tests.places.site import PASSWORD, Place
 
 LOGIN_ID = "taro"
@@ -227,10 +227,10 @@ def a_place(folder: Path) -> Iterator[Swept]:
 
 
 @contextmanager
-def serving(swept: Swept) -> Iterator[subprocess.Popen[bytes]]:
+def serving(swept: Swept) -> Iterator[Started]:
     """gunicorn on the place, logging everything; looked at before it ends."""
     flags = ("--log-level", "debug", "--log-config", f"{swept.place.folder}/log.ini")
-    with swept.place.serving("--workers", "2", *flags) as site:
+    with swept.place.serving("--workers", "2", *flags, anew=True) as site:
         swept.look_at(site.pid)
         yield site
         if site.poll() is None:

@@ -20,6 +20,7 @@ from tests.actors.writer import write
 from tests.forked import Forks
 from tests.kill_points import points_in
 from tests.killer import Killer
+from tests.lengths import at_length
 from tests.places.filled_vault import elsewhere, fill
 from tests.places.site import BIN, Place
 from vault import WebKey
@@ -29,8 +30,8 @@ pytestmark = pytest.mark.faults
 
 WRITERS = 8
 BACKUPS = 3
-KILLS = 40
-CARDS = 5_000
+KILLS = at_length(12, 40)
+CARDS = at_length(2_000, 5_000)
 BACKUP_STEPS = points_in("vault/ops/backup/make.py")
 # The last one comes once for each database.
 RESTORE_STEPS = points_in("vault/ops/backup/restore.py")
@@ -97,7 +98,7 @@ def test_backups_under_eight_writers_restore_whole(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place with 5,000 cards and a backup of it, ``kept``."""
+    """A place with CARDS cards and a backup of it, ``kept``."""
     place = Place(tmp_path_factory.mktemp("filled")).make()
     fill(place, CARDS)
     assert place.run("cardvault", "backup", "kept").returncode == 0
@@ -130,7 +131,7 @@ def good(filled: Place, tmp_path: Path) -> dict[str, str]:
 def test_a_backup_killed_at_random_instants_is_whole_or_absent(
     filled: Place, forks: Forks
 ) -> None:
-    """40 SIGKILLs; the next run makes it and leaves nothing beside it."""
+    """KILLS of it; the next run makes it and leaves nothing beside it."""
     path = filled.folder / "killed"
     killer = Killer(forks, filled, "backup", "killed", seed=1)
     killer.run()
@@ -148,7 +149,7 @@ def test_a_backup_killed_at_random_instants_is_whole_or_absent(
 def test_a_restore_killed_at_random_instants_is_finished_by_the_next(
     filled: Place, forks: Forks, tmp_path: Path, good: dict[str, str]
 ) -> None:
-    """40 SIGKILLs; whatever has its name is whole, and the same command ends it."""
+    """KILLS of it; whatever has its name is whole, and the same command ends it."""
     other = elsewhere(filled, tmp_path / "other")
     killer = Killer(forks, other, "restore", f"{filled.folder}/kept", seed=2)
     killer.run()

@@ -13,14 +13,15 @@ import pytest
 from tests.forked import Forks
 from tests.kill_points import points_in
 from tests.killer import Killer
+from tests.lengths import at_length
 from tests.places.site import Place
 
 pytestmark = pytest.mark.faults
 
-ROWS = 6000
-KILLS = 25
+ROWS = at_length(2000, 6000)
+KILLS = at_length(10, 25)
 # A kill comes within so small a part of a whole import.
-KILLS_AN_IMPORT = 5
+KILLS_AN_IMPORT = at_length(3, 5)
 HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
 
 
@@ -35,7 +36,7 @@ def count(place: Place, database: str, query: str) -> int:
 def test_an_import_killed_at_random_instants_takes_each_row_once(
     forks: Forks, tmp_path: Path
 ) -> None:
-    """25 SIGKILLs, each on what the one before has left: the same command finishes
+    """KILLS of it, each on what the one before has left: the same command finishes
     it; only cards without a customer are left over, for reconcile to remove."""
     whole, place = Place(tmp_path / "whole"), Place(tmp_path / "place")
     for one in (whole, place):

@@ -10,6 +10,7 @@ import pytest
 from tests.forked import Forks
 from tests.kill_points import points_in
 from tests.killer import Killer
+from tests.lengths import at_length
 from tests.places.site import Place
 from vault.ops.root_shares import combine
 from vault.store.files import NewFile
@@ -17,7 +18,7 @@ from vault.store.write_queue import SUFFIX
 
 pytestmark = pytest.mark.faults
 
-KILLS = 100
+KILLS = at_length(30, 100)
 FILES = {"root.key", "web.key", "vault.db"}
 KEYED = ("init", "--no-passphrase")
 SHARED = ("init", "--shares", "3", "--threshold", "2")
@@ -104,7 +105,7 @@ def test_init_by_shares_killed_at_a_step_begins_anew(tmp_path: Path, step: str) 
 def test_init_killed_at_random_instants_is_finished_by_the_same_command(
     forks: Forks, tmp_path: Path
 ) -> None:
-    """100 SIGKILLs, each on what the one before has left, until it is made."""
+    """KILLS of it, each on what the one before has left, until it is made."""
     killer = Killer(forks, Place(tmp_path / "0"), *KEYED, seed=6)
     killer.place.folder.mkdir()
     killer.place.more["VAULT_ROOT_KEY"] = "root.key"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import socket
 import sqlite3
 import struct
@@ -219,6 +220,42 @@ def test_an_ops_listing_that_nobody_reads_holds_nothing(
     said = (out or err).decode()
     assert (run.returncode, len(tokens)) == (asked.code, CARDS)
     assert [token for token in tokens if token not in said] == []
+
+
+SHOWING = {
+    "export": EXPORT,
+    "duplicates": ["duplicates"],
+    "rotate": ["rotate"],
+    "purge": ["purge", "--expired-for", "0", "--clock-is-right"],
+}
+
+
+@pytest.mark.parametrize("command", SHOWING)
+def test_a_command_goes_on_when_its_terminal_is_stopped(
+    tmp_path: Path, expired: Place, command: str
+) -> None:
+    """As by Ctrl-S, before its bar is drawn, and so while it reads a snapshot or has
+    a lease: it comes to its result all the same."""
+    place = copy(expired, tmp_path)
+    reader, terminal = os.openpty()
+    termios.tcflow(terminal, termios.TCOOFF)
+    printed = tmp_path / "printed"
+    with printed.open("w") as out:
+        run = subprocess.Popen(
+            [str(BIN / "cardvault"), *SHOWING[command]],
+            env=place.environ(VAULT_ROOT_KEY=f"{tmp_path}/root.key"),
+            cwd=tmp_path,
+            stdout=out,
+            stderr=terminal,
+        )
+    try:
+        until(lambda: printed.read_text() != "")
+        assert is_free(tmp_path / "vault.db")
+    finally:
+        run.kill()
+        run.wait()
+        os.close(terminal)
+        os.close(reader)
 
 
 NAME = "客" * 100

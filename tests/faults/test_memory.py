@@ -90,7 +90,7 @@ def test_a_restarted_site_holds_nothing_that_opens_an_older_card(
     with place.serving("--workers", "1"):
         desk.login("taro", mails[0])
         desk.post("/cards", "/cards", customer_name="昨日の客", **CARD)
-    with place.serving("--workers", "1") as site:
+    with place.serving("--workers", "1", anew=True) as site:
         assert "昨日の客" in desk.get("/cards")
         desk.post("/cards", "/cards", customer_name="今日の客", **CARD)
         assert opened_by(everything(place, site.pid), place) == {"今日の客"}
@@ -101,7 +101,7 @@ def test_no_process_of_the_site_leaves_a_core(
 ) -> None:
     """A core file would hold what an operator just typed (PAN-05)."""
     place = open_at(tmp_path)
-    with place.serving("--workers", "1") as site:
+    with place.serving("--workers", "1", anew=True) as site:
         for process in processes(site.pid):
             limits = Path(f"/proc/{process}/limits").read_text()
             assert re.search(r"^Max core file size +0 +0 ", limits, re.M)

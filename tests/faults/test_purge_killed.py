@@ -15,6 +15,7 @@ import pytest
 from tests.forked import Forks
 from tests.kill_points import points_in
 from tests.killer import Killer
+from tests.lengths import at_length
 from tests.places.filled_vault import copy
 from tests.places.site import Place
 from vault import Actor, Expiry, Pan, Vault, WebKey
@@ -23,8 +24,9 @@ from vault.store.database import connect
 
 pytestmark = pytest.mark.faults
 
-KILLS = 15
-DUE, GOOD = 12_000, 3_000
+KILLS = at_length(8, 15)
+# A batch is a thousand.
+DUE, GOOD = at_length(4_000, 12_000), at_length(1_000, 3_000)
 PURGE_STEPS = points_in("vault/ops/purge.py")
 EXPORT_STEPS = points_in("vault/ops/export.py")
 PURGE = ("purge", "--expired-for", "90")
@@ -33,7 +35,7 @@ IDENTITY = pyrage.x25519.Identity.generate()
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place with 12,000 cards that are due and 3,000 that are not, to be copied."""
+    """A place with cards that are due and some that are not, to be copied."""
     place = Place(tmp_path_factory.mktemp("filled")).make()
     url = f"sqlite:///{place.folder}/vault.db"
     vault = Vault(WebKey.read(place.folder / "web.key"), connect(url), system_clock)

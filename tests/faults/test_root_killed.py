@@ -12,6 +12,7 @@ import pytest
 
 from tests.forked import Forks, Run
 from tests.kill_points import points_in
+from tests.lengths import at_length
 from tests.places.filled_vault import fill
 from tests.places.site import Place
 from tests.places.vault import EXPIRY, VISA
@@ -22,7 +23,7 @@ from vault.store.database import connect
 pytestmark = pytest.mark.faults
 
 # ROOT_KILLS=300 is how often an owner may want to see each of them once.
-KILLS = int(os.environ.get("ROOT_KILLS", "60"))
+KILLS = int(os.environ.get("ROOT_KILLS", at_length(18, 60)))
 ABANDON_STEPS = [
     step
     for step in points_in("vault/ops/root_rotation.py")

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from tests.forked import Forks
 from tests.kill_points import points_in
 from tests.killer import Killer
+from tests.lengths import at_length
 from tests.places.filled_vault import copy, fill
 from tests.places.site import BIN, Place
 from vault import WebKey
@@ -24,10 +25,10 @@ from vault.store.schema import CARD
 
 pytestmark = pytest.mark.faults
 
-CARDS = 20_000
-RANDOM_KILLS = 200
+CARDS = at_length(4_000, 20_000)
+RANDOM_KILLS = at_length(40, 200)
 # A kill comes within so small a part of a whole rotation.
-KILLS_A_ROTATION = 50
+KILLS_A_ROTATION = at_length(10, 50)
 # No range is taken by one process alone; tests/postgres kills at those.
 ROTATE_STEPS = [
     step
@@ -49,7 +50,7 @@ WEB_KEY_STEPS = [*PART_STEPS, *points_in("vault/ops/web_key_rotation.py")]
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place with 20,000 cards, to be copied."""
+    """A place with CARDS cards, to be copied."""
     place = Place(tmp_path_factory.mktemp("filled")).make()
     fill(place, CARDS)
     return place
@@ -112,7 +113,7 @@ def test_rotate_killed_at_a_step_goes_on(
 def test_rotate_killed_at_random_instants_finishes(
     filled: Place, forks: Forks, tmp_path: Path
 ) -> None:
-    """200 SIGKILLs over 20,000 cards, each on what the one before has left, then one
+    """RANDOM_KILLS over CARDS cards, each on what the one before has left, then one
     run to the end."""
     place = copy(filled, tmp_path / "place")
     before = dump(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import itertools
 import threading
@@ -66,6 +67,30 @@ def sheets() -> dict[str, tuple[int, str]]:
         "mixed": (1, sheet(bad + good)),
         "no heading": (2, "\n".join(good)),
         "an open quote": (2, sheet([*good, f'"{NUMBER}'])),
+    }
+
+
+def answers(tokens: list[str]) -> dict[str, tuple[int, str]]:
+    """Files that give customers the number, rightly and in every wrong place; and how
+    their update ends."""
+    ways = typed_ways(NUMBER)
+    heading = "token,card_number,exp_month,exp_year,customer_name,phone,status"
+    good = [f"{token},{text},,,,," for token, text in zip(tokens, ways, strict=False)]
+    bad = [
+        row
+        for text in ways
+        for row in (
+            f"{text},,,,,,",
+            f"{tokens[-1]},{text}9,,,,,",
+            f"{tokens[-1]},,{text},{text},,,",
+            f"{tokens[-1]},,,,{text},{text},",
+            f"{tokens[-1]},,,,,,{text}",
+            text,
+        )
+    ]
+    return {
+        "answer": (1, "\n".join([heading, *good, *bad])),
+        "no answer": (2, "\n".join([f"token,{NUMBER}", *good])),
     }
 
 
@@ -149,6 +174,13 @@ def tell(swept: Swept, folder: Path) -> None:
         words = ("cards", "import", str(folder / name))
         told = swept.told(*flask, *words, "--results", f"{place}/{name}.csv")
         assert told == expected, name
+    with (place / "mixed.csv").open(encoding="utf-8-sig", newline="") as results:
+        tokens = [row["token"] for row in csv.DictReader(results) if row["token"]]
+    for name, (expected, text) in answers(tokens).items():
+        (folder / name).write_text(text, encoding="utf-8")
+        words = ("cards", "update", str(folder / name))
+        for flags in (("--dry-run",), ("--results", f"{place}/{name}.csv")):
+            assert swept.told(*flask, *words, *flags) == expected, name
     assert swept.told(*flask, "cards", "list") == 0
     assert swept.told(*flask, "cards", "list", "--csv") == 0
     recipient = str(pyrage.x25519.Identity.generate().to_public())

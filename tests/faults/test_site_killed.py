@@ -22,12 +22,13 @@ from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
 from tests.faults.reconciling import reconcile
+from tests.lengths import at_length
 from tests.places.site import PASSWORD, Place, kill_group
 
 pytestmark = pytest.mark.faults
 
 # SITE_KILLS=200 is how often an owner may want to see it once.
-KILLS = int(os.environ.get("SITE_KILLS", "30"))
+KILLS = int(os.environ.get("SITE_KILLS", at_length(15, 30)))
 PATIENCE_SECONDS = 30
 NUMBERS = ("4810000000020000", "5555555555554444", "378282246310005")
 

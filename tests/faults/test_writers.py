@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from tests.lengths import at_length
 from tests.places.filled_vault import fill
 from tests.places.site import Place
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
@@ -25,7 +26,8 @@ from vault.store.database import connect
 pytestmark = pytest.mark.faults
 
 WRITERS = 8
-ACTS = 60
+ACTS = at_length(30, 60)
+CARDS = at_length(6_000, 20_000)
 # A machine that does other work besides may keep a single turn longer than a page
 # would wait.
 OVERLOADED_SECONDS = 15.0
@@ -33,8 +35,8 @@ OVERLOADED_SECONDS = 15.0
 # longer than anybody would for one.
 CROWD = 20
 PROCESSES = 2
-HELD_SECONDS = 0.3
-CROWD_WAIT_SECONDS = 5.0
+HELD_SECONDS = 0.15
+CROWD_WAIT_SECONDS = 2.5
 
 
 def write(folder: str, seed: int, told: Any) -> None:
@@ -70,7 +72,7 @@ def write(folder: str, seed: int, told: Any) -> None:
 def test_rotating_under_eight_writers_loses_nothing(tmp_path: Path) -> None:
     """No error, no edit lost, and the census ends at zero."""
     place = Place(tmp_path).make()
-    fill(place, 20_000)
+    fill(place, CARDS)
     context = multiprocessing.get_context("spawn")
     told = context.Queue()
     writers = [

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.auth.passwords import Hasher
 from app.auth.service import add_operator
-from tests.forked import typist
+from tests.forked import Started, typist
 from tests.killed import launch
 from vault.clock import system_clock
 from vault.store.database import connect
@@ -136,30 +136,42 @@ class Place:
 
     @contextmanager
     def serving(
-        self, *flags: str, kill_at: str = ""
-    ) -> Iterator[subprocess.Popen[bytes]]:
+        self, *flags: str, kill_at: str = "", anew: bool = False
+    ) -> Iterator[Started]:
         """gunicorn on the place, in a process group of its own; a worker that comes to
-        ``kill_at`` is killed there."""
-        log = (self.folder / "gunicorn.log").open("ab")
-        command = launch(kill_at, "gunicorn") if kill_at else [str(BIN / "gunicorn")]
-        site = subprocess.Popen(
-            [*command, "--bind", f"127.0.0.1:{self.port}", *flags, "wsgi:app"],
-            env=self.environ(),
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        ``kill_at`` is killed there.  ``anew`` is for who looks at its processes: it is
+        not forked, so that the memory, the environment and the words are its own."""
+        words = ("gunicorn", "--bind", f"127.0.0.1:{self.port}", *flags, "wsgi:app")
+        start = self._start_anew if anew else typist().start
+        log, environ = self.folder / "gunicorn.log", self.environ()
+        site = start(*words, folder=ROOT, environ=environ, log=log, kill_at=kill_at)
         try:
             self.wait(site)
             yield site
         finally:
-            if site.poll() is None:
-                site.terminate()
+            site.terminate()
             site.wait(30)
-            log.close()
 
-    def wait(self, site: subprocess.Popen[bytes]) -> None:
+    def _start_anew(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        kill_at: str = "",
+    ) -> Started:
+        command = launch(kill_at, words[0]) if kill_at else [str(BIN / words[0])]
+        with log.open("ab") as said:
+            return subprocess.Popen(
+                [*command, *words[1:]],
+                env=environ,
+                cwd=folder,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
+    def wait(self, site: Started) -> None:
         """Wait until the site is well."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
@@ -172,7 +184,7 @@ class Place:
         raise AssertionError("the site did not come up")
 
 
-def kill_group(site: subprocess.Popen[bytes]) -> None:
+def kill_group(site: Started) -> None:
     """SIGKILL a whole process group, as a power cut would."""
     os.killpg(site.pid, signal.SIGKILL)
     site.wait()

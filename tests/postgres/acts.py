@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cards import reconcile
+from app.cards import reconcile, unsaved
 from app.db import Work
 from tests.actors.forms import CHANGE, csrf
 from tests.actors.operator_client import A_CARD, Desk, boxes
@@ -72,7 +72,9 @@ def mend(here: Here) -> int:
     try:
         found = reconcile.orphans(work, vault, NOON)
         due = [orphan for orphan in found if not orphan.young]
+        lost = unsaved.changes(work, vault)
         list(reconcile.remove(work, vault, due, OPS))
+        list(unsaved.record_changes(work, lost, OPS))
         list(reconcile.other_expiries(work, vault, NOON, OPS, applied=True))
     finally:
         work.close()

@@ -92,6 +92,8 @@ class Many:
         self, *words: str, before: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess[str]:
         """Type it and wait for its end."""
+        if not before:
+            return self.place.ops("rotate", *words)
         run = self.start(*words, before=before)
         out, err = run.communicate(timeout=PATIENCE_SECONDS)
         return subprocess.CompletedProcess(words, run.returncode, out, err)
@@ -101,6 +103,12 @@ class Many:
         newest = select(func.max(DATA_KEY.c.generation)).scalar_subquery()
         query = select(func.count()).select_from(CARD).join(DATA_KEY)
         return self._scalar(query.where(DATA_KEY.c.generation == newest))
+
+    def kill_at(self, step: str) -> None:
+        """Type it and have it killed at ``step``; with workers ``start`` it and wait
+        for their end too."""
+        killed = self.place.ops("rotate", kill_at=step)
+        assert killed.returncode == -signal.SIGKILL, step
 
     def batches(self) -> int:
         """How many batches were ever committed."""

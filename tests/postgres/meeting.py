@@ -7,7 +7,7 @@ import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +29,7 @@ from app.auth.service import add_operator
 from app.migrations import HISTORY
 from config import Config
 from tests.actors.operator_client import Desk
+from tests.lengths import at_length
 from tests.places.postgres_cluster import Cluster
 from tests.places.vault import NOON, FakeClock
 from tests.postgres.many import until
@@ -37,14 +38,20 @@ from vault.ops import OpenVault, RootKey
 from vault.ops.create import create_vault
 from vault.store.database import connect
 
-# Who waits for each other is told apart from who is slow: nothing else ends a wait.
-PATIENT = "?options=-c%20lock_timeout%3D20s%20-c%20synchronous_commit%3Doff"
+# The limits are the site's own: PostgreSQL's clock ends a wait of two seconds.
+OPTIONS = "?options=-c%20synchronous_commit%3Doff"
+TIMED_OUT = "due to lock timeout"
+# A machine that is busy can make somebody wait so long, but not at every try.
+TRIES = 4
+SLOW = (-1, -1)
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 # What another may have to wait for, and what comes right before a commit.
 HOLDS = re.compile(r"INSERT|UPDATE|DELETE|advisory|statement_timeout', '0'")
 PASSWORD, ADDRESS, CODE = "correct horse battery 5", "taro@example.co.jp", "abcdefgh"
 OPS = Actor("ops", "command")
 ANSWER_SECONDS = 60
+# How long to look at the second act before asking whether it waits.
+LOOK_SECONDS = 0.02
 
 
 @dataclass
@@ -79,9 +86,23 @@ class Here:
     web_key: WebKey
     root_key: RootKey
     watcher: Engine
+    log: Path
     password_hash: str
     numbers: Iterator[int] = field(default_factory=itertools.count)
     stop: Stop = field(default_factory=Stop)
+    slow: bool = False
+
+    def stops(self, first: int = 0, stride: int = 1) -> Iterator[int]:
+        """The statements to stop before, from number ``first`` on, or with AT_LENGTH
+        all; one at which somebody waited for two seconds comes once more, and not for
+        ever."""
+        for at in itertools.count(at_length(first, 0), at_length(stride, 1)):
+            for _ in range(TRIES):
+                self.slow = False
+                yield at
+                if not self.slow:
+                    break
+            assert not self.slow, f"at {at} somebody waits for two seconds each time"
 
     @property
     def site(self) -> Engine:
@@ -167,7 +188,7 @@ class Here:
 
 @contextmanager
 def site_here(
-    server: Cluster, folder: Path, keys: tuple[WebKey, RootKey], options: str = PATIENT
+    server: Cluster, folder: Path, keys: tuple[WebKey, RootKey], options: str = OPTIONS
 ) -> Iterator[Here]:
     """The site on two databases of the server, its statements looked at; ``options``
     end their URLs."""
@@ -190,7 +211,7 @@ def site_here(
         HISTORY.upgrade(app.extensions["site_engine"])
         watcher = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
         hashed = app.extensions["hasher"].hash(PASSWORD)
-        made = Here(app, folder, *keys, watcher, hashed)
+        made = Here(app, folder, *keys, watcher, server.folder / "log", hashed)
         engines = (made.site, made.vault.engine)
         for looked_at in engines:
             event.listen(looked_at, "before_cursor_execute", made.look)
@@ -205,8 +226,9 @@ Act = Callable[[], int]
 
 def meet(here: Here, first: Act, second: Act, at: int) -> tuple[int, int] | None:
     """The answers of both when the first is stopped before its statement number
-    ``at``; None when it has no such statement and the second came after it."""
-    here.stop = Stop(left=at)
+    ``at``; None when it has no such statement and the second came after it; SLOW when
+    the server ended a wait after two seconds by its own clock."""
+    here.stop, known = Stop(left=at), here.log.stat().st_size
     with ThreadPoolExecutor(2) as threads:
 
         def stopped() -> int:
@@ -221,11 +243,21 @@ def meet(here: Here, first: Act, second: Act, at: int) -> tuple[int, int] | None
         assert here.stop.there.wait(ANSWER_SECONDS)
         two = threads.submit(second)
         try:
-            until(lambda: two.done() or here.waiting())
+            until(lambda: _ends(two) or here.waiting())
         finally:
             here.stop.go.set()
         answers = _answer(one), _answer(two)
+    with here.log.open(errors="replace") as log:
+        log.seek(known)
+        here.slow = TIMED_OUT in log.read()
+    if here.slow:
+        return SLOW
     return answers if here.stop.came else None
+
+
+def _ends(running: Future[int]) -> bool:
+    """Say whether it has ended, or does within a moment."""
+    return bool(wait([running], LOOK_SECONDS).done)
 
 
 def _answer(running: Future[int]) -> int:

@@ -87,7 +87,7 @@ def test_another_host_helps(many: Many) -> None:
 
 def test_the_first_waits_for_a_helpers_range_and_takes_a_dead_ones(many: Many) -> None:
     """Killed, the helper is seen to be dead on this host, and its range is taken."""
-    many.start(kill_at="begun").communicate()
+    many.kill_at("begun")
     helper = many.start("--join", *SLOWLY)
     until(lambda: many.holders() == {helper.pid})
     first = many.start("--workers", "2", "--json")
@@ -113,7 +113,7 @@ def test_without_a_rotation_there_is_nothing_to_join(many: Many) -> None:
 
 def test_a_helper_of_nobody_says_who_is_missing(many: Many) -> None:
     """The first died: the helper does its part, exit 0, and names what is left."""
-    many.start(kill_at="begun").communicate()
+    many.kill_at("begun")
     ran = many.rotate("--join")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == (
@@ -155,7 +155,7 @@ def test_a_range_edited_by_hand_is_named_and_one_removed_destroys_no_key(
 ) -> None:
     """A cursor set forth would leave cards behind: exit 1 names the range.  Without
     the row nobody does its cards: exit 7, no key is destroyed, and again is right."""
-    many.start(kill_at="begun").communicate()
+    many.kill_at("begun")
     with many.engine.begin() as db:
         cursor = db.execute(select(ROTATION_RANGE.c.card_cursor)).scalars().all()[1]
         db.execute(text("UPDATE rotation_range SET card_cursor = 3999 WHERE id = 2"))
@@ -175,7 +175,7 @@ def test_a_range_edited_by_hand_is_named_and_one_removed_destroys_no_key(
 
 def test_ranges_are_signed_anew_with_everything_else(many: Many) -> None:
     """web-key rotate between a killed rotation and the next command."""
-    many.start(kill_at="batch-committed").communicate()
+    many.kill_at("batch-committed")
     assert many.place.ops("web-key", "rotate").returncode == 0
     (many.place.folder / "web.key.new").rename(many.place.folder / "web.key")
     ran = many.rotate("--workers", "2")

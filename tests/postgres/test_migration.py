@@ -6,6 +6,7 @@ import pytest
 
 from tests.app.cards.revisions import (
     digests_go_and_files_are_set_aside,
+    marks_come_and_go,
     names_are_folded_and_indexed,
 )
 from tests.vault.store.revisions import tables_come_and_go
@@ -38,4 +39,11 @@ def test_names_are_folded_and_indexed(databases: tuple[str, str]) -> None:
     """As on SQLite."""
     engine = connect(databases[0])
     names_are_folded_and_indexed(engine)
+    engine.dispose()
+
+
+def test_marks_of_stopped_cards_come_and_go(databases: tuple[str, str]) -> None:
+    """As on SQLite."""
+    engine = connect(databases[0])
+    marks_come_and_go(engine)
     engine.dispose()

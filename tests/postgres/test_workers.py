@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.kill_points import points_in
+from tests.lengths import at_length
 from tests.postgres.many import CARDS, Many, until
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.clock import system_clock
@@ -23,7 +24,7 @@ from vault.store.schema import CARD
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
 WRITERS = 4
-KILLS = 6
+KILLS = at_length(3, 6)
 # Those of ranges and batches; the last one comes when no range is left.
 STEPS = [
     step

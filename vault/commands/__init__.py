@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from importlib import import_module
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,24 +20,6 @@ from ..errors import (
     WrongRootKey,
     WrongVault,
 )
-from . import (
-    audit,
-    backup,
-    doctor,
-    duplicates,
-    export,
-    init,
-    pan_scan,
-    purge,
-    quarantine,
-    report,
-    restore,
-    root,
-    rotate,
-    status,
-    verify,
-    web_key,
-)
 from .output import harmless
 from .uses import Verbs
 from .vaults import HintedUsage
@@ -50,32 +33,53 @@ opens them. Alone it shows where things stand and the next step.
 """
 
 
-@click.group(cls=Verbs, invoke_without_command=True, help=HELP)
+# In the order of their use.  Each is in the module of its name, which is imported when
+# the verb is typed: all of them together take longer than most of them run.
+VERBS = (
+    "init",
+    "status",
+    "rotate",
+    "report",
+    "verify",
+    "root",
+    "web-key",
+    "export",
+    "duplicates",
+    "purge",
+    "quarantine",
+    "audit",
+    "backup",
+    "restore",
+    "doctor",
+    "pan-scan",
+)
+
+
+class Cardvault(Verbs):
+    """The group of all verbs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names of the verbs, for the help."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of that name, or None when there is none."""
+        if cmd_name in VERBS and cmd_name not in self.commands:
+            self.add_command(_verb(cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+
+def _verb(typed: str) -> click.Command:
+    name = typed.replace("-", "_")
+    verb: click.Command = getattr(import_module(f".{name}", __name__), name)
+    return verb
+
+
+@click.group(cls=Cardvault, invoke_without_command=True, help=HELP)
 @click.pass_context
 def cardvault(context: click.Context) -> None:
     if context.invoked_subcommand is None:
-        context.invoke(status.status, as_json=False)
-
-
-for command in (
-    init.init,
-    status.status,
-    rotate.rotate,
-    report.report,
-    verify.verify,
-    root.root,
-    web_key.web_key,
-    export.export,
-    duplicates.duplicates,
-    purge.purge,
-    quarantine.quarantine,
-    audit.audit,
-    backup.backup,
-    restore.restore,
-    doctor.doctor,
-    pan_scan.pan_scan,
-):
-    cardvault.add_command(command)
+        context.invoke(_verb("status"), as_json=False)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from ..ops.root_key import RootKey, read_root_text
 from ..ops.rotation.start import require_made_by_root
 from ..settings import VaultSettings
 from ..store.database import connect, reading
-from ..store.migrations import HISTORY
+from ..store.revisions import REVISIONS
 from ..store.row_macs import RowSigner
 from ..store.schema import PURGED, VAULT
 from ..web.vault import Vault
@@ -241,7 +241,7 @@ def _state(newest: WebKey, change: RootChange) -> Row[Any]:
     """The vault's own row, checked with the web key alone, because the root key at hand
     may be the old one or the new one."""
     engine = connect(change.settings.database_url)
-    HISTORY.require_head(engine, "vault")
+    REVISIONS.require_head(engine, "vault")
     with reading(engine) as db:
         row = db.execute(select(VAULT)).first()
     engine.dispose()

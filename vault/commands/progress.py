@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ..ops.progress import Step
+
+BAR = 30
+# How often a bar is drawn anew.
+DRAW_SECONDS = 0.1
 
 Watch = Callable[[Step], None]
 
@@ -47,47 +44,90 @@ class Stop:
         self.asked = True
 
 
-def progress() -> Progress:
-    """Bars with count, rate and time left; nothing is shown where stderr is no
-    terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}/s"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+class Bar:
+    """A line on the terminal with a bar, a count, a rate and the time left.
+
+    A run calls it between two pages of a snapshot or while it holds a lease, so it
+    never waits for the terminal: what the terminal does not take at once (it was
+    stopped with Ctrl-S, say) is not drawn.  ``terminal`` is a descriptor opened with
+    O_NONBLOCK, which closing closes; without it nothing is drawn.
+    """
+
+    def __init__(self, terminal: int | None) -> None:
+        self._terminal = terminal
+        self._step: Step | None = None
+        self._first = 0
+        self._began = self._drawn = 0.0
+
+    def show(self, step: Step) -> None:
+        """Draw how far the run has come, in a line of its own for each phase."""
+        now = time.monotonic()
+        if self._step is None or self._step.phase != step.phase:
+            self._end_line()
+            self._first, self._began, self._drawn = step.done, now, 0.0
+        self._step = step
+        if now - self._drawn >= DRAW_SECONDS:
+            self._drawn = now
+            self._draw(step, now - self._began)
+
+    def close(self) -> None:
+        """Draw where the run ended, and close the terminal."""
+        self._end_line()
+        if self._terminal is not None:
+            os.close(self._terminal)
+            self._terminal = None
+
+    def _end_line(self) -> None:
+        if self._step is not None:
+            self._draw(self._step, time.monotonic() - self._began, "\n")
+
+    def _draw(self, step: Step, seconds: float, end: str = "") -> None:
+        if self._terminal is None:
+            return
+        line = line_of(step, (step.done - self._first) / max(seconds, 0.001))
+        with suppress(OSError):
+            width = os.get_terminal_size(self._terminal).columns
+            # A longer line would go on below, and the next one begin there.
+            shown = line[: width - 1] if width else line
+            os.write(self._terminal, f"\r{shown}\x1b[K{end}".encode())
+
+
+def line_of(step: Step, rate: float) -> str:
+    """The text of a bar at ``step``, with ``rate`` cards a second."""
+    total = max(step.total, step.done, 1)
+    done = BAR * step.done // total
+    left = f"{(total - step.done) / rate:,.0f} s left" if rate else "- left"
+    return (
+        f"{step.phase} [{'#' * done}{'.' * (BAR - done)}] "
+        f"{step.done:,}/{step.total:,}  {rate:,.0f}/s  {left}"
     )
 
 
-class Meter:
-    """Shows each step of a run, with a bar for each phase."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-        self._phase = ""
-        self._task = TaskID(0)
-        self._first = 0
-        self._began = 0.0
-
-    def __call__(self, step: Step) -> None:
-        """Show how far the run has come."""
-        if step.phase != self._phase:
-            self._phase, self._first = step.phase, step.done
-            self._began = time.monotonic()
-            self._task = self._shown.add_task(step.phase, total=step.total, rate="-")
-        seconds = max(time.monotonic() - self._began, 0.001)
-        rate = f"{(step.done - self._first) / seconds:,.0f}"
-        self._shown.update(self._task, completed=step.done, total=step.total, rate=rate)
+def _terminal() -> int | None:
+    """The terminal that stderr is, opened once more so that writing to it does not
+    block; None when it is no terminal or can't be opened."""
+    # Setting O_NONBLOCK on stderr itself would set it for the shell too.
+    try:
+        name = os.ttyname(sys.stderr.fileno())
+        return os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None
 
 
-def follow(steps: Iterator[Step], shown: Progress, stop: Stop) -> bool:
+@contextmanager
+def progress() -> Iterator[Bar]:
+    """A bar; nothing is shown where stderr is no terminal."""
+    bar = Bar(_terminal())
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def follow(steps: Iterator[Step], shown: Bar, stop: Stop) -> bool:
     """Run a phase to its end; False when it was asked to stop."""
-    meter = Meter(shown)
     for step in steps:
-        meter(step)
+        shown.show(step)
         if stop.asked:
             return False
     return not stop.asked
@@ -98,10 +138,9 @@ def watching() -> Iterator[Watch]:
     """The function a run calls after each step; it raises Abort when the run was asked
     to stop."""
     with Stop() as stop, progress() as shown:
-        meter = Meter(shown)
 
         def watch(step: Step) -> None:
-            meter(step)
+            shown.show(step)
             if stop.asked:
                 raise click.Abort
 

@@ -12,7 +12,7 @@ from ..card.scrub import one_line
 from ..errors import IntegrityFault
 from ..ops.verify import verify as find_faults
 from ..store.database import reading
-from ..store.migrations import HISTORY
+from ..store.revisions import REVISIONS
 from ..store.schema import CARD
 from .output import counted, reader_may_leave
 from .uses import note_use
@@ -29,7 +29,7 @@ def verify(context: click.Context, as_json: bool) -> None:
     key and changes nothing; the trail records its use.
     """
     vault = open_parts()
-    HISTORY.require_head(vault.engine, "vault")
+    REVISIONS.require_head(vault.engine, "vault")
     # This refuses a wrong root key.  Damage is reported below with everything else.
     with reading(vault.engine) as db, suppress(IntegrityFault):
         vault.state(db)

@@ -214,8 +214,13 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
     # A text that is not UTF-8 was not written by us, and its row's MAC shows that.  If
     # it were refused here, no row of its table could be read.
     dbapi_connection.text_factory = _text
+    # Whoever closes the file as the last, or opens it after a crash, has it alone for a
+    # moment.  Without a wait, of two workers that start together one would be refused.
+    dbapi_connection.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_SECONDS * 1000)}")
     for pragma in _PRAGMAS:
         dbapi_connection.execute(pragma)
+    # From here on the writers' queue does the waiting.
+    dbapi_connection.execute("PRAGMA busy_timeout = 0")
 
 
 def _text(data: bytes) -> str:

@@ -8,10 +8,10 @@ a page fail.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from ..store.schema import AUDIT_ENTRY
 from ..trail import VIEWED, AuditEntry
@@ -27,10 +27,36 @@ def readable(db: Connection, subject: str) -> Iterator[AuditEntry]:
     bytes that are no text."""
     query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.subject == subject)
     query = query.where(AUDIT_ENTRY.c.event != VIEWED).order_by(AUDIT_ENTRY.c.seq)
-    for row in db.execute(query).all():
-        entry = _entry(row)
-        if entry is not None:
-            yield entry
+    yield from _sound(db.execute(query).all())
+
+
+def latest(
+    db: Connection, subjects: Collection[str], event: str
+) -> Iterator[AuditEntry]:
+    """The newest entry of an ``event`` about each of ``subjects`` that has one, without
+    those that can't be read."""
+    newest = select(func.max(AUDIT_ENTRY.c.seq)).group_by(AUDIT_ENTRY.c.subject)
+    newest = newest.where(
+        AUDIT_ENTRY.c.subject.in_(subjects), AUDIT_ENTRY.c.event == event
+    )
+    query = select(AUDIT_ENTRY).where(AUDIT_ENTRY.c.seq.in_(newest))
+    yield from _sound(db.execute(query).all())
+
+
+def replaced_since(db: Connection, seq: int) -> set[str]:
+    """The tokens of the cards in whose place others were sealed, by the entries from
+    number ``seq`` on."""
+    query = select(AUDIT_ENTRY).where(
+        AUDIT_ENTRY.c.seq >= seq,
+        AUDIT_ENTRY.c.event.in_(("card.registered", "card.replaced")),
+        AUDIT_ENTRY.c.detail.contains("instead_of"),
+    )
+    named = (entry.detail.get("instead_of") for entry in _sound(db.execute(query)))
+    return {token for token in named if isinstance(token, str)}
+
+
+def _sound(rows: Iterable[Row[Any]]) -> Iterator[AuditEntry]:
+    return filter(None, map(_entry, rows))
 
 
 def names(entry: AuditEntry, token: str) -> bool:

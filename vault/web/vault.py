@@ -112,6 +112,18 @@ class Vault(DataKeys):
         empty batch raises nothing."""
         if not cards:
             return []
+        tokens = self.seal_many(db, cards, by)
+        detail = {"cards": dict.fromkeys(tokens, 1)}
+        self.record(db, "card.imported", by, subject=subject, detail=detail)
+        return tokens
+
+    def seal_many(
+        self, db: Connection, cards: Sequence[tuple[Pan, Expiry]], by: Actor
+    ) -> list[Token]:
+        """Seal new cards as ``tokenize_many`` does, for a caller who records each of
+        them in the same transaction: a card without an entry is a finding of verify."""
+        if not cards:
+            return []
         lock_numbers(db)
         key = self._sealing_key(db, by, len(cards))
         rows = [
@@ -119,10 +131,7 @@ class Vault(DataKeys):
             for number, (pan, expiry) in enumerate(cards, next_id(db, CARD))
         ]
         db.execute(insert(CARD), rows)
-        tokens: list[Token] = [row["token"] for row in rows]
-        detail = {"cards": dict.fromkeys(tokens, 1)}
-        self.record(db, "card.imported", by, subject=subject, detail=detail)
-        return tokens
+        return [row["token"] for row in rows]
 
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
@@ -133,7 +142,7 @@ class Vault(DataKeys):
         # Lock order: the numbers, then the old card's row, so that a writer that draws
         # a number never waits for a card.
         lock_numbers(db)
-        before = self._show(self._find(db, token))
+        before = self.show(self._find(db, token))
         detail = {"instead_of": token, "before": before}
         return self._register(db, pan, expiry, by, "card.replaced", detail)
 
@@ -162,7 +171,7 @@ class Vault(DataKeys):
         Raises UnknownToken."""
         row = self._find(db, token)
         db.execute(delete(CARD).where(CARD.c.id == row.id))
-        detail = {"before": self._show(row)}
+        detail = {"before": self.show(row)}
         self.record(db, "card.deleted", by, subject=token, detail=detail)
 
     def describe(self, db: Connection, token: Token) -> Card:
@@ -226,6 +235,19 @@ class Vault(DataKeys):
             named = (earlier for earlier in replaced if isinstance(earlier, str))
             subject = next(filter(None, named), None)
         return sorted(entries, key=lambda entry: -entry.seq)
+
+    def latest(
+        self, db: Connection, tokens: Collection[str], event: str
+    ) -> dict[str, AuditEntry]:
+        """By token the newest entry of an ``event`` about each of the cards ``tokens``
+        that has one.  As in ``history``, entries are not checked."""
+        found = card_history.latest(db, tokens, event)
+        return {entry.subject: entry for entry in found}
+
+    def replaced_since(self, db: Connection, seq: int) -> set[str]:
+        """The tokens of the cards in whose place others were sealed, by the trail from
+        entry ``seq`` on; it reads every entry since."""
+        return card_history.replaced_since(db, seq)
 
     def _purge_of(self, db: Connection, token: str) -> list[AuditEntry]:
         at = self.purged_at(db, token)
@@ -293,7 +315,7 @@ class Vault(DataKeys):
             raise UnknownToken(f"no card has the token {token}")
         return row
 
-    def _show(self, row: Row[Any]) -> str:
+    def show(self, row: Row[Any]) -> str:
         """A row's mask for the trail, or a word that the row is damaged."""
         try:
             self.signer.check(CARD, row, row.token)

@@ -19,7 +19,7 @@ from ..store.database import (
     takes_several,
     transaction_of,
 )
-from ..store.migrations import HISTORY
+from ..store.revisions import REVISIONS
 from ..store.row_macs import RowSigner
 from ..store.schema import VAULT
 from ..trail import Actor, NewEntry, Trail
@@ -52,7 +52,7 @@ class VaultDatabase:
     def require_ready(self) -> None:
         """Raise SchemaError unless the database is at this code's revision, and what
         ``state`` raises unless it belongs to this web key."""
-        HISTORY.require_head(self.engine, "vault")
+        REVISIONS.require_head(self.engine, "vault")
         with reading(self.engine) as db:
             self.state(db)
 

@@ -60,22 +60,15 @@ def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
     cells, faults = record.cells, []
     name = rules.name_of(cells["customer_name"])
     phone = phone_of(cells["phone"])
-    expiry = None
     if fault := rules.name_fault(name) or spoiled.name_fault(name):
         faults.append(("customer_name", fault))
     if fault := rules.phone_fault(phone):
         faults.append(("phone", spoiled.phone_fault(cells["phone"]) or fault))
-    pan, fault = _number(cells["card_number"], luhn_exempt)
+    pan, fault = number_of(cells["card_number"], luhn_exempt)
     if fault:
         faults.append(("card_number", fault))
-    month, year = cells["exp_month"], cells["exp_year"]
-    try:
-        expiry = Expiry.parse(month, year, now)
-    except InputError as error:
-        column = "exp_year" if error.reason in ("year", "far") else "exp_month"
-        fault = texts.EXPIRY_REASONS[error.reason]
-        if error.reason not in ("past", "far"):
-            fault = spoiled.expiry_fault(month, year) or fault
+    expiry, column, fault = expiry_of(cells["exp_month"], cells["exp_year"], now)
+    if fault:
         faults.append((column, fault))
     entry = None
     if pan and expiry and not faults:
@@ -83,7 +76,19 @@ def check(record: Record, now: int, luhn_exempt: frozenset[str]) -> Checked:
     return Checked(record.line, entry, tuple(faults))
 
 
-def _number(cell: str, luhn_exempt: frozenset[str]) -> tuple[Pan | None, str]:
+def expiry_of(month: str, year: str, now: int) -> tuple[Expiry | None, str, str]:
+    """The expiry of a row, or the column that is wrong in it and what is wrong."""
+    try:
+        return Expiry.parse(month, year, now), "", ""
+    except InputError as error:
+        column = "exp_year" if error.reason in ("year", "far") else "exp_month"
+        fault = texts.EXPIRY_REASONS[error.reason]
+        if error.reason not in ("past", "far"):
+            fault = spoiled.expiry_fault(month, year) or fault
+        return None, column, fault
+
+
+def number_of(cell: str, luhn_exempt: frozenset[str]) -> tuple[Pan | None, str]:
     """The card number of a row, and what is wrong with it, or ""."""
     try:
         pan = Pan.parse(cell, luhn_exempt=luhn_exempt)
@@ -296,8 +301,13 @@ def refused(row: Checked) -> dict[str, object]:
         "prefix": "",
         "length": 0,
         "expiry": 0,
-        "error": " / ".join(": ".join(filter(None, fault)) for fault in row.faults),
+        "error": written_faults(row.faults),
     }
+
+
+def written_faults(faults: Faults) -> str:
+    """The faults of a row as its result has them."""
+    return " / ".join(": ".join(filter(None, fault)) for fault in faults)
 
 
 def _of_card(line: int, entry: service.NewCard) -> dict[str, object]:

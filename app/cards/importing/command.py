@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from app import current
-from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail
+from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail, say
 from app.db import Work, work
 from vault import Actor
 
@@ -47,7 +47,7 @@ class ImportRun:
         self._by = by
         self._newest = batches.newest_job(unit.site)
         unit.release()
-        found = batches.find_job(unit, sheet, _luhn_exempt())
+        found = batches.find_job(unit, sheet, luhn_exempt())
         self._job_id, self.done = found or (0, 0)
 
     @property
@@ -142,7 +142,7 @@ def import_file(
     try:
         sheet = Sheet(file)
         if dry_run:
-            _require_ours(results_path, file, None)
+            require_ours(results_path, file, None)
             refused = _dry_run(sheet, results_path, skip_likely=skip_likely)
         else:
             refused = _import(sheet, results_path, skip_likely=skip_likely)
@@ -157,9 +157,9 @@ def import_file(
 
 def _dry_run(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     """Check every row for ``--dry-run``; returns how many are refused."""
-    out = _open(path)
+    out = open_results(path)
     refused, likely = 0, 0
-    with _progress(sheet.rows, 0) as advance:
+    with progress("import", sheet.rows, 0) as advance:
         for batch in batches.batches(_checked(sheet)):
             results = batches.dry_run(work().site, batch, skip_likely=skip_likely)
             work().release()
@@ -171,23 +171,23 @@ def _dry_run(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     if out:
         out.close()
     stored = f"{likely:,} of them look stored already, " if likely else ""
-    click.echo(
+    say(
         f"{sheet.rows:,} rows: {sheet.rows - refused:,} good, {stored}"
         f"{refused:,} refused"
     )
-    click.echo("nothing was imported")
+    say("nothing was imported")
     if likely and not skip_likely:
-        click.echo("next       leave those out that look stored: --skip-likely")
+        say("next       leave those out that look stored: --skip-likely")
     return refused
 
 
 def _import(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
     """Import the rows that are not imported yet; returns how many were refused."""
     run = ImportRun(work(), sheet, account())
-    _require_ours(path, sheet.path, run)
+    require_ours(path, sheet.path, run.made)
     if run.is_begun:
-        click.echo(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
-    with _progress(sheet.rows, run.done) as advance:
+        say(f"{run.done:,} of {sheet.rows:,} rows are in already", err=True)
+    with progress("import", sheet.rows, run.done) as advance:
         for number, batch in enumerate(batches.batches(_checked(sheet))):
             begins = number * batches.BATCH
             if begins >= run.done:
@@ -196,33 +196,37 @@ def _import(sheet: Sheet, path: Path | None, *, skip_likely: bool) -> int:
                 )
                 _tell(batch, results)
                 advance(len(batch))
-    out = _open(path)
+    out = open_results(path)
     if out:
         run.write_results(out)
     return _sum_up(sheet, run.counts())
 
 
-def _require_ours(path: Path | None, file: Path, run: ImportRun | None) -> None:
-    """End the command unless the results may be written to ``path``."""
+def require_ours(
+    path: Path | None, file: Path, made: Callable[[str], bool] | None
+) -> None:
+    """End the command unless the results may be written to ``path``: it is free, or
+    holds results of no row with a token, or those of the same run; ``made`` says so of
+    a token."""
     if path is None or not path.exists():
         return
-    if path.samefile(file) or not _results_are_ours(path, run):
+    if path.samefile(file) or not _results_are_ours(path, made):
         fail(
             f"{path} is there already and holds something else",
             "give --results another name",
         )
 
 
-def _results_are_ours(path: Path, run: ImportRun | None) -> bool:
-    """Say whether a file holds results of this import, or of no imported row."""
+def _results_are_ours(path: Path, made: Callable[[str], bool] | None) -> bool:
+    """Say whether a file holds results of this run, or of no row with a token."""
     token = first_token(path)
     if not token:
         return token == ""
-    return run is not None and run.made(token)
+    return made is not None and made(token)
 
 
 def _checked(sheet: Sheet) -> Iterator[Checked]:
-    now, exempt = current.now(), _luhn_exempt()
+    now, exempt = current.now(), luhn_exempt()
     return (batches.check(record, now, exempt) for record in sheet.records())
 
 
@@ -231,14 +235,16 @@ def _tell(batch: list[Checked], results: list[dict[str, object]]) -> int:
     rows have a fault."""
     for row, result in zip(batch, results, strict=True):
         if result["status"] == batches.LIKELY_STORED:
-            click.echo(f"line {row.line}: looks like a stored card, left out")
+            say(f"line {row.line}: looks like a stored card, left out")
         for column, text in row.faults:
             where = f"line {row.line}: {column}: " if column else f"line {row.line}: "
-            click.echo(where + text)
+            say(where + text)
     return sum(1 for row in batch if row.faults)
 
 
-def _open(path: Path | None) -> Results | None:
+def open_results(path: Path | None) -> Results | None:
+    """The results file to be written, if there is to be one; ends the command when the
+    disk refuses it."""
     try:
         return Results(path) if path else None
     except OSError as error:
@@ -252,23 +258,23 @@ def _sum_up(sheet: Sheet, counts: dict[str, int]) -> int:
     likely = counts.get(batches.POSSIBLE_DUPLICATE, 0)
     left = counts.get(batches.LIKELY_STORED, 0)
     left_out = f"{left:,} left out that look like a stored card, " if left else ""
-    click.echo(
+    say(
         f"{sheet.rows:,} rows: {counts.get(batches.IMPORTED, 0):,} imported, "
         f"{likely:,} imported that look like a stored card, {left_out}"
         f"{refused:,} refused"
     )
     if refused:
-        click.echo("next       put the refused rows, mended, into a file of their own")
-    click.echo(f"next       destroy {sheet.path}: it holds card numbers (shred -u)")
+        say("next       put the refused rows, mended, into a file of their own")
+    say(f"next       destroy {sheet.path}: it holds card numbers (shred -u)")
     return refused
 
 
 @contextmanager
-def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, when that is a terminal."""
+def progress(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, when that is a terminal; ``what`` is written before it."""
     console, began = Console(stderr=True), time.monotonic()
     with Progress(
-        TextColumn("import"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}/s"),
@@ -276,7 +282,7 @@ def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
         console=console,
         disable=not console.is_terminal,
     ) as shown:
-        task, came = shown.add_task("import", total=total, completed=done, rate="-"), 0
+        task, came = shown.add_task(what, total=total, completed=done, rate="-"), 0
 
         def advance(count: int) -> None:
             nonlocal came
@@ -287,5 +293,6 @@ def _progress(total: int, done: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _luhn_exempt() -> frozenset[str]:
+def luhn_exempt() -> frozenset[str]:
+    """The brands whose check digit is not asked for."""
     return frozenset({"unionpay"} if current.settings().luhn_exempt_unionpay else ())

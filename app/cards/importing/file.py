@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +34,15 @@ class Sheet:
     ``rows`` is how many there are, ``size`` the file's bytes.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Read the file once; raises SheetError naming it and the line."""
+    def __init__(
+        self,
+        path: Path,
+        check_heading: Callable[[Path, Sequence[str]], None] = require_columns,
+    ) -> None:
+        """Read the file once; raises SheetError naming it and the line, and what
+        ``check_heading`` raises about the names of the columns."""
         self.path = path
+        self._check_heading = check_heading
         self.size, self._encoding = _first_look(path)
         self._heading = self._read_heading()
         self.rows = sum(1 for _ in self.records())
@@ -72,7 +78,7 @@ class Sheet:
             why = f"a field is over {csv.field_size_limit():,} characters"
         return SheetError(
             f"{self.path} line {line} is not CSV: {why}",
-            "look for a quotation mark that is not closed; nothing was imported",
+            "look for a quotation mark that is not closed; nothing was written",
         )
 
     def _read_heading(self) -> list[str]:
@@ -81,7 +87,7 @@ class Sheet:
                 heading = [cell.strip() for cell in next(csv.reader(file), [])]
             except csv.Error as error:
                 raise self._broken(1, str(error)) from None
-        require_columns(self.path, heading)
+        self._check_heading(self.path, heading)
         return heading
 
 

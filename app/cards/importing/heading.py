@@ -36,21 +36,28 @@ class SheetError(Exception):
 def require_columns(path: Path, heading: Sequence[str]) -> None:
     """Raise SheetError unless ``heading`` names each column once and no other; it names
     the delimiter found and every column that is missing, double or empty."""
+    refuse_separators(path, heading, WANTED)
+    faults = _missing(heading) + doubled(heading, COLUMNS) + unnamed(heading)
+    if not faults and len(heading) > len(COLUMNS):
+        faults = [f"there are columns besides the {len(COLUMNS)} known"]
+    if faults:
+        raise SheetError(f"{path}: {'; '.join(faults)}", WANTED)
+
+
+def refuse_separators(path: Path, heading: Sequence[str], wanted: str) -> None:
+    """Raise SheetError when a line for Excel alone stands where the heading should be,
+    or columns are separated by anything but commas; ``wanted`` says what the first line
+    must name."""
     if _SEPARATOR_LINE.fullmatch("".join(heading[:1])):
         raise SheetError(
             f"{path} begins with the line sep=, which is for Excel alone",
-            f"delete that line; {WANTED}",
+            f"delete that line; {wanted}",
         )
     if delimiter := _delimiter(heading):
         raise SheetError(
             f"{path}: the columns are separated by {delimiter}, not by commas",
             AS_CSV_UTF_8,
         )
-    faults = _missing(heading) + _double(heading) + _empty(heading)
-    if not faults and len(heading) > len(COLUMNS):
-        faults = [f"there are columns besides the {len(COLUMNS)} known"]
-    if faults:
-        raise SheetError(f"{path}: {'; '.join(faults)}", WANTED)
 
 
 def _delimiter(heading: Sequence[str]) -> str:
@@ -70,14 +77,16 @@ def _missing(heading: Sequence[str]) -> list[str]:
     return [f"the column {missing[0]} is missing{others}"]
 
 
-def _double(heading: Sequence[str]) -> list[str]:
+def doubled(heading: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """A fault for each of ``columns`` that a heading names more than once."""
     return [
         f"the column {column} is there twice"
-        for column in COLUMNS
+        for column in columns
         if heading.count(column) > 1
     ]
 
 
-def _empty(heading: Sequence[str]) -> list[str]:
+def unnamed(heading: Sequence[str]) -> list[str]:
+    """A fault that counts the columns without a name, if there are any."""
     empty = [str(place) for place, name in enumerate(heading, 1) if not name]
     return [f"no name in column {', '.join(empty)}"] if empty else []

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from app.db import looking
 
 from ..models import Customer
-from . import statements
+from . import statements, stopped
 from .finding import Finder
 from .order import Order, Place
-from .query import EXPIRY_FILTERS, Query, months
+from .query import EXPIRY_FILTERS, STOPPED, Query, months
 
 PAGE_SIZE = 50
 # How far customers are counted.  Counting a million rows costs more than showing fifty.
@@ -87,6 +87,9 @@ def cursor(customer: Customer) -> str:
 def find(site: Session, query: Query, now: int) -> Page:
     """The page of customers ``query`` asks for at ``now`` (seconds UTC); the last one
     if it asks for one beyond it."""
+    if query.expiry == STOPPED:
+        query, ids, more = stopped.page(site, query, PAGE_SIZE)
+        return Page(query, _load(site, ids), earlier=query.page > 1, later=more)
     page = _page(site, query, now)
     if page.customers or query.page in (1, -1):
         return page
@@ -102,11 +105,16 @@ def last_page(found: int) -> int:
 
 def count(site: Session, query: Query, now: int) -> int:
     """How many customers ``query`` matches; COUNTED + 1 when more than COUNTED."""
+    if query.expiry == STOPPED:
+        return min(stopped.count(site, query), COUNTED + 1)
     return Finder(site, query, now).count(COUNTED)
 
 
 def counts(site: Session, query: Query, now: int) -> Counts:
     """How many customers ``query`` matches, and how many each filter lets through."""
+    if query.expiry == STOPPED:
+        known = {} if query.q else counts(site, Query(), now).filters
+        return Counts(count(site, query, now), known)
     if query.q:
         return Counts(count(site, query, now), {})
     # With a filter on, those it lets through are counted already.
@@ -168,6 +176,8 @@ def _load(site: Session, ids: Sequence[int]) -> list[Customer]:
 
 def count_all(site: Session, query: Query, now: int) -> int:
     """How many customers ``query`` matches, however many."""
+    if query.expiry == STOPPED:
+        return stopped.count(site, query)
     some = Finder(site, query, now).everyone(Order.of(query)).order_by(None)
     return site.scalar(select(func.count()).select_from(some.subquery())) or 0
 
@@ -183,7 +193,10 @@ def all_in_turn(
     time, and no lock is held while it is used.
     """
     with looking(engine) as site:
-        some = Finder(site, query, now).everyone(Order.of(query)).limit(most)
+        if query.expiry == STOPPED:
+            some = stopped.everyone(query).limit(most)
+        else:
+            some = Finder(site, query, now).everyone(Order.of(query)).limit(most)
         some = some.execution_options(yield_per=NUMBERS_PAGE)
         numbers = array("q", site.scalars(some))
     for begins in range(0, len(numbers), EVERYONE_PAGE):

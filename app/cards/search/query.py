@@ -21,6 +21,8 @@ DEFAULT_SORT = "-updated"
 # With a filter by expiry, who expires first is first.
 FILTERED_SORT = "expiry"
 EXPIRY_FILTERS = ("expired", "soon")
+# In the place of a filter by expiry: those whose card a file called stopped.
+STOPPED = "stopped"
 
 _PAGE = re.compile(r"-?[0-9]{1,5}", re.ASCII)
 _CURSOR = re.compile(r"[a-z]{1,32}\.[0-9]{1,9}", re.ASCII)
@@ -35,7 +37,7 @@ def holds_number(args: Iterable[str]) -> bool:
 @dataclass(frozen=True)
 class Query:
     """What the list shows: ``q`` the words, ``sort`` a key of SORTS (with ``-`` in
-    reverse order) or empty for the default, ``expiry`` one of EXPIRY_FILTERS or empty.
+    reverse order) or empty for the default, ``expiry`` one of EXPIRY_FILTERS, STOPPED or empty.
 
     ``page`` counts from 1, or from -1, the last page, towards the first.  ``after`` and
     ``before`` name the row next to the page, so that it is found without counting the
@@ -61,7 +63,7 @@ class Query:
             q="" if has_unseen(q) else q,
             sort=sort if sort.removeprefix("-") in SORTS else "",
             page=_page(args.get("page", "")),
-            expiry=expiry if expiry in EXPIRY_FILTERS else "",
+            expiry=expiry if expiry in (*EXPIRY_FILTERS, STOPPED) else "",
             after=after if _CURSOR.fullmatch(after) else "",
             before=before if _CURSOR.fullmatch(before) else "",
         )
@@ -71,7 +73,7 @@ class Query:
     def default_sort(self) -> str:
         """The order when none is asked for: the newest first, or by expiry when that
         is filtered."""
-        return FILTERED_SORT if self.expiry else DEFAULT_SORT
+        return FILTERED_SORT if self.expiry in EXPIRY_FILTERS else DEFAULT_SORT
 
     @property
     def order(self) -> str:

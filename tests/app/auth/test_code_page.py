@@ -24,6 +24,7 @@ def status_and_place(answer: Any) -> tuple[int, str | None]:
     return answer.status_code, answer.location
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_the_right_code_lets_in(auth: Auth, app: Flask) -> None:
     """To the list, under a new cookie that holds the login and nothing else."""
     code = auth.to_code()
@@ -68,6 +69,7 @@ def test_an_expired_code_shows_the_page_again(auth: Auth, clock: FakeClock) -> N
         assert "有効期限が切れています" in answer.text
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_locked_ids_login_ends_at_its_code(auth: Auth, app: Flask) -> None:
     """The right code or a wrong one: it leads to the door, and no try is counted."""
     auth.to_code()

@@ -166,6 +166,7 @@ def test_a_fifth_try_locks_whatever_was_unlocked_before(auth: Auth, app: Flask) 
     assert auth.password().status_code == 422
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_an_id_locked_meanwhile_is_not_let_in(auth: Auth, app: Flask) -> None:
     """The right code doesn't help an ID that was locked elsewhere."""
     code = auth.to_code()
@@ -176,6 +177,7 @@ def test_an_id_locked_meanwhile_is_not_let_in(auth: Auth, app: Flask) -> None:
     assert ENDED in auth.get("/login").text
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_code_works_once(auth: Auth, app: Flask) -> None:
     """Neither the browser that used it nor the one before can use it again."""
     code = auth.to_code()
@@ -448,6 +450,7 @@ def test_a_logout_forgets_no_send(auth: Auth, clock: FakeClock) -> None:
     assert refused(auth.address(), DAY_LIMIT)
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_ten_asked_at_once_send_one(auth: Auth, app: Flask) -> None:
     """Ten logins of one operator: one conditional UPDATE lets one have a code."""
     browsers = [Auth(app, app.test_client(), auth.mailbox) for _ in range(10)]
@@ -472,6 +475,7 @@ def test_ten_asked_at_once_send_one(auth: Auth, app: Flask) -> None:
     assert scalar(app, "SELECT count(*) FROM code") == 1
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_the_send_is_claimed_and_not_looked_up(auth: Auth, app: Flask) -> None:
     """What another request did since this one read its rows decides."""
     auth.password()

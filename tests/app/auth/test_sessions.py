@@ -268,6 +268,7 @@ def test_a_login_can_be_ended_from_outside(
     assert not is_in(auth)
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_request_on_its_way_revives_nothing(
     auth: Auth, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +293,7 @@ def test_a_request_on_its_way_revives_nothing(
     assert scalar(app, "SELECT password_epoch FROM operator") == 1
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_login_that_ended_does_not_advance(
     auth: Auth, app: Flask, clock: FakeClock
 ) -> None:

@@ -108,6 +108,36 @@ KEYS = """
 """
 
 
+def marks_come_and_go(engine: Engine) -> None:
+    """Up, no customer is marked, and one can be; down, the customers are as they were
+    and no table is left over; up again nobody is marked."""
+    HISTORY.upgrade(engine, "0007")
+    one = {"id": 1, "public_id": "p", "token": "card_x", "rev": 3}
+    with engine.begin() as db:
+        db.execute(text(CUSTOMER), one)
+    before = rows(engine, "SELECT * FROM customer")
+
+    for _ in range(2):
+        HISTORY.upgrade(engine, "0008")
+        assert rows(engine, "SELECT stopped_at FROM customer") == [(None,)]
+        with engine.begin() as db:
+            db.execute(text("UPDATE customer SET stopped_at = 7"))
+            db.execute(text(UPDATE_JOB))
+            db.execute(text(UPDATE_ROW))
+
+        HISTORY.downgrade(engine, "0007")
+        assert rows(engine, "SELECT * FROM customer") == before
+        tables = set(inspect(engine).get_table_names())
+        assert not {"update_job", "update_row"} & tables
+
+
+UPDATE_JOB = "INSERT INTO update_job VALUES (1, 'd', 1, 1, 'ops', 7, 8)"
+UPDATE_ROW = """
+    INSERT INTO update_row VALUES (1, 1, 2, 'stopped', 'p', 'card_x', '', 'visa',
+        '0000', 4, '')
+"""
+
+
 def columns(engine: Engine, table: str) -> set[str]:
     """The names of a table's columns."""
     return {column["name"] for column in inspect(engine).get_columns(table)}

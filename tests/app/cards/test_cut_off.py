@@ -226,6 +226,66 @@ def test_the_history_says_what_was_not_saved(desk: Desk) -> None:
 
 
 @pytest.mark.engines("sqlite", "postgres")
+@pytest.mark.parametrize("next_act", ["change", "delete"])
+def test_the_next_act_says_that_a_change_was_cut_off(desk: Desk, next_act: str) -> None:
+    """As after a kill: nobody was left to say that it was not saved."""
+    path, form = form_of(desk, "name")
+    with failing(desk, "site"), failing(desk, "vault again"):
+        assert desk.send(path, form).status_code == 503
+    seq = len(desk.trail())
+    public_id = path.split("/")[2]
+    if next_act == "delete":
+        desk.delete(public_id)
+    else:
+        desk.change(public_id, customer_name="C")
+    first = after(desk, seq)[0]
+    assert (first[0], json.loads(first[2])) == (
+        "customer.updated failed",
+        {"begun_by": "taro"},
+    )
+    if next_act == "change":
+        assert (
+            desk.open(path).text.count("お客様情報の変更（保存されませんでした）") == 1
+        )
+        assert reconcile(desk).exit_code == 0
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_reconcile_records_what_was_cut_off_once(desk: Desk) -> None:
+    """The history then says whose change was not saved; the customer is untouched."""
+    path, form = form_of(desk, "name")
+    with failing(desk, "site"), failing(desk, "vault again"):
+        assert desk.send(path, form).status_code == 503
+    ran = reconcile(desk)
+    assert (ran.exit_code, len(named(ran))) == (1, 1)
+    assert "next       flask --app wsgi cards reconcile --apply\n" in ran.stdout
+    assert "was not saved, recorded" in reconcile(desk, "--apply").stdout
+    for flags in ((), ("--apply",)):
+        assert reconcile(desk, *flags).exit_code == 0
+    page = desk.open(path).text
+    (row,) = [row for row in page.split("<tr") if "（保存されませんでした）" in row]
+    assert "（taro）" in row
+    assert [customer.name for customer in desk.customers()] == ["A"]
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_changes_lost_with_a_newer_site_are_not_said_to_have_failed(
+    desk: Desk, clock: FakeClock
+) -> None:
+    """Several changes newer than anything the site knows were saved, in the database
+    that was put away."""
+    forms = [form_of(desk, "name") for _ in range(2)]
+    clock.advance(1)
+    for path, form in forms:
+        with failing(desk, "site"), failing(desk, "vault again"):
+            assert desk.send(path, form).status_code == 503
+    seq = len(desk.trail())
+    assert "put the site's newer database back" in reconcile(desk).stdout
+    ran = reconcile(desk, "--apply")
+    assert (ran.exit_code, after(desk, seq)) == (2, [])
+
+
+@pytest.mark.engines("sqlite", "postgres")
 def test_what_was_saved_is_not_said_to_have_failed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +301,19 @@ def test_what_was_saved_is_not_said_to_have_failed(
     assert desk.send(path, form).status_code == 503
     assert [customer.name for customer in desk.customers()] == ["B"]
     assert [entry[0] for entry in after(desk, seq)] == UPDATED
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_what_an_operator_was_told_is_said_to_have_failed(desk: Desk) -> None:
+    """Every entry of a request or command whose site was not saved, not a card's
+    alone."""
+    seq = len(desk.trail())
+    with failing(desk, "site"):
+        ran = desk.app.test_cli_runner().invoke(args=["operators", "disable", "taro"])
+    assert ran.exit_code == 2
+    told = [entry[0] for entry in after(desk, seq)]
+    assert told == ["operator.disabled", "operator.disabled failed"]
+    assert desk.open("/cards").status_code == 200
 
 
 @pytest.mark.engines("sqlite", "postgres")

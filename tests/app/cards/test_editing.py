@@ -112,6 +112,7 @@ def test_an_expired_card_may_keep_its_expiry(desk: Desk) -> None:
     assert desk.change(public_id, customer_name="B").status_code == 303
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_the_second_of_two_operators_is_told(desk: Desk) -> None:
     """A form shown before someone else's change is answered 409 with the newest
     state, and changes nothing."""
@@ -234,6 +235,7 @@ def test_a_conflict_believes_only_what_the_site_signed(desk: Desk, seen: str) ->
     assert "現在の登録：B" in desk.page
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_deletion_of_what_was_changed_since_is_told(desk: Desk) -> None:
     """Nobody deletes a state he has not seen."""
     public_id = desk.register()
@@ -249,6 +251,7 @@ def test_a_deletion_of_what_was_changed_since_is_told(desk: Desk) -> None:
     assert desk.cards() == 1
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_change_sent_twice_is_one_change(desk: Desk) -> None:
     """The copy of a form already answered is no conflict."""
     public_id = desk.register()
@@ -276,6 +279,7 @@ def test_deleting_removes_the_card_and_shows_what_it_was(desk: Desk) -> None:
     assert desk.open(f"/cards/{public_id}/edit").status_code == 404
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_deletion_sent_twice_is_one(desk: Desk) -> None:
     """The copy of an answered deletion leads to the same page, not to a 404."""
     public_id = desk.register()

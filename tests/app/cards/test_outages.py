@@ -105,6 +105,7 @@ def test_a_login_that_is_503_is_as_it_was(
     assert auth.client.get_cookie("session") != before
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_without_its_entry_in_the_trail_no_act_happens(
     desk: Desk,
     place: VaultPlace,
@@ -112,11 +113,11 @@ def test_without_its_entry_in_the_trail_no_act_happens(
     """The page says 503 and neither database has changed (AUD-03)."""
     desk.open("/cards")
     fields = desk.filled("登録", **A_CARD)
-    with closing(sqlite3.connect(place.folder / "vault.db")) as db:
-        db.execute("ALTER TABLE audit_entry RENAME TO gone")
+    with place.engine.begin() as db:
+        db.exec_driver_sql("ALTER TABLE audit_entry RENAME TO gone")
     assert desk.send("/cards", fields).status_code == 503
-    with closing(sqlite3.connect(place.folder / "vault.db")) as db:
-        db.execute("ALTER TABLE gone RENAME TO audit_entry")
+    with place.engine.begin() as db:
+        db.exec_driver_sql("ALTER TABLE gone RENAME TO audit_entry")
     assert (desk.customers(), desk.cards()) == ([], 0)
 
 
@@ -162,11 +163,12 @@ def test_a_change_cut_off_between_the_databases_is_mended(
     assert place.findings() == {}
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_reconcile_believes_no_edited_card(desk: Desk, place: VaultPlace) -> None:
     """An expiry that fails its MAC is for verify to name, and gives nobody his."""
     desk.register()
-    with closing(sqlite3.connect(place.folder / "vault.db")) as db, db:
-        db.execute("UPDATE card SET expiry = 209912")
+    with place.engine.begin() as db:
+        db.exec_driver_sql("UPDATE card SET expiry = 209912")
     assert reconcile(desk, "--apply").exit_code == 0
     assert [shown.expiry for shown in desk.customers()] == [203001]
 

@@ -83,6 +83,7 @@ def test_the_edit_page_says_what_happened_and_what_to_do(
     assert "管理者（保存期間の処理）" in history
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_new_number_with_its_expiry_makes_it_whole(desk: Desk, purged: str) -> None:
     """One card again, the notice gone, and the history goes on."""
     assert desk.change(purged, **OTHER, **NEW_EXPIRY).status_code == 303
@@ -163,6 +164,7 @@ def test_a_card_that_is_missing_is_none_of_these(desk: Desk) -> None:
     assert "新しいカード番号への変更、または削除はできます。" in desk.page
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_a_purge_between_opening_and_saving_is_told(
     desk: Desk, clock: FakeClock
 ) -> None:

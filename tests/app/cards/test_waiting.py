@@ -188,3 +188,42 @@ def test_a_login_that_is_over_is_told_once(desk: Desk, clock: FakeClock) -> None
     for _ in range(2):
         assert desk.open("/cards").status_code == 303
     assert [entry[0] for entry in desk.trail()].count("login.expired") == 1
+
+
+def is_free(path: Path) -> bool:
+    """Say whether nobody holds a SQLite file: a writer comes in at once, and the log
+    can be emptied, which a reader's snapshot would keep it from."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        try:
+            other.execute("CREATE TABLE passing (a)")
+        except sqlite3.OperationalError:
+            return False
+        other.execute("DROP TABLE passing")
+        return bool(other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+
+
+def test_an_import_says_nothing_while_it_holds_anything(
+    desk: Desk,
+    environ: dict[str, str],
+    place: VaultPlace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither its lines nor its bar: a terminal may be stopped for hours."""
+    free: list[bool] = []
+
+    def look(*_args: object, **_kwargs: object) -> None:
+        free.append(all(map(is_free, both(environ, place))))
+
+    monkeypatch.setattr("app.cards.importing.command.say", look)
+    monkeypatch.setattr("app.cards.importing.command.Progress.update", look)
+    rows = ["A,x,4810000000020000,1,2030", "A,090-0000-0000,4810000000020000,1,2030"]
+    file = tmp_path / "in.csv"
+    head = "customer_name,phone,card_number,exp_month,exp_year"
+    file.write_text("\n".join([head, *rows * 3, ""]))
+    for flags in (["--dry-run"], ["--results", str(tmp_path / "out.csv")], []):
+        free.clear()
+        words = ["cards", "import", str(file), *flags]
+        desk.app.test_cli_runner().invoke(args=words)
+        assert len(free) > 3
+        assert all(free)

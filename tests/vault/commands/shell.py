@@ -134,7 +134,10 @@ def all_commands(
 ) -> list[tuple[str, click.Command]]:
     """Every verb with the words it is typed as."""
     found: list[tuple[str, click.Command]] = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             found += all_commands(command, f"{words} {name}")
         else:

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from app.migrations import HISTORY as SITE_HISTORY
 from tests.places.vault import FakeClock
 from vault import WebKey, errors
 from vault.ops import RootKey
 from vault.ops.create import create_vault
 from vault.store.database import connect
-from vault.store.migrations import HISTORY
+from vault.store.migrations import HISTORY, History
 from vault.store.schema import METADATA
 
 from .revisions import OPS, tables_come_and_go
@@ -29,6 +31,28 @@ def test_the_models_equal_the_head(tmp_path: Path) -> None:
         options = {"version_table": HISTORY.version_table, "compare_type": True}
         context = MigrationContext.configure(db, opts=options)
         assert compare_metadata(context, METADATA) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("history", [HISTORY, SITE_HISTORY])
+def test_revisions_are_named_as_their_files(history: History) -> None:
+    """What is read off the files without Alembic is what Alembic goes by."""
+    scripts = ScriptDirectory(str(history.place))
+    known = [script.revision for script in scripts.walk_revisions()]
+    assert history.known() == known[::-1]
+    assert history.head() == scripts.get_current_head()
+
+
+def test_a_version_table_somebody_wrote_into_is_no_known_revision(
+    tmp_path: Path, keys: tuple[WebKey, RootKey]
+) -> None:
+    """Two revisions at once are none of ours; both are named."""
+    engine = connect(f"sqlite:///{tmp_path / 'vault.db'}")
+    create_vault(*keys, engine, FakeClock(), OPS)
+    with engine.begin() as db:
+        db.execute(text(f"INSERT INTO {HISTORY.version_table} VALUES ('0004')"))
+    with pytest.raises(errors.SchemaError, match="0004 and 0005"):
+        HISTORY.require_head(engine, "vault")
     engine.dispose()
 
 

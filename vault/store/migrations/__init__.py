@@ -7,27 +7,16 @@ fails leaves nothing behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from ...errors import SchemaError
-from ..database import reading, unlimited
+from ..database import unlimited
+from ..revisions import REVISIONS, Revisions
 
 
-@dataclass(frozen=True)
-class History:
-    """The revisions under ``place`` (a folder with env.py and versions/), their
-    state kept in the database's ``version_table``."""
-
-    place: Path
-    version_table: str
+class History(Revisions):
+    """The revisions of one database, and the ways up and down between them."""
 
     def _config(self) -> Config:
         config = Config()
@@ -41,7 +30,7 @@ class History:
 
         Raises SchemaError when it stands at a revision this code doesn't know.
         """
-        self._require_known(self.current(engine))
+        self.require_known(self.current(engine))
         config = self._config()
         with engine.begin() as connection:
             unlimited(connection)
@@ -56,48 +45,5 @@ class History:
             config.attributes["connection"] = connection
             command.downgrade(config, revision)
 
-    def current(self, engine: Engine) -> str | None:
-        """The revision the database stands at, or None when it has no tables."""
-        # A reading transaction does not wait for a writer.
-        with reading(engine) as connection:
-            context = MigrationContext.configure(
-                connection, opts={"version_table": self.version_table}
-            )
-            return context.get_current_revision()
 
-    @cache  # noqa: B019 - frozen, and there are two of them
-    def head(self) -> str | None:
-        """The newest revision this code knows."""
-        return ScriptDirectory.from_config(self._config()).get_current_head()
-
-    def _require_known(self, current: str | None) -> None:
-        scripts = ScriptDirectory.from_config(self._config())
-        known = {script.revision for script in scripts.walk_revisions()}
-        if current is None or current in known:
-            return
-        if current < (self.head() or ""):
-            # No release ever made tables that could be converted.
-            raise SchemaError(
-                f"this database was made by an earlier version (revision {current}), "
-                "whose vaults are not taken over",
-                hint="move it and its key files away and make a new one with: "
-                "cardvault init",
-            )
-        raise SchemaError(
-            f"this database was made by a newer version (revision {current})",
-            hint="run the code of that version",
-        )
-
-    def require_head(self, engine: Engine, what: str) -> None:
-        """Raise SchemaError unless the database stands at this code's head."""
-        current, head = self.current(engine), self.head()
-        if current != head:
-            self._require_known(current)
-            raise SchemaError(
-                f"the {what} database is at revision {current or 'none'}, "
-                f"this code needs {head}",
-                hint="flask --app wsgi migrate",
-            )
-
-
-HISTORY = History(Path(__file__).parent, "alembic_version_vault")
+HISTORY = History(REVISIONS.place, REVISIONS.version_table)
