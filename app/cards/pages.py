@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask import render_template, request, url_for
 from app import current, japan_time
 from app.auth import LONGEST_SECONDS, acting, current_login, mark_of, names_of
 from app.db import work
-from vault import Card, Expiry, Token
+from vault import Card, Token
 from vault.card.brands import BRAND_LABELS
 
 from . import conflict, history, service, texts
@@ -23,12 +24,18 @@ from .search.query import SOON_MONTHS, STOPPED, Query
 from .tickets import Tickets
 
 
-def badge(expiry: Expiry, now: int) -> str:
-    """期限切れ, 期限間近 (this month or the next) or nothing."""
-    if expiry.is_over(now):
-        return texts.EXPIRED
-    soon = expiry.key <= japan_time.month_key(now, later=SOON_MONTHS - 1)
-    return texts.EXPIRES_SOON if soon else ""
+def badges(now: int) -> Callable[[Customer], str]:
+    """What tells 期限切れ, 期限間近 (this month or the next) or nothing of a customer's
+    card at ``now``."""
+    this_month = japan_time.month_key(now)
+    last_soon = japan_time.month_key(now, later=SOON_MONTHS - 1)
+
+    def badge(customer: Customer) -> str:
+        if customer.expiry < this_month:
+            return texts.EXPIRED
+        return texts.EXPIRES_SOON if customer.expiry <= last_soon else ""
+
+    return badge
 
 
 def tickets() -> Tickets:
@@ -104,7 +111,7 @@ def list_page(form: CardForm, found: listing.Page) -> str:
         found=found,
         counts=counts,
         gone=service.gone(current.vault(), found.customers),
-        badge=lambda customer: badge(customer.expires, at),
+        badge=badges(at),
         brands=BRAND_LABELS,
         filters=filters,
         texts=texts,
@@ -149,7 +156,7 @@ def edit_page(
         deletion=deletion or delete_form(customer),
         changes=history.changes(entries, names)
         + history.imported(work().site, customer.token, entries),
-        badge=badge(customer.expires, current.now()),
+        badge=badges(current.now())(customer),
         back=list_args(),
         brands=BRAND_LABELS,
         texts=texts,
@@ -170,6 +177,7 @@ def done_page(template: str, customer: Customer) -> str:
         at=japan_time.japan_time(customer.updated_at),
         warnings=[warning(other, customer) for other in likely],
         same=any(_is_same(customer, other) for other in likely),
+        row=customer.public_id,
         texts=texts,
         back=list_args(),
     )

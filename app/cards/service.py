@@ -222,7 +222,7 @@ def summary(customer: Customer, why_gone: str = "") -> dict[str, str]:
     return {
         texts.NAME: customer.name,
         texts.PHONE: customer.phone,
-        texts.NUMBER: texts.CARD_GONE[why_gone] if why_gone else customer.masked,
+        texts.NUMBER: texts.number_of(customer.masked, why_gone),
     }
 
 

@@ -111,6 +111,14 @@ CARD_PROBLEMS = {
     ),
 }
 CARD_GONE = {"purged": "削除済み", "given up": "破棄済み", "missing": "保管なし"}
+
+
+def number_of(masked: str, why_gone: str) -> str:
+    """A card's number on a completion page, with a word when the card is gone: the mask
+    tells which card to ask for."""
+    return f"{masked}（{CARD_GONE[why_gone]}）" if why_gone else masked
+
+
 NUMBERS_NEEDED = {
     reason: f"カード番号は{CARD_GONE[reason]}のため、新しいカード番号も入力してください。"
     for reason in ("purged", "given up")

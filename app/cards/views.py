@@ -15,7 +15,7 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from app import current, japan_time
 from app.auth import acting, begin_to_write, reload_login
@@ -169,7 +169,10 @@ def masked_workbook() -> ResponseReturnValue:
         return redirect(url_for(".index", **query.args()), SEE_OTHER)
     work().release()
     customers = listing.all_in_turn(current.site_engine(), query, now, count)
-    made = workbook.masked_workbook(customers, now)
+    try:
+        made = workbook.masked_workbook(customers, now)
+    except workbook.Busy:
+        raise ServiceUnavailable from None
     reload_login()
     _record_file("xlsx", query, count)
     return _file(made, "xlsx", workbook.CONTENT_TYPE, now)

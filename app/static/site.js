@@ -242,10 +242,19 @@ function checkOnLeaving(pan) {
 
 // --- Four boxes that behave as one field.
 
-// A number as it was copied: alone, or the only one of a card's length among words.
-function numberIn(text) {
-  if (/^[0-9]+$/.test(text)) return text;
-  const runs = text.match(/[0-9]+/g)?.filter((run) => run.length >= 14 && run.length <= 19) ?? [];
+const digitsIn = (text) => fold(text).match(/[0-9]+/g) ?? [];
+const BESIDE = /(^|\s)[0-9０-９]{1,2}\s*[/／]\s*([0-9０-９]{4}|[0-9０-９]{2})(?=\s|$)/g;
+
+// A number as it was copied: alone, or the only one of a card's length among words, and
+// perhaps with the expiry beside it, whose digits are not the number's.
+function numberIn(copied) {
+  const text = copied.replace(BESIDE, " ");
+  const fits = (runs) => runs.filter((run) => run.length >= 14 && run.length <= 19);
+  const apart = fits(text.split(/\s+/).flatMap(digitsIn));
+  if (apart.length === 1) return apart[0];
+  const joined = fold(text.replace(/\s/g, ""));
+  if (/^[0-9]+$/.test(joined)) return joined;
+  const runs = fits(digitsIn(joined));
   return runs.length === 1 ? runs[0] : "";
 }
 
@@ -288,7 +297,7 @@ function joinBoxes(pan) {
     box.addEventListener("input", (event) => event.isComposing || settle(place));
     box.addEventListener("compositionend", () => settle(place));
     box.addEventListener("paste", (event) => {
-      const text = numberIn(fold(event.clipboardData.getData("text").replace(/\s/g, "")));
+      const text = numberIn(event.clipboardData.getData("text"));
       if (!text) return;
       event.preventDefault();
       if (text.length >= 12) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -274,7 +275,7 @@ def _edit(day: Day) -> None:
         if number == 9:
             desk.look("updated", narrow=True)
         desk.press("戻る")
-        desk.page.wait_for_url(f"**/cards?q={digits_of(row.phone)}")
+        desk.page.wait_for_url(f"**/cards?q={digits_of(row.phone)}#*")
 
 
 def _answer_an_expiry(day: Day) -> None:
@@ -399,7 +400,11 @@ def _save_the_list(day: Day) -> None:
     rows = [Row(name, phone, mask, to) for name, phone, mask, _, to, _ in lines]
     assert Counter(rows) == +day.book
     assert all(TIME.fullmatch(line[-1]) for line in lines)
-    day.done["cards.exported_masked"] += 1
+    with day.desk.page.expect_download() as download:
+        day.desk.page.get_by_role("link", name="Excelで保存").click()
+    assert download.value.suggested_filename.endswith(".xlsx")
+    assert zipfile.is_zipfile(download.value.path())
+    day.done["cards.exported_masked"] += 2
 
 
 def _everything_agrees(day: Day) -> None:

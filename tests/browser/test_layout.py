@@ -91,6 +91,41 @@ def test_the_columns_stay_where_they_are(desk: Desk) -> None:
     assert row["height"] < 62
 
 
+def test_six_rows_are_in_sight(desk: Desk) -> None:
+    """At 1280 by 800, where a row has one line."""
+    desk.page.set_viewport_size({"width": 1280, "height": 800})
+    rows = [row.bounding_box() for row in desk.page.locator("tbody tr").all()]
+    boxes = [box for box in rows if box is not None]
+    top, height = boxes[0]["y"], min(box["height"] for box in boxes)
+    assert top + 6 * height <= 800
+
+
+@pytest.mark.parametrize(
+    ("width", "number", "in_line"),
+    [(390, "999", True), (390, "1,000以上", False), (320, "1,000以上", False)],
+)
+def test_the_filters_stay_beside_each_other(
+    desk: Desk, width: int, number: str, in_line: bool
+) -> None:
+    """With three digits in one line; a longer number stands under its word."""
+    desk.page.set_viewport_size({"width": width, "height": 800})
+    desk.page.eval_on_selector_all(
+        ".filter a",
+        """(all, number) => all.slice(1).forEach((one) => {
+            one.lastChild.data = `（${number}）`;
+        })""",
+        number,
+    )
+    boxes = [link.bounding_box() for link in desk.page.locator(".filter a").all()]
+    first, *others = [box for box in boxes if box is not None]
+    middles = {round(box["y"] + box["height"] / 2) for box in (first, *others)}
+    assert len(middles) == 1
+    assert len(others) == 2
+    assert all((box["height"] < 50) is in_line for box in others)
+    assert all(box["height"] >= 44 for box in (first, *others))
+    assert desk.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("width", [390, 640, 850])
 def test_nothing_vanishes_when_it_is_narrow_or_zoomed(desk: Desk, width: int) -> None:
     """The headings that sort are seen where they are reached; so are the date and

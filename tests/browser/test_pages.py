@@ -56,8 +56,21 @@ def test_every_length_goes_in_by_typing_and_comes_out_masked(desk: Desk) -> None
         "４８１０　００００　０００２　００００",
         "4810 0000\n0002 0000\n",
         "カード番号：4810-0000-0002-0000（Visa）",
+        "4810000000020000 12/30",
+        "4810 0000 0002 0000　１／２０３０",
+        "4810-0000-0002-0000\n03-1234-5678",
+        "山田 2 4810000000020000 301号室",
     ],
-    ids=["hyphens", "full-width", "lines", "among-words"],
+    ids=[
+        "hyphens",
+        "full-width",
+        "lines",
+        "among-words",
+        "with-expiry",
+        "with-expiry-in-full-width",
+        "with-telephone",
+        "beside-numbers",
+    ],
 )
 def test_a_pasted_number_spreads_from_the_first_box(desk: Desk, pasted: str) -> None:
     """Spaces, hyphens and full width are folded, whichever box it is pasted to."""

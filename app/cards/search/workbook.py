@@ -19,20 +19,30 @@ CONTENT_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.shee
 MOST_ROWS = 100_000
 WIDTHS = (36, 18, 26, 18, 12, 18)
 
-# Of those that are asked for at once, one is made at a time.
+# Of those that are asked for at once, a process makes one at a time, so that they take
+# no more memory; and who waits for it must not keep its threads from the other pages.
+WAIT_SECONDS = 2.0
 _one_at_a_time = Lock()
+
+
+class Busy(Exception):
+    """Another workbook is being made, and took longer than WAIT_SECONDS."""
 
 
 def masked_workbook(customers: Iterable[Customer], now: int) -> bytes:
     """The customers, at most MOST_ROWS, as a workbook (.xlsx) made at ``now`` (seconds
-    UTC).  Nothing is written to a disk."""
-    with _one_at_a_time:
+    UTC).  Nothing is written to a disk.  Raises Busy."""
+    if not _one_at_a_time.acquire(timeout=WAIT_SECONDS):
+        raise Busy
+    try:
         out = io.BytesIO()
         with Workbook(out, {"in_memory": True}) as book:
             made = datetime.fromtimestamp(now, UTC)
             book.set_properties({"created": made.replace(tzinfo=None)})
             _write(book, customers)
         return out.getvalue()
+    finally:
+        _one_at_a_time.release()
 
 
 def _write(book: Workbook, customers: Iterable[Customer]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 import pytest
 from sqlalchemy import text
@@ -392,7 +393,8 @@ class TestACardTheVaultCannotTellAbout:
 
 
 def test_a_list_is_gone_back_to_as_it_was(desk: Desk) -> None:
-    """q, sort and page go through edit and the completion page to 戻る."""
+    """q, sort and page go through edit and the completion page to 戻る, which leads to
+    the customer's row."""
     public_id = desk.register()
     path = f"/cards/{public_id}/edit?q=A&sort=name"
 
@@ -400,7 +402,10 @@ def test_a_list_is_gone_back_to_as_it_was(desk: Desk) -> None:
     desk.open(str(answer.location))
 
     assert str(answer.location).endswith("/updated?q=A&sort=name")
-    assert 'href="/cards?q=A&amp;sort=name">戻る</a>' in desk.page
+    back = f"/cards?q=A&sort=name#{public_id}"
+    assert f'href="{escape(back)}">戻る</a>' in desk.page
+    desk.open(back)
+    assert f'<tr id="{public_id}">' in desk.page
 
 
 def test_the_history_tells_who_changed_what(desk: Desk) -> None:

@@ -286,5 +286,6 @@ def test_the_list_stays_as_it_was_through_an_error_and_a_registration(
     answer = desk.press(path, "登録", **A_CARD)
     assert str(answer.location).endswith(f"/registered?{asked}")
     desk.open(str(answer.location))
+    public_id = str(answer.location).split("/")[2]
     shown = path.replace("&", "&amp;")
-    assert f'href="{shown}">戻る</a>' in desk.page
+    assert f'href="{shown}#{public_id}">戻る</a>' in desk.page

@@ -73,6 +73,7 @@ def saved(desk: Desk, query: str = "") -> Opened:
     return Opened(answer.get_data())
 
 
+@pytest.mark.engines("sqlite", "postgres")
 def test_the_workbook_is_masked_and_named(three: Desk) -> None:
     """Every text whole: zeros, months, signs of XML, characters beyond 16 bits."""
     answer = three.client.get("/cards.xlsx?q=髙橋")
@@ -212,6 +213,29 @@ def test_nothing_is_held_while_it_is_made(
 
     assert len(saved(three).rows) == 4
     assert free == [True] * 3
+
+
+def test_who_waits_for_another_workbook_is_told_soon(
+    three: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503, and no entry, so that waiting keeps no thread from the other pages."""
+    before = three.trail()
+    monkeypatch.setattr(workbook, "WAIT_SECONDS", 0.01)
+    with workbook._one_at_a_time:
+        assert three.client.get("/cards.xlsx").status_code == 503
+        assert three.client.get("/cards").status_code == 200
+    assert three.trail() == before
+    assert len(saved(three).rows) == 4
+
+
+def test_a_workbook_that_fails_is_in_nobodys_way(
+    three: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one is made."""
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "cells", lambda _customer: (1,))
+        assert three.client.get("/cards.xlsx").status_code == 500
+    assert len(saved(three).rows) == 4
 
 
 def test_the_link_keeps_what_is_shown(three: Desk) -> None:
