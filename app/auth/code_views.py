@@ -93,7 +93,7 @@ def _answered(
     """The page for an answer; what was wrong is said at ``field``, if one was typed."""
     if answer.result is Result.RIGHT:
         guard.set_cookie(answer.cookie)
-        return redirect(url_for("cards.index"), SEE_OTHER)
+        return redirect(guard.page_after_login(), SEE_OTHER)
     if answer.result is Result.LOCKED:
         return pages.locked_out()
     if field is not None:

@@ -115,7 +115,7 @@ def test_the_manual_works_with_an_app(
     desk.look("code-error")
     desk.fill(code=code_now(seed))
     desk.press("ログイン")
-    assert "前回ログイン" in desk.text()
+    assert "前回のログイン" in desk.text()
     walk_the_manual(desk)
 
 

@@ -161,7 +161,7 @@ def test_a_password_is_changed(auth: Auth, app: Flask, clock: FakeClock) -> None
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"current": ""}, "パスワードを入力してください。"),
+        ({"current": ""}, "現在のパスワードを入力してください。"),
         ({"new": ""}, "新しいパスワードを入力してください。"),
         ({"again": "something else 9"}, texts.AGAIN_DIFFERS),
         ({"new": "short 1"}, texts.PASSWORD_LENGTH),
@@ -214,7 +214,11 @@ def test_a_first_password_must_be_changed(
     auth.login()
     for path in ("/cards", "/cards.csv"):
         assert auth.get(path).location == "/password"
-    assert "はじめに新しいパスワードを設定してください。" in auth.get("/password").text
+    page = auth.get("/password").text
+    assert (
+        "初回のログインです。「現在のパスワード」には管理者から受け取ったものを" in page
+    )
+    assert ">戻る</a>" not in page
     change_password(auth)
     assert auth.get("/cards").status_code == 200
 
