@@ -473,7 +473,7 @@ function passkeyAnswer(verb, answer) {
 }
 
 function askPasskey(form) {
-  const [button, hint] = [$("button", form), $(".hint", form)];
+  const [button, hint] = [$("button", form), $("[role=status]", form)];
   const verb = form.dataset.passkey;
   if (!window.PublicKeyCredential) {
     hint.textContent = "このブラウザーではパスキーを使用できません。";

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from playwright.sync_api import expect
 
 from tests.actors.operator_browser import Desk
+from tests.places.site import PASSWORD
 
 
 def test_a_password_is_shown_while_its_button_is_pressed(
@@ -16,6 +17,7 @@ def test_a_password_is_shown_while_its_button_is_pressed(
     plain text, which the browser would offer again."""
     desk = new_desk()
     desk.open("/login")
+    desk.look("login", narrow=True)
     field = desk.page.get_by_label("パスワード", exact=True)
     button = desk.page.get_by_role("button", name="パスワードを表示", exact=True)
     expect(button).to_have_attribute("aria-pressed", "false")
@@ -36,6 +38,36 @@ def test_a_password_is_shown_while_its_button_is_pressed(
         })"""
     )
     assert kinds == "password"
+    assert desk.wrong == []
+
+
+def test_three_passwords_can_be_shown_one_by_one(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """Each box has its own button; the page has a way back."""
+    desk = new_desk()
+    desk.login()
+    desk.press("パスワードの変更")
+    desk.fill(new_password="password1password1")
+    desk.press("新しいパスワードを表示")
+    shown = desk.page.locator("input[type=text]:visible")
+    assert [box.get_attribute("name") for box in shown.all()] == ["new_password"]
+    desk.look("password", narrow=True)
+    desk.press("戻る")
+    assert "クレジットカード情報の一覧" in desk.text()
+    assert desk.wrong == []
+
+
+def test_a_refused_password_says_why(new_desk: Callable[..., Desk]) -> None:
+    """Beside its box, and the boxes hide what they hold."""
+    desk = new_desk()
+    desk.login()
+    desk.press("パスワードの変更")
+    words = dict.fromkeys(("new_password", "new_password_again"), "password1password1")
+    desk.fill(current_password=PASSWORD, **words)
+    desk.press("変更")
+    assert "推測されやすいパスワードです（同じ文字や言葉のくり返し）。" in desk.text()
+    desk.look("password-refused", narrow=True)
     assert desk.wrong == []
 
 
