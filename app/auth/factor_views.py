@@ -110,11 +110,11 @@ def enrol_passkey() -> ResponseReturnValue:
     given, name = form.credential.data or "", form.name.data or ""
     made = passkeys.verify_registration(pages.party(), asked, given, name, now)
     if not passkeys.is_registration(given):
-        form.form_errors.append(texts.PASSKEY_UNREADABLE)
+        form.tell(texts.PASSKEY_UNREADABLE)
     elif made is None or passkeys.is_known(site, made):
-        form.form_errors.append(texts.PASSKEY_NOT_MADE)
+        form.tell(texts.PASSKEY_NOT_MADE)
     elif len(login.operator.passkeys) >= passkeys.MAX_PASSKEYS:
-        form.form_errors.append(texts.PASSKEYS_FULL)
+        form.tell(texts.PASSKEYS_FULL)
     else:
         rules.enrol_passkey(site, login, made, guard.trace())
         flash(texts.PASSKEY_ENROLLED)
@@ -131,7 +131,7 @@ def remove() -> ResponseReturnValue:
         abort(404)
     form.name_after(form.factor.data or "")
     if not rules.may_remove(login.operator, factor, current.settings().login_factor):
-        form.form_errors.append(texts.LAST_FACTOR)
+        form.tell(texts.LAST_FACTOR)
         return _factors_page(form, 422)
     if not form.confirmed.data:
         form.confirmed.errors = [texts.REMOVAL_UNCONFIRMED]

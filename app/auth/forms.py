@@ -100,7 +100,19 @@ class EmailForm(FlaskForm):  # type: ignore[misc]  # untyped library
             raise ValidationError(texts.EMAIL_FORM)
 
 
-class CodeForm(FlaskForm):  # type: ignore[misc]  # untyped library
+class ToldForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """A form that may be refused though nothing that was typed is wrong; ``problem`` is
+    then why, and the summary has it for a heading."""
+
+    problem = ""
+
+    def tell(self, text: str) -> None:
+        """Say why the form was refused."""
+        self.form_errors.append(text)
+        self.problem = text
+
+
+class CodeForm(ToldForm):
     """The mailed code."""
 
     code = PasswordField(texts.CODE)
@@ -116,7 +128,7 @@ class TotpForm(CodeForm):
     """The code that confirms an authenticator app."""
 
 
-class PasskeyForm(FlaskForm):  # type: ignore[misc]  # untyped library
+class PasskeyForm(ToldForm):
     """A passkey's answer, JSON the script puts in; checked by its signature."""
 
     credential = HiddenField()
@@ -139,7 +151,7 @@ class NewPasskeyForm(PasskeyForm):
             raise ValidationError(texts.PASSKEY_NAME_NUMBER)
 
 
-class FactorForm(FlaskForm):  # type: ignore[misc]  # untyped library
+class FactorForm(ToldForm):
     """Which factor to give up, and the answer to the question whether it is meant."""
 
     factor = HiddenField()

@@ -93,3 +93,38 @@ def test_a_lock_is_no_news(auth: Auth) -> None:
     auth.post("/logout", page="/login")
     said = '<p class="notice" role="status">ログアウトしました。</p>'
     assert said in auth.get("/login").text
+
+
+NO_INPUT = "入力内容に誤りがあります。"
+
+
+def test_what_is_no_input_is_its_own_heading(auth: Auth, clock: FakeClock) -> None:
+    """A code that is too old, a passkey that was not read, a factor that has to stay:
+    nothing that was typed is wrong."""
+    code = auth.to_code()
+    clock.advance(1801)
+    late = auth.code(code).text
+    said = (
+        "認証コードの有効期限が切れています。「認証コードを再送信」を押してください。"
+    )
+    assert f"<h2>{said}</h2>" in late
+    auth.post("/login/code/resend", page="/login/code")
+    auth.code(auth.mailbox.code())
+    enrol_app(auth)
+    words = {"page": "/factors", "credential": "{}"}
+    unread = auth.post("/factors/passkey", **words).text
+    assert "<h2>パスキーの応答を読み取れませんでした。" in unread
+    words = {"page": "/factors", "factor": "totp", "confirmed": "y"}
+    last = auth.post("/factors/remove", **words).text
+    assert "<h2>最後のログイン方法は削除できません。" in last
+    for page in (late, unread, last):
+        assert "<title>エラー：" in page
+        assert NO_INPUT not in page
+
+
+def test_what_was_typed_wrong_is(auth: Auth) -> None:
+    """A wrong code, beside its box."""
+    auth.to_code()
+    page = auth.code("2").text
+    assert f"<h2>{NO_INPUT}</h2>" in page
+    assert 'aria-invalid="true"' in page
