@@ -18,7 +18,7 @@ def test_a_password_is_shown_while_its_button_is_pressed(
     desk = new_desk()
     desk.open("/login")
     desk.look("login", narrow=True)
-    field = desk.page.get_by_label("パスワード", exact=True)
+    field = desk.page.get_by_label("パスワード")
     button = desk.page.get_by_role("button", name="パスワードを表示", exact=True)
     expect(button).to_have_attribute("aria-pressed", "false")
     desk.fill(login_id="nobody", password="correct horse battery 5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import unicodedata
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
+from zxcvbn import matching
 
 from app.auth import commands, texts, views
 from app.auth.new_password import Fault, find_fault, word_lists
@@ -245,3 +247,27 @@ def test_a_password_may_be_typed_decomposed(auth: Auth) -> None:
     typed = unicodedata.normalize("NFD", composed)
     assert typed != composed
     assert auth.password(password=typed).location == "/login/email"
+
+
+@pytest.mark.parametrize(
+    "signs", ["4@8({[<3691!|0$5+7%2a", "4@1!$569e", "1!|7", "abcdefg1", "ab"]
+)
+def test_no_password_takes_the_library_long(
+    signs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries each way to read signs as letters, at each place: both are bounded,
+    whatever is typed."""
+    asked: list[str] = []
+    omnimatch = matching.omnimatch
+
+    def counting(text: str, *lists: object) -> object:
+        asked.append(text)
+        return omnimatch(text, *lists)
+
+    monkeypatch.setattr(matching, "omnimatch", counting)
+    chosen = random.Random(7).choices(signs, k=126)
+    find_fault(f"{''.join(chosen)}a1", ())
+    text = asked[0]
+    ways = matching.relevant_l33t_subtable(text, matching.L33T_TABLE).values()
+    assert math.prod(map(len, ways)) <= 16
+    assert len(text) <= 48
