@@ -64,9 +64,7 @@ def passkey() -> ResponseReturnValue:
     )
     form = CodeForm(formdata=None)
     unreadable = answer.result is Result.UNREADABLE
-    form.form_errors.append(
-        texts.PASSKEY_UNREADABLE if unreadable else texts.PASSKEY_WRONG
-    )
+    form.tell(texts.PASSKEY_UNREADABLE if unreadable else texts.PASSKEY_WRONG)
     return _answered(answer, form)
 
 
@@ -93,14 +91,13 @@ def _answered(
     """The page for an answer; what was wrong is said at ``field``, if one was typed."""
     if answer.result is Result.RIGHT:
         guard.set_cookie(answer.cookie)
-        return redirect(url_for("cards.index"), SEE_OTHER)
+        return redirect(guard.page_after_login(), SEE_OTHER)
     if answer.result is Result.LOCKED:
         return pages.locked_out()
-    if field is not None:
-        expired = answer.result is Result.EXPIRED
-        field.errors = [
-            texts.CODE_EXPIRED if expired else texts.code_wrong(answer.left)
-        ]
+    if answer.result is Result.EXPIRED:
+        form.tell(texts.CODE_EXPIRED)
+    elif field is not None:
+        field.errors = [texts.code_wrong(answer.left)]
     return _code_page(form, 422)
 
 

@@ -14,7 +14,7 @@ from app.db import work
 from . import answers, guard, logins, pages, texts
 from .answers import Result
 from .factors import passkeys, rules, totp
-from .forms import FactorForm, PasskeyForm, ProofForm, TotpForm
+from .forms import FactorForm, NewPasskeyForm, ProofForm, TotpForm
 from .models import Passkey, Totp
 from .pages import SEE_OTHER
 
@@ -104,16 +104,17 @@ def totp_picture() -> ResponseReturnValue:
 def enrol_passkey() -> ResponseReturnValue:
     """Enrol the passkey a browser made, which the script put into the form."""
     site, login, now = work().site, guard.begin_to_write_own(), current.now()
-    answer, asked = PasskeyForm(), logins.take_challenge(site, login)
-    given = answer.credential.data or ""
-    made = passkeys.verify_registration(pages.party(), asked, given, now)
-    form = FactorForm(formdata=None)
+    form, asked = NewPasskeyForm(), logins.take_challenge(site, login)
+    if not form.validate():
+        return _factors_page(form, 422)
+    given, name = form.credential.data or "", form.name.data or ""
+    made = passkeys.verify_registration(pages.party(), asked, given, name, now)
     if not passkeys.is_registration(given):
-        form.form_errors.append(texts.PASSKEY_UNREADABLE)
+        form.tell(texts.PASSKEY_UNREADABLE)
     elif made is None or passkeys.is_known(site, made):
-        form.form_errors.append(texts.PASSKEY_NOT_MADE)
+        form.tell(texts.PASSKEY_NOT_MADE)
     elif len(login.operator.passkeys) >= passkeys.MAX_PASSKEYS:
-        form.form_errors.append(texts.PASSKEYS_FULL)
+        form.tell(texts.PASSKEYS_FULL)
     else:
         rules.enrol_passkey(site, login, made, guard.trace())
         flash(texts.PASSKEY_ENROLLED)
@@ -128,11 +129,16 @@ def remove() -> ResponseReturnValue:
     factor = _own(form.factor.data or "")
     if factor is None:
         abort(404)
+    form.name_after(form.factor.data or "")
     if not rules.may_remove(login.operator, factor, current.settings().login_factor):
-        form.form_errors.append(texts.LAST_FACTOR)
+        form.tell(texts.LAST_FACTOR)
+        return _factors_page(form, 422)
+    if not form.confirmed.data:
+        form.confirmed.errors = [texts.REMOVAL_UNCONFIRMED]
         return _factors_page(form, 422)
     rules.remove(work().site, login, factor, guard.trace())
-    flash(texts.FACTOR_REMOVED)
+    is_app = isinstance(factor, Totp)
+    flash(texts.TOTP_REMOVED if is_app else texts.PASSKEY_REMOVED)
     return redirect(url_for(".index"), SEE_OTHER)
 
 
@@ -144,18 +150,30 @@ def _own(named: str) -> Totp | Passkey | None:
     return next((p for p in operator.passkeys if str(p.id) == named), None)
 
 
+def _removal(sent: FactorForm | NewPasskeyForm, named: str) -> FactorForm:
+    """The form that removes the factor ``named``: the one that was sent, or a new one."""
+    if isinstance(sent, FactorForm) and sent.factor.data == named:
+        return sent
+    return FactorForm.about(named)
+
+
 def _address(seed: bytes) -> str:
     login_id = guard.current_login().operator.login_id
     return totp.address(seed, current.settings().site_name, login_id)
 
 
-def _factors_page(form: FactorForm, status: int) -> ResponseReturnValue:
+def _factors_page(
+    form: FactorForm | NewPasskeyForm, status: int
+) -> ResponseReturnValue:
+    """The page with all factors; ``form`` is the one that was sent, if any."""
     login, setting = guard.current_login(), current.settings().login_factor
     shown = rules.required_factors(setting) | rules.enrolled(login.operator)
     asks = rules.PASSKEY in shown and bool(current.settings().passkey_host)
     page = render_template(
         "auth/factors.html",
         form=form,
+        new=form if isinstance(form, NewPasskeyForm) else NewPasskeyForm(None),
+        removal=lambda named: _removal(form, named),
         operator=login.operator,
         shown=shown,
         must_enrol=rules.must_enrol(login.operator, setting),

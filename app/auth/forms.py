@@ -7,7 +7,7 @@ import unicodedata
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import Field, HiddenField, PasswordField, StringField
+from wtforms import BooleanField, Field, HiddenField, PasswordField, StringField
 from wtforms.validators import ValidationError
 
 from vault.card.pan import UNSEEN
@@ -18,6 +18,7 @@ from . import codes, texts
 MAX_TEXT = 256
 MAX_LOGIN_ID = 64
 MAX_ADDRESS = 254
+MAX_PASSKEY_NAME = 30
 # Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a row and
 # before the at sign.  It only has to be one address that adds no header to a mail.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+")
@@ -26,10 +27,14 @@ _DOMAIN = re.compile(
 )
 
 
+# What nobody sees, and the kinds of characters that are in no name.
+_UNSEEN: dict[int, int | None] = {ord(character): None for character in UNSEEN}
+_NO_NAME = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
 # Full-width ASCII, which an IME writes, as ASCII, without what nobody sees.
 _WIDTH: dict[int, int | None] = {
     **{0xFF01 + place: 0x21 + place for place in range(94)},
-    **{ord(character): None for character in UNSEEN},
+    **_UNSEEN,
 }
 
 
@@ -95,7 +100,19 @@ class EmailForm(FlaskForm):  # type: ignore[misc]  # untyped library
             raise ValidationError(texts.EMAIL_FORM)
 
 
-class CodeForm(FlaskForm):  # type: ignore[misc]  # untyped library
+class ToldForm(FlaskForm):  # type: ignore[misc]  # untyped library
+    """A form that may be refused though nothing that was typed is wrong; ``problem`` is
+    then why, and the summary has it for a heading."""
+
+    problem = ""
+
+    def tell(self, text: str) -> None:
+        """Say why the form was refused."""
+        self.form_errors.append(text)
+        self.problem = text
+
+
+class CodeForm(ToldForm):
     """The mailed code."""
 
     code = PasswordField(texts.CODE)
@@ -111,16 +128,45 @@ class TotpForm(CodeForm):
     """The code that confirms an authenticator app."""
 
 
-class PasskeyForm(FlaskForm):  # type: ignore[misc]  # untyped library
+class PasskeyForm(ToldForm):
     """A passkey's answer, JSON the script puts in; checked by its signature."""
 
     credential = HiddenField()
 
 
-class FactorForm(FlaskForm):  # type: ignore[misc]  # untyped library
-    """Which factor to give up."""
+class NewPasskeyForm(PasskeyForm):
+    """The same of a new passkey, and what its operator calls it."""
+
+    name = StringField(texts.PASSKEY_NAME, default=texts.PASSKEY_NAME_GIVEN)
+
+    def validate_name(self, field: Field) -> None:
+        """Refuse what is too long or can't be seen; an empty name is the usual one."""
+        typed = unicodedata.normalize("NFC", field.data or "")
+        field.data = typed.translate(_UNSEEN).strip() or texts.PASSKEY_NAME_GIVEN
+        if len(field.data) > MAX_PASSKEY_NAME:
+            raise ValidationError(texts.PASSKEY_NAME_LONG)
+        if any(unicodedata.category(c) in _NO_NAME for c in field.data):
+            raise ValidationError(texts.PASSKEY_NAME_CHARACTERS)
+        if holds_card_number(field.data):
+            raise ValidationError(texts.PASSKEY_NAME_NUMBER)
+
+
+class FactorForm(ToldForm):
+    """Which factor to give up, and the answer to the question whether it is meant."""
 
     factor = HiddenField()
+    confirmed = BooleanField()
+
+    @classmethod
+    def about(cls, factor: str) -> FactorForm:
+        """An empty form for one of a page's factors."""
+        form = cls(formdata=None)
+        form.name_after(factor)
+        return form
+
+    def name_after(self, factor: str) -> None:
+        """Make the id of the answer one of its own on a page with several."""
+        self.confirmed.id = f"remove_{factor}"
 
 
 class ProofForm(FlaskForm):  # type: ignore[misc]  # untyped library
@@ -131,7 +177,7 @@ class ProofForm(FlaskForm):  # type: ignore[misc]  # untyped library
     def validate_current_password(self, field: Field) -> None:
         """Something was typed."""
         if not field.data:
-            raise ValidationError(texts.PASSWORD_EMPTY)
+            raise ValidationError(texts.CURRENT_EMPTY)
 
     def refuse(self, field: Field, text: str) -> None:
         """Say what is wrong with a field after the form's own checks."""
@@ -148,7 +194,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped library
     def validate_current_password(self, field: Field) -> None:
         """Something was typed."""
         if not field.data:
-            raise ValidationError(texts.PASSWORD_EMPTY)
+            raise ValidationError(texts.CURRENT_EMPTY)
 
     def validate_new_password(self, field: Field) -> None:
         """Something was typed."""

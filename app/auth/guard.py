@@ -28,6 +28,23 @@ from .trace import Trace
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 COOKIE = "login"
+# Where the browser was when its login ended: whose login it was, and a page's name with
+# its arguments.  An address is made of them only by ``url_for``, so no request can name
+# one that leads elsewhere.
+PLACE = "place"
+# The pages it is led back to.
+LED_BACK_TO = frozenset(
+    {
+        "auth.password",
+        "cards.edit",
+        "cards.registered",
+        "cards.updated",
+        "factors.index",
+    }
+)
+MAX_PLACE = 100
+# Set in the browser's session once it was shown the failures before its login.
+TOLD = "told"
 # The request of 続ける, which keeps the login: its time is always written.
 STILL_HERE = "cards.still_here"
 # The page a login at each step is led to.
@@ -150,10 +167,21 @@ def origin() -> str:
 
 
 def set_cookie(cookie: str) -> None:
-    """Give the browser a new session with the login's id and nothing else, so that
-    nothing that was put into the old session stays."""
+    """Give the browser a new session with the login's id, so that nothing that was put
+    into the old session stays but where it was when its last login ended."""
+    place = session.get(PLACE)
     forget()
     session[COOKIE] = cookie
+    if place is not None:
+        session[PLACE] = place
+
+
+def mark_told() -> bool:
+    """Note that the browser is shown the failures before its login; False when it was
+    shown them before."""
+    first = TOLD not in session
+    session[TOLD] = True
+    return first
 
 
 def load_operator(_request: Any = None) -> Operator | None:
@@ -201,6 +229,14 @@ def next_page(login: Login | None) -> str:
     return url_for(PLACES[login.step] if mailed else "auth.code")
 
 
+def page_after_login() -> str:
+    """The address of the first page of a login that is in: where the same operator was
+    when their last login ended in this browser, or the list."""
+    operator_id, endpoint, args = session.pop(PLACE, (0, "", {}))
+    own = operator_id == current_login().operator_id and endpoint in LED_BACK_TO
+    return url_for(endpoint, **args) if own else url_for("cards.index")
+
+
 def refuse_strangers() -> ResponseReturnValue | None:
     """Before every request, refuse strangers at a view that is not marked public."""
     if _is_open(request.endpoint):
@@ -236,7 +272,7 @@ def _tell_end_of_form() -> None:
     """Say that a form came too late and nothing was done.  Nothing is said, and the
     cookie is left alone, where the end is not known: of two copies of a form the first
     may have been taken, and its answer have brought the browser a new cookie."""
-    known = COOKIE not in session or logins.why_ended(work().site, session[COOKIE])
+    known = COOKIE not in session or logins.ended(work().site, session[COOKIE])
     if not (known and _is_for_person()):
         return
     if COOKIE in session:
@@ -245,11 +281,28 @@ def _tell_end_of_form() -> None:
 
 
 def tell_end() -> None:
-    """Forget a login that has ended, and say on the next page why it did."""
+    """Forget a login that has ended, and say on the next page why it did; whose login
+    it was comes back to this page after the next."""
     if _is_for_person():
-        why = logins.why_ended(work().site, session[COOKIE])
+        ended = logins.ended(work().site, session[COOKIE])
         forget()
-        flash(ENDS[why or Ended.IDLE])
+        if ended is not None:
+            _keep_place(ended.operator_id)
+        flash(ENDS[Ended(ended.reason) if ended else Ended.IDLE])
+
+
+def _keep_place(operator_id: int) -> None:
+    """Keep which page was asked for, or is at the address a form was sent to.  What
+    stands behind a question mark is not kept: a search may name a customer."""
+    adapter = current_app.create_url_adapter(request)
+    if adapter is None or len(request.path) > MAX_PLACE:
+        return
+    try:
+        endpoint, args = adapter.match(method="GET")
+    except HTTPException:
+        return
+    if endpoint in LED_BACK_TO:
+        session[PLACE] = (operator_id, endpoint, dict(args))
 
 
 def _is_for_person() -> bool:

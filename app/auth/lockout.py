@@ -67,6 +67,8 @@ def count_failure(site: Session, operator_id: int, trace: Trace) -> bool:
         .values(
             failures=case((unlocked, Operator.failures + 1), else_=0),
             failures_since=Operator.failures_since + 1,
+            last_failure_at=trace.now,
+            last_failure_origin=trace.origin,
         )
         .returning(Operator.failures)
         .execution_options(synchronize_session=False)

@@ -88,6 +88,8 @@ def advance(site: Session, login: Login, step: str, now: int) -> tuple[Login, st
         previous_at=login.previous_at,
         previous_origin=login.previous_origin,
         failures_before=login.failures_before,
+        failure_at=login.failure_at,
+        failure_origin=login.failure_origin,
     )
     own = delete(Login).where(Login.id == login.id)
     own = own.execution_options(synchronize_session=False)
@@ -167,11 +169,10 @@ def is_over(login: Login, now: int) -> bool:
     return why_over(login, now) is not None
 
 
-def why_ended(site: Session, cookie: str) -> Ended | None:
-    """Why the login that a cookie names ended; None when it is not known, or no longer,
-    or the login goes on under another id."""
-    ended = site.get(EndedLogin, _digest(cookie))
-    return Ended(ended.reason) if ended else None
+def ended(site: Session, cookie: str) -> EndedLogin | None:
+    """What is known of the end of the login that a cookie names; None when that is
+    nothing, or no longer, or the login goes on under another id."""
+    return site.get(EndedLogin, _digest(cookie))
 
 
 def end(site: Session, login: Login, why: Ended | None = None, now: int = 0) -> bool:
@@ -222,8 +223,10 @@ def _end_where(site: Session, why: Ended, now: int, *which: ColumnElement[bool])
 def _note(site: Session, why: Ended, now: int, *which: ColumnElement[bool]) -> None:
     """Keep why logins end, and forget what was kept long enough."""
     forget(site, EndedLogin, EndedLogin.at <= now - TOLD_SECONDS)
-    ending = select(Login.id, literal(why.value), literal(now)).where(*which)
-    site.execute(insert(EndedLogin).from_select(["id", "reason", "at"], ending))
+    columns = [Login.id, literal(why.value), literal(now), Login.operator_id]
+    names = ["id", "reason", "at", "operator_id"]
+    ending = select(*columns).where(*which)
+    site.execute(insert(EndedLogin).from_select(names, ending))
 
 
 def _new_challenge() -> str:

@@ -40,6 +40,8 @@ class Operator(UserMixin, Base):  # type: ignore[misc]  # untyped library
     last_login_at: Mapped[int] = mapped_column(BigInteger, default=0)
     last_login_origin: Mapped[str] = mapped_column(String(64), default="")
     failures_since: Mapped[int] = mapped_column(Integer, default=0)
+    last_failure_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    last_failure_origin: Mapped[str] = mapped_column(String(64), default="")
     shared_until: Mapped[int] = mapped_column(BigInteger, default=0)
     shared_reason: Mapped[str] = mapped_column(String(200), default="")
     shared_approver: Mapped[str] = mapped_column(String(100), default="")
@@ -81,12 +83,14 @@ class Totp(Base):
 
 class Passkey(Base):
     """A passkey of an operator (WebAuthn).  ``credential_id`` is base64url,
-    ``public_key`` COSE; with these alone nobody can log in."""
+    ``public_key`` COSE; with these alone nobody can log in.  ``name`` is what the
+    operator calls it, "" for one that was enrolled before passkeys had names."""
 
     __tablename__ = "passkey"
 
     id: Mapped[int] = mapped_column(ROW_ID, primary_key=True)
     operator_id: Mapped[int] = mapped_column(ForeignKey("operator.id"), index=True)
+    name: Mapped[str] = mapped_column(String(30), default="")
     credential_id: Mapped[str] = mapped_column(String(1364), unique=True)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     sign_count: Mapped[int] = mapped_column(BigInteger)
@@ -110,8 +114,8 @@ class Login(Base):
     ``id`` is SHA-256 of what the cookie holds; ``step`` is how far it has come:
     "password", "code" (one was sent) or "in".  ``challenge`` is what a passkey
     is asked to sign next, ``offer`` a seed shown and not confirmed yet, under the
-    site's seal.  ``proved_at`` is when the password was last given; the last
-    three tell of the operator's login before this one.
+    site's seal.  ``proved_at`` is when the password was last given.  The last
+    columns tell of the operator's login before this one and of the failures since.
     """
 
     __tablename__ = "login"
@@ -131,6 +135,8 @@ class Login(Base):
     previous_at: Mapped[int] = mapped_column(BigInteger, default=0)
     previous_origin: Mapped[str] = mapped_column(String(64), default="")
     failures_before: Mapped[int] = mapped_column(Integer, default=0)
+    failure_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    failure_origin: Mapped[str] = mapped_column(String(64), default="")
     operator: Mapped[Operator] = relationship()
 
     @property
@@ -143,13 +149,14 @@ class Login(Base):
 
 class EndedLogin(Base):
     """Why a login ended whose browser has not been told yet.  ``id`` is what the login's
-    was, ``reason`` a value of ``logins.Ended``."""
+    was, ``reason`` a value of ``logins.Ended``, ``operator_id`` whose it was."""
 
     __tablename__ = "ended_login"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     reason: Mapped[str] = mapped_column(String(16))
     at: Mapped[int] = mapped_column(BigInteger, index=True)
+    operator_id: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class Code(Base):

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from enum import Enum, auto
+from functools import lru_cache
 from pathlib import Path
 
 from zxcvbn import matching, scoring
@@ -87,6 +88,15 @@ def find_fault(password: str, own: Iterable[str]) -> Fault | None:
     return _guessable(_plain(password), own)
 
 
+@lru_cache(maxsize=1)
+def word_lists() -> dict[str, dict[str, int]]:
+    """The library's lists and ours: words by the list's name, each with its rank."""
+    listed = Path(__file__).with_name("common_words.txt").read_text(encoding="utf-8")
+    ours = dict.fromkeys(_plain(word) for word in listed.split())
+    ranked = matching.build_ranked_dict(list(ours))
+    return {**matching.RANKED_DICTIONARIES, "japanese": ranked}
+
+
 def _plain(text: str) -> str:
     """A text without what makes two spellings of a word: width, case, katakana."""
     return unicodedata.normalize("NFKC", text).casefold().translate(_HIRAGANA)
@@ -125,20 +135,10 @@ def _pattern(plain: str) -> Fault | None:
     # Without the library's addition for each part, by which a word, a sign and a word
     # would be as good as twelve random digits.
     found = scoring.most_guessable_match_sequence(
-        text, matching.omnimatch(text), _exclude_additive=True
+        text, matching.omnimatch(text, word_lists()), _exclude_additive=True
     )
     if found["guesses"] >= FEWEST_GUESSES:
         return None
     parts = [part for part in found["sequence"] if part["pattern"] in _PATTERNS]
     longest = max(parts, key=lambda part: len(part["token"]), default=None)
     return _PATTERNS[longest["pattern"]] if longest else Fault.WORD
-
-
-def _add_words() -> None:
-    """Add our words to the library's lists, which are the process's."""
-    listed = Path(__file__).with_name("common_words.txt").read_text(encoding="utf-8")
-    words = dict.fromkeys(_plain(word) for word in listed.split())
-    matching.add_frequency_lists({"japanese": list(words)})
-
-
-_add_words()

@@ -74,15 +74,16 @@ def require_unblocked_origin() -> None:
 def locked_out() -> ResponseReturnValue:
     """Answer the failure that ended a login."""
     guard.forget()
-    flash(texts.CODE_ENDED)
+    flash(texts.CODE_ENDED, "refusal")
     return redirect(url_for("auth.login"), SEE_OTHER)
 
 
 def previous_login() -> dict[str, str | int] | None:
-    """The line 前回ログイン, which shows operators if somebody else used their ID.
+    """The line 前回のログイン, which shows operators if somebody else used their ID.
 
-    When (Japan) and from where the operator logged in before this login, and how many
-    failures came between; None without a login that is in.
+    When (Japan) and from where the operator logged in before this login, how many
+    failures came between, and when and from where the last one; None without a login
+    that is in.  ``is_news`` is true once a login, and only if there were failures.
     """
     login = guard.login_or_none()
     if login is None or login.step != "in":
@@ -91,6 +92,9 @@ def previous_login() -> dict[str, str | int] | None:
         "when": japan_time(login.previous_at) if login.previous_at else "",
         "origin": login.previous_origin,
         "failures": login.failures_before,
+        "last": japan_time(login.failure_at) if login.failure_at else "",
+        "last_origin": login.failure_origin,
+        "is_news": bool(login.failures_before) and guard.mark_told(),
     }
 
 

@@ -104,11 +104,15 @@ def send_code(
 
 def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:
     """Finish the login after its last factor, which ``event`` names; returns the new
-    cookie.  The login's row also gets the time and address of the login before."""
+    cookie.  The login's row also gets the time and address of the login before, and of
+    the last failure since."""
     operator = login.operator
     login.previous_at = operator.last_login_at
     login.previous_origin = operator.last_login_origin
     login.failures_before = operator.failures_since
+    if operator.failures_since:
+        login.failure_at = operator.last_failure_at
+        login.failure_origin = operator.last_failure_origin
     operator.last_login_at = operator.used_at = trace.now
     operator.last_login_origin = trace.origin
     operator.failures = operator.failures_since = 0

@@ -430,18 +430,19 @@ function confirmByDialog(part) {
   });
 }
 
-// --- 表示: a code that is being typed, for eyes that want to check it.
+// --- 表示: a code or password that is being typed, for eyes that want to check it.
 
 function revealOnPress(button) {
   const field = document.getElementById(button.dataset.reveal);
-  button.hidden = false;
-  button.setAttribute("aria-pressed", "false");
-  button.addEventListener("click", () => {
-    const reveal = field.type === "password";
+  function show(reveal) {
     field.type = reveal ? "text" : "password";
-    button.textContent = reveal ? "隠す" : "表示";
     button.setAttribute("aria-pressed", String(reveal));
-  });
+  }
+  button.hidden = false;
+  show(false);
+  button.addEventListener("click", () => show(field.type === "password"));
+  // A browser would offer what was typed into a box of plain text again.
+  field.form.addEventListener("submit", () => show(false));
 }
 
 // --- Passkeys: the browser asks for one, its answer goes into the form.
@@ -481,14 +482,14 @@ function passkeyAnswer(verb, answer) {
 }
 
 function askPasskey(form) {
-  const [button, hint] = [$("button", form), $(".hint", form)];
+  const [button, hint] = [$("button", form), $("[role=status]", form)];
   const verb = form.dataset.passkey;
   if (!window.PublicKeyCredential) {
     hint.textContent = "このブラウザーではパスキーを使用できません。";
     return;
   }
   hint.textContent = "";
-  button.hidden = false;
+  $$("[hidden]", form).forEach((part) => (part.hidden = false));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -569,8 +570,9 @@ function putBack(fields) {
   said.focus();
 }
 
-// A login that ended leads to the login page, and after it to the list.  From there the
-// page that was left is opened, once; any other page means that the form was answered.
+// A login that ended leads to the login page, and after it to the list or the page that
+// was left, without what stood behind its question mark.  From there it is opened as it
+// was, once; any other page means that the form was answered.
 function meetTyped() {
   const kept = keptTyped();
   if (!kept) return;
@@ -578,7 +580,7 @@ function meetTyped() {
   if (!OPERATOR) return;
   const ours = kept.ended && kept.operator === OPERATOR;
   if (ours && kept.path === location.pathname + location.search) putBack(kept.fields);
-  else if (ours && !kept.opened && location.pathname === "/cards") {
+  else if (ours && !kept.opened && ["/cards", kept.path.split("?")[0]].includes(location.pathname)) {
     setTyped({ ...kept, opened: true });
     return location.replace(kept.path);
   }

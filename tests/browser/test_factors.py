@@ -120,7 +120,7 @@ def test_the_manual_works_with_an_app(
     desk.look("code-error")
     desk.fill(code=code_now(seed))
     desk.press("ログイン")
-    assert "前回ログイン" in desk.text()
+    assert "前回のログイン" in desk.text()
     walk_the_manual(desk)
 
 
@@ -242,6 +242,59 @@ def test_both_stand_side_by_side(new_desk: Callable[..., Desk]) -> None:
     assert desk.wrong == []
 
 
+def test_a_passkey_is_named_and_given_up_after_one_question(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """The browser's own dialog asks by the name; the list says which one went."""
+    desk = new_desk()
+    plug_in(desk)
+    desk.login()
+    enrol_app(desk)
+    desk.press("ログイン方法の設定")
+    box = desk.page.get_by_label("パスキーの名前", exact=True)
+    expect(box).to_have_value("このパソコン")
+    form = desk.page.locator("form.passkey")
+    expect(form).to_contain_text("あとで見分けるための名前です（30文字以内）。")
+    expect(form).not_to_contain_text("JavaScript")
+    box.fill("事務所のパソコン")
+    desk.press("パスキーを追加")
+    expect(desk.page.get_by_text("事務所のパソコン")).to_be_visible()
+    desk.look("factors-named", narrow=True)
+    desk.dialogs.clear()
+    desk.press("パスキー「事務所のパソコン」を削除")
+    expect(desk.page.get_by_text("パスキーを削除しました。")).to_be_visible()
+    asked = "パスキー「事務所のパソコン」を削除します。よろしいですか？"
+    assert desk.dialogs == [asked]
+    assert desk.wrong == []
+
+
+def test_without_scripts_a_factor_is_given_up_by_its_own_box(
+    new_desk: Callable[..., Desk],
+) -> None:
+    """Beside each factor stands the question; the browser asks for the box."""
+    desk = new_desk()
+    plug_in(desk)
+    desk.login()
+    enrol_app(desk)
+    desk.press("ログイン方法の設定")
+    desk.press("パスキーを追加")
+    expect(desk.page.get_by_text("パスキーを追加しました。")).to_be_visible()
+    plain = new_desk(scripts=False)
+    for cookie in desk.page.context.cookies():
+        name, value = cookie["name"], cookie["value"]
+        plain.page.context.add_cookies(
+            [{"name": name, "value": value, "url": desk.page.url}]
+        )
+    plain.open("/factors")
+    button = plain.page.get_by_role("button", name="認証アプリを削除", exact=True)
+    button.click()
+    assert "設定済み" in plain.text()
+    plain.press("認証アプリを削除")
+    assert "認証アプリを削除しました。" in plain.text()
+    assert "このパソコン" in plain.text()
+    assert plain.wrong == []
+
+
 def test_without_scripts_a_passkey_says_what_it_needs(
     new_desk: Callable[..., Desk],
 ) -> None:
@@ -252,6 +305,7 @@ def test_without_scripts_a_passkey_says_what_it_needs(
     assert "ブラウザーのJavaScriptを有効にしてください。" in desk.text()
     button = desk.page.get_by_role("button", name="パスキーを追加")
     assert button.count() == 0
+    assert desk.page.get_by_label("パスキーの名前").is_hidden()
     desk.look("factors-phone")
     desk.press("認証アプリを設定")
     desk.look("app-phone")

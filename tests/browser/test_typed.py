@@ -70,8 +70,9 @@ def test_the_page_of_a_card_is_opened_again(desk: Desk) -> None:
     login_id = desk.enter()
     fill_in(desk)
     desk.press("登録")
-    desk.press("戻る")
+    desk.open("/cards?sort=name")
     desk.press("編集")
+    assert "sort=name" in desk.page.url
     page = desk.page.url
     desk.fill(phone="090-1111-2222")
     desk.site.end_logins(login_id)

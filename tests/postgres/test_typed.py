@@ -150,7 +150,7 @@ def test_control_characters_get_each_auth_forms_usual_answer(
         found |= answers(inside, "/password", "/password", PASSWORDS, engine)
         inside.post("/factors/totp/new", {}, page="/factors")
         found |= answers(inside, "/factors/totp", "/factors/totp", code, engine)
-        credential = {"credential": "{}"}
+        credential = {"credential": "{}", "name": "事務所"}
         path = "/factors/passkey"
         found |= answers(inside, "/factors", path, credential, engine)
         path = "/factors/remove"

@@ -101,10 +101,10 @@ def is_login(answer: str) -> bool:
 
 
 def verify_registration(
-    party: Party, asked: str, answer: str, now: int
+    party: Party, asked: str, answer: str, name: str, now: int
 ) -> Passkey | None:
-    """The passkey a browser made when ``asked``; None when anything about the
-    answer is wrong."""
+    """The passkey a browser made when ``asked``, called ``name``; None when anything
+    about the answer is wrong."""
     try:
         checked = webauthn.verify_registration_response(
             credential=_object(answer),
@@ -118,6 +118,7 @@ def verify_registration(
     if len(checked.credential_id) > MAX_CREDENTIAL_ID:
         return None
     return Passkey(
+        name=name,
         credential_id=bytes_to_base64url(checked.credential_id),
         public_key=checked.credential_public_key,
         sign_count=checked.sign_count,

@@ -133,12 +133,14 @@ def shown_seed(auth: Auth) -> bytes:
     return b32decode(found[1].replace(" ", ""))
 
 
-def enrol_passkey(auth: Auth, passkey: Authenticator) -> TestResponse:
-    """Add a passkey for who is logged in."""
-    options = options_on(auth.get("/factors"))
-    return auth.post(
-        "/factors/passkey", page="/factors", credential=passkey.make(options)
-    )
+def enrol_passkey(
+    auth: Auth, passkey: Authenticator, name: str | None = None
+) -> TestResponse:
+    """Add a passkey for who is logged in, under the name the page offers or another."""
+    words = {"credential": passkey.make(options_on(auth.get("/factors")))}
+    if name is not None:
+        words["name"] = name
+    return auth.post("/factors/passkey", page="/factors", **words)
 
 
 def give_passkey(auth: Auth, passkey: Authenticator) -> TestResponse:

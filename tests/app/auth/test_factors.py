@@ -33,8 +33,9 @@ def requiring(auth: Auth, make_app: Any, factor: str) -> Auth:
 
 
 def remove(auth: Auth, factor: str) -> Any:
-    """Press 削除 beside a factor."""
-    return auth.post("/factors/remove", page="/factors", factor=factor)
+    """Press 削除 beside a factor and say yes."""
+    words = {"factor": factor, "confirmed": "y"}
+    return auth.post("/factors/remove", page="/factors", **words)
 
 
 # --- Nothing is asked of anybody who asks for nothing.
@@ -221,7 +222,7 @@ def test_ten_minutes_after_the_password_it_is_asked_again(
         answer = auth.post(f"/factors/{path}", csrf_token=token, factor="totp")
         assert answer.location == "/factors/proof", path
     page = auth.get("/factors/proof").text
-    assert "ご本人の確認のため、現在のパスワードを入力してください。" in page
+    assert "本人確認のため、現在のパスワードを入力してください。" in page
     proved = auth.post("/factors/proof", current_password=PASSWORD)
     assert proved.location == "/factors"
     assert auth.get("/factors").status_code == 200
@@ -232,7 +233,7 @@ def test_the_proof_says_what_is_wrong_and_counts(auth: Auth) -> None:
     auth.login()
     change(auth.app, "UPDATE login SET proved_at = 0")
     empty = auth.post("/factors/proof", current_password="")
-    assert "パスワードを入力してください。" in empty.text
+    assert "現在のパスワードを入力してください。" in empty.text
     for _ in range(4):
         answer = auth.post("/factors/proof", current_password="wrong password 123")
         assert "現在のパスワードが正しくありません。" in answer.text
@@ -265,7 +266,9 @@ def test_one_can_be_given_up_while_another_is_left(auth: Auth, app: Flask) -> No
     enrol_passkey(auth, Authenticator())
     first, second = (str(passkey.id) for passkey in operator_of(app).passkeys)
     assert remove(auth, "totp").location == "/factors"
+    assert "認証アプリを削除しました。" in auth.get("/factors").text
     assert remove(auth, first).location == "/factors"
+    assert "パスキーを削除しました。" in auth.get("/factors").text
     assert LAST in remove(auth, second).text
     left = operator_of(app)
     assert left.totp is None
@@ -278,6 +281,29 @@ def test_one_can_be_given_up_while_another_is_left(auth: Auth, app: Flask) -> No
         "operator.totp_removed",
         "operator.passkey_removed",
     ]
+
+
+def test_giving_one_up_is_asked_once(auth: Auth, app: Flask) -> None:
+    """Without script by a box of its own beside each, whose error names the right one."""
+    auth.login()
+    enrol_app(auth)
+    enrol_passkey(auth, Authenticator(), "事務所のパソコン")
+    number = str(operator_of(app).passkeys[0].id)
+    page = auth.get("/factors").text
+    for words in ("認証アプリ", "パスキー「事務所のパソコン」"):
+        assert f'data-words="{words}を削除します。よろしいですか？"' in page
+    for factor in ("totp", number):
+        answer = auth.post("/factors/remove", page="/factors", factor=factor)
+        assert answer.status_code == 422
+        link = (
+            f'<a href="#remove_{factor}">内容を確認して、チェックを入れてください。</a>'
+        )
+        assert link in answer.text
+        assert answer.text.count('aria-invalid="true"') == 1
+        box = f'<input id="remove_{factor}" name="confirmed" type="checkbox" value="y" required'
+        assert f'{box} aria-invalid="true"' in answer.text
+    assert operator_of(app).totp is not None
+    assert len(operator_of(app).passkeys) == 1
 
 
 def test_the_required_one_can_not_be_given_up(
@@ -307,7 +333,7 @@ def test_nobody_elses_is_given_up(auth: Auth, app: Flask, named: str) -> None:
         " disabled_at, used_at, created_at)"
         " VALUES (9, 'jiro', 'J', 'x', 1, false, 0, 0, 0, 0, 0, 0, 0)",
     )
-    change(app, "INSERT INTO passkey VALUES (2, 9, 'AAAA', x'00', 0, 0, 0)")
+    change(app, "INSERT INTO passkey VALUES (2, 9, 'AAAA', x'00', 0, 0, 0, '')")
     assert remove(auth, named).status_code == 404
     assert scalar(app, "SELECT count(*) FROM passkey") == 2
 

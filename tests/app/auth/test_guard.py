@@ -178,6 +178,28 @@ def test_a_forms_address_leads_to_its_page(auth: Auth) -> None:
     assert auth.client.put("/logout").status_code == 405
 
 
+@pytest.mark.parametrize("step", ["stranger", "password", "code", "in", "first"])
+def test_every_forms_address_can_be_opened(auth: Auth, app: Flask, step: str) -> None:
+    """Whatever stands in the browser's address after a form: at each step it leads to a
+    page that is shown."""
+    if step != "stranger":
+        auth.password()
+    if step in ("code", "in", "first"):
+        auth.address()
+        code = auth.mailbox.code()
+    if step in ("in", "first"):
+        auth.code(code)
+    if step == "first":
+        change(app, "UPDATE operator SET must_change = true")
+    rules = list(app.url_map.iter_rules())
+    pages = {rule.rule for rule in rules if "GET" in (rule.methods or ())}
+    paths = {rule.rule for rule in rules if rule.endpoint != "csp.report"} - pages
+    assert {"/login/code/resend", "/login/passkey", "/factors/passkey"} < paths
+    for path in sorted(paths):
+        answer = auth.client.get(path, follow_redirects=True)
+        assert answer.status_code == 200, path
+
+
 def test_where_a_login_belongs(auth: Auth, app: Flask, clock: FakeClock) -> None:
     """By its step; who has enrolled something better is asked for no address."""
     auth.login()

@@ -306,7 +306,7 @@ def test_nobody_is_there_to_begin_with(app: Flask) -> None:
 
 
 def test_no_address_leads_elsewhere(auth: Auth) -> None:
-    """There is no ``next``: who logs in comes to the list (AUT-08)."""
+    """There is no ``next`` in an address: who logs in comes to the list (AUT-08)."""
     token = auth.csrf("/login")
     fields = {"csrf_token": token, "login_id": LOGIN_ID, "password": PASSWORD}
     answer = auth.client.post("/login?next=//evil.example", data=fields)

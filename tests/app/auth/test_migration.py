@@ -48,7 +48,7 @@ def engine(tmp_path: Path) -> Engine:
 def test_what_was_there_stays(engine: Engine) -> None:
     """Operators, their addresses and logins; locks are counted on from where they
     stood, and nobody has a factor or shares an ID."""
-    HISTORY.upgrade(engine, "0004")
+    HISTORY.upgrade(engine)
     with Session(engine) as site:
         operators = site.scalars(select(Operator).order_by(Operator.id)).all()
         locks = [(one.first_lock_at, one.second_lock_at) for one in operators]
@@ -65,7 +65,7 @@ def test_what_was_there_stays(engine: Engine) -> None:
 def test_factors_are_kept_and_go_again(engine: Engine) -> None:
     """Down again the tables and columns are gone, the operators are not, and a
     shared ID, which nothing would end any more, is disabled."""
-    HISTORY.upgrade(engine, "0004")
+    HISTORY.upgrade(engine)
     with Session(engine) as site:
         one, two, three = site.scalars(select(Operator).order_by(Operator.id))
         one.totp = Totp(sealed=b"sealed", last_step=1, created_at=NOON)
@@ -91,7 +91,7 @@ def test_factors_are_kept_and_go_again(engine: Engine) -> None:
         rows = [tuple(row) for row in db.execute(text(query))]
     assert rows == [(0, 0, 0), (1, NOON, NOON + 60), (2, NOON - 60, 0)]
 
-    HISTORY.upgrade(engine, "0004")
+    HISTORY.upgrade(engine)
     with Session(engine) as site:
         assert site.scalars(select(Totp)).all() == []
         assert len(site.scalars(select(Operator)).all()) == 3
@@ -110,7 +110,7 @@ def test_codes_sent_before_count_on(engine: Engine) -> None:
     HISTORY.upgrade(engine, "0005")
     with engine.begin() as db:
         db.execute(text(CODE), {"now": NOON})
-    HISTORY.upgrade(engine, "0007")
+    HISTORY.upgrade(engine)
     with Session(engine) as site:
         code = site.scalars(select(Code)).one()
         assert (code.digest, code.tries, code.sent_at) == ("d", 2, NOON)
@@ -131,4 +131,42 @@ def test_codes_sent_before_count_on(engine: Engine) -> None:
     assert not {"address", "counts"} & columns
     with engine.connect() as db:
         assert db.execute(text("SELECT digest FROM code")).scalar_one() == "d"
+    engine.dispose()
+
+
+PASSKEY = """
+    INSERT INTO passkey (id, operator_id, credential_id, public_key, sign_count,
+        created_at, used_at) VALUES (1, 1, 'A', 'k', 1, 7, 7)
+"""
+
+
+def test_passkeys_of_before_have_no_name(engine: Engine) -> None:
+    """Nor is it known whose logins ended; down again the passkeys stay."""
+    HISTORY.upgrade(engine, "0007")
+    with engine.begin() as db:
+        db.execute(text(PASSKEY))
+        db.execute(text("INSERT INTO ended_login VALUES ('x', 'idle', 7)"))
+    HISTORY.upgrade(engine)
+    with Session(engine) as site:
+        passkey = site.scalars(select(Passkey)).one()
+        assert (passkey.name, passkey.credential_id) == ("", "A")
+        assert site.scalars(select(EndedLogin)).one().operator_id == 0
+        operator = site.get_one(Operator, 1)
+        assert (operator.last_failure_at, operator.last_failure_origin) == (0, "")
+        login = site.scalars(select(Login)).one()
+        assert (login.failure_at, login.failure_origin) == (0, "")
+        passkey.name = "このパソコン"
+        site.commit()
+
+    HISTORY.downgrade(engine, "0007")
+    for table, column in (
+        ("passkey", "name"),
+        ("ended_login", "operator_id"),
+        ("operator", "last_failure_at"),
+        ("login", "failure_origin"),
+    ):
+        assert column not in {c["name"] for c in inspect(engine).get_columns(table)}
+    with engine.connect() as db:
+        kept = db.execute(text("SELECT credential_id FROM passkey")).scalar_one()
+    assert kept == "A"
     engine.dispose()

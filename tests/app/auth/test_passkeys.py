@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from markupsafe import escape
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -51,6 +52,62 @@ def passkey(auth: Auth) -> Authenticator:
 
 
 # --- Enrolling one.
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (None, "このパソコン"),
+        ("", "このパソコン"),
+        (" \u3000", "このパソコン"),
+        (" 事務所 2\u200b ", "事務所 2"),
+        ("あ" * 30, "あ" * 30),
+        ("<b>&\"'", "<b>&\"'"),
+    ],
+)
+def test_a_passkey_has_a_name(auth: Auth, typed: str | None, kept: str) -> None:
+    """What was typed, without what nobody sees; it is shown as text."""
+    auth.login()
+    assert enrol_passkey(auth, Authenticator(), typed).location == "/factors"
+    assert operator_of(auth.app).passkeys[0].name == kept
+    page = auth.get("/factors").text
+    assert f"<p>{escape(kept)}<br>" in page
+    assert "2026/11/23追加" in page
+    assert '<input id="name" name="name" type="text" value="このパソコン"' in page
+
+
+@pytest.mark.engines("sqlite", "postgres")
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("あ" * 31, "パスキーの名前は30文字以内で入力してください。"),
+        ("a\0b", "パスキーの名前に使用できない文字が含まれています。"),
+        ("a\nb", "パスキーの名前に使用できない文字が含まれています。"),
+        ("4810 0000 0002 0000", "パスキーの名前にカード番号は使用できません。"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(auth: Auth, typed: str, said: str) -> None:
+    """Beside its box, and no passkey is kept."""
+    auth.login()
+    answer = enrol_passkey(auth, Authenticator(), typed)
+    assert answer.status_code == 422
+    assert f'<a href="#name">{said}</a>' in answer.text
+    assert "4810" not in answer.text
+    assert operator_of(auth.app).passkeys == []
+
+
+def test_one_from_before_the_names_is_told_by_its_days(
+    auth: Auth, clock: FakeClock
+) -> None:
+    """When it was added and last used."""
+    auth.login()
+    enrol_passkey(auth, Authenticator())
+    enrol_passkey(auth, Authenticator())
+    change(auth.app, "UPDATE passkey SET name = '', used_at = :now", now=clock())
+    page = auth.get("/factors").text
+    said = "<p>パスキー<br><small>2026/11/23追加（最終使用日 2026/11/23）</small>"
+    assert said in page
+    assert 'aria-label="パスキー「2026/11/23追加」を削除"' in page
 
 
 def test_the_browser_is_asked_for_a_verified_user(auth: Auth) -> None:

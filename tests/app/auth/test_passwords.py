@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import unicodedata
 from itertools import pairwise
 from typing import Any
@@ -17,7 +18,7 @@ from werkzeug.test import TestResponse
 from zxcvbn import matching
 
 from app.auth import commands, passwords, texts, views
-from app.auth.new_password import Fault, find_fault
+from app.auth.new_password import Fault, find_fault, word_lists
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
 from tests.places.site import PASSWORD
 from tests.places.vault import FakeClock
@@ -112,8 +113,8 @@ def test_length_is_counted_after_composing() -> None:
 def test_the_block_list_bites() -> None:
     """Every tenth of the library's 3,000 most common passwords and every word of our own
     list, as often as it takes to be long enough, with digits at both ends."""
-    theirs = list(matching.RANKED_DICTIONARIES["passwords"])[:3000:10]
-    ours = list(matching.RANKED_DICTIONARIES["japanese"])
+    theirs = list(word_lists()["passwords"])[:3000:10]
+    ours = list(word_lists()["japanese"])
     assert len(ours) > 500
     for word in [*theirs, *ours]:
         password = f"1{word * math.ceil(13 / len(word))}a1"
@@ -163,7 +164,7 @@ def test_a_password_is_changed(auth: Auth, app: Flask, clock: FakeClock) -> None
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"current": ""}, "パスワードを入力してください。"),
+        ({"current": ""}, "現在のパスワードを入力してください。"),
         ({"new": ""}, "新しいパスワードを入力してください。"),
         ({"again": "something else 9"}, texts.AGAIN_DIFFERS),
         ({"new": "short 1"}, texts.PASSWORD_LENGTH),
@@ -216,7 +217,11 @@ def test_a_first_password_must_be_changed(
     auth.login()
     for path in ("/cards", "/cards.csv", "/cards.xlsx"):
         assert auth.get(path).location == "/password"
-    assert "はじめに新しいパスワードを設定してください。" in auth.get("/password").text
+    page = auth.get("/password").text
+    assert (
+        "初回のログインです。「現在のパスワード」には管理者から受け取ったものを" in page
+    )
+    assert ">戻る</a>" not in page
     change_password(auth)
     assert auth.get("/cards").status_code == 200
 
@@ -260,3 +265,27 @@ def test_an_unknown_operators_password_is_checked_by_as_much_work(
         hasher._argon2.verify(drawn, "correct horse 7")
     assert not hasher.agrees(None, "correct horse 7")
     assert passwords._dummy.__wrapped__(1025) != drawn
+
+
+@pytest.mark.parametrize(
+    "signs", ["4@8({[<3691!|0$5+7%2a", "4@1!$569e", "1!|7", "abcdefg1", "ab"]
+)
+def test_no_password_takes_the_library_long(
+    signs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries each way to read signs as letters, at each place: both are bounded,
+    whatever is typed."""
+    asked: list[str] = []
+    omnimatch = matching.omnimatch
+
+    def counting(text: str, *lists: object) -> object:
+        asked.append(text)
+        return omnimatch(text, *lists)
+
+    monkeypatch.setattr(matching, "omnimatch", counting)
+    chosen = random.Random(7).choices(signs, k=126)
+    find_fault(f"{''.join(chosen)}a1", ())
+    text = asked[0]
+    ways = matching.relevant_l33t_subtable(text, matching.L33T_TABLE).values()
+    assert math.prod(map(len, ways)) <= 16
+    assert len(text) <= 48
