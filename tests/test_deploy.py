@@ -52,7 +52,7 @@ def notice(place: Place, sendmail: str, **more: str) -> int:
         env=environ,
         cwd=place.folder,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     return done.returncode
 

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.places.site import free_port
 
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 120
 
 
 class Mails:

@@ -15,7 +15,7 @@ from .answer import Answer
 from .forms import csrf, hidden
 from .mail import Mails
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 120
 
 
 class Desk:

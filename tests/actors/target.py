@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.places.site import PASSWORD, Place
+from tests.places.site import PASSWORD, Place, processes
 
 from .mail import Mails
 from .visitor import Visitor
@@ -14,12 +16,14 @@ from .visitor import Visitor
 
 @dataclass
 class Target:
-    """A site, and what is known of it: its files and mails when it is our own."""
+    """A site, and what is known of it: its files, its mails and the process of its
+    gunicorn when it is our own."""
 
     url: str
     place: Place | None = None
     mails: Mails | None = None
     operators: int = 0
+    master: int = 0
 
     def stranger(self) -> Visitor:
         """Somebody who has nothing yet."""
@@ -47,6 +51,14 @@ class Target:
         visitor, code = self.to_code(login_id or self.new_operator())
         assert visitor.post("/login/code", {"code": code}).location == "/cards"
         return visitor
+
+    def processor_seconds(self) -> float:
+        """What the processes of our own site have computed so far."""
+        ticks = 0
+        for process in processes(self.master):
+            stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(stat[11]) + int(stat[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def count(self, table: str) -> int:
         """How many rows a table of our own site has."""

@@ -33,8 +33,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         folder = tmp_path_factory.mktemp("attacked")
         more = {"LOGIN_FAILURES_PER_ORIGIN": "10000"}
         place = Place(folder, mail_port=port, more=more).make()
-        stack.enter_context(place.serving("--workers", "2"))
-        yield Target(place.url, place, mails)
+        site = stack.enter_context(place.serving("--workers", "2"))
+        yield Target(place.url, place, mails, master=site.pid)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def state(target: Target, *queries: str) -> list[list[tuple[object, ...]]]:
 def forgive(target: Target) -> None:
     """Take back failures, locks and tries, so that every example is looked at."""
     assert target.place is not None
-    with closing(sqlite3.connect(target.place.folder / "site.db", timeout=10)) as db:
+    with closing(sqlite3.connect(target.place.folder / "site.db", timeout=120)) as db:
         db.execute("UPDATE operator SET failures = 0, locked_until = 0")
         db.execute("UPDATE code SET tries = 0")
         db.execute("DELETE FROM origin_failure")

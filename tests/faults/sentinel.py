@@ -152,7 +152,7 @@ class Swept:
     def change(self, database: str, *statements: str) -> None:
         """Run statements on one of the place's databases, as nobody's request."""
         path = self.place.folder / database
-        with closing(sqlite3.connect(path, timeout=30)) as db, db:
+        with closing(sqlite3.connect(path, timeout=120)) as db, db:
             for statement in statements:
                 db.execute(statement)
 
@@ -160,7 +160,7 @@ class Swept:
     def locked(self, database: str) -> Iterator[None]:
         """Hold a database's write lock."""
         path = self.place.folder / database
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=120)) as db:
             db.execute("BEGIN IMMEDIATE")
             yield
 
@@ -173,7 +173,7 @@ class Swept:
 
     def say(self, request: bytes) -> None:
         """Send bytes that need not be HTTP; what comes back is kept."""
-        with socket.create_connection(("127.0.0.1", self.place.port), 5) as line:
+        with socket.create_connection(("127.0.0.1", self.place.port), 120) as line:
             line.sendall(request)
             line.shutdown(socket.SHUT_WR)
             while data := line.recv(65536):

@@ -29,6 +29,7 @@ from vault.ops.backup.restore import opening
 pytestmark = pytest.mark.faults
 
 WRITERS = 8
+PATIENCE_SECONDS = 180
 BACKUPS = 3
 KILLS = at_length(12, 40)
 CARDS = at_length(2_000, 5_000)
@@ -76,14 +77,14 @@ def test_backups_under_eight_writers_restore_whole(tmp_path: Path) -> None:
     ]
     for writer in writers:
         writer.start()
-    begin.wait(60)
+    begin.wait(PATIENCE_SECONDS)
     counts = []
     for number in range(BACKUPS):
         done = place.run("cardvault", "backup", f"{tmp_path}/{number}", "--json")
         assert done.returncode == 0, done.stderr
         counts.append(json.loads(done.stdout)["anchor"]["entries"])
     stop.set()
-    left = [told.get(timeout=60) for _ in writers]
+    left = [told.get(timeout=PATIENCE_SECONDS) for _ in writers]
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
@@ -208,10 +209,10 @@ def test_a_drill_ended_by_sigterm_leaves_no_scratch(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_SECONDS
     while not list(tmp_path.glob("cardvault-drill-*/site.db")):
         assert time.monotonic() < until
         assert run.poll() is None
     run.terminate()
-    assert run.wait(30) == 3
+    assert run.wait(PATIENCE_SECONDS) == 3
     assert list(tmp_path.iterdir()) == []

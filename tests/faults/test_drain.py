@@ -22,7 +22,7 @@ pytestmark = pytest.mark.faults
 # As many as one worker has threads, should they all meet the same.
 NAMES = [f"客{letter}" for letter in "甲乙丙丁戊己庚辛"]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 def begin(desk: Desk, body: bytes) -> HTTPConnection:

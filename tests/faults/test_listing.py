@@ -35,7 +35,7 @@ pytestmark = pytest.mark.faults
 MANY = 2_000
 # As small as a pipe may be: full after some forty lines.
 PIPE_BYTES = 4096
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 # Two minutes before which a login was seen, so that it is not over.
 SEEN_SECONDS = 120

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.faults
 
 CARDS = at_length(4_000, 20_000)
 RANDOM_KILLS = at_length(40, 200)
+PATIENCE_SECONDS = 120
 # A kill comes within so small a part of a whole rotation.
 KILLS_A_ROTATION = at_length(10, 50)
 # No range is taken by one process alone; tests/postgres kills at those.
@@ -182,11 +183,11 @@ def test_ctrl_c_stops_at_a_batchs_end_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_SECONDS
     while old_cards(place)[0] == 300 and time.monotonic() < until:
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=20)
+    _, said = run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 3
     assert "go on with: cardvault rotate" in said
     assert 0 < old_cards(place)[0] < 300

@@ -149,7 +149,7 @@ def refuse_mail(swept: Swept) -> None:
     swept.mails.refusing = True
     visitor, sent = swept.at("password given"), headers(NUMBER)
     visitor.post("/login/email", {"email": f"{LOGIN_ID}@example.co.jp"}, **sent)
-    assert swept.mails.refused.get(timeout=15)
+    assert swept.mails.refused.get(timeout=120)
     swept.mails.refusing = False
     assert swept.mails.code()
 
@@ -208,7 +208,7 @@ def test_a_number_typed_into_every_failure_is_nowhere(tmp_path: Path) -> None:
                 target=register_until, args=(swept.at("logged in"), enough)
             )
             busy.start()
-            assert enough.wait(30)
+            assert enough.wait(120)
             kill_group(site)
             busy.join()
         found = holders(swept.everything(), NUMBER, SECOND)

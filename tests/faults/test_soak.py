@@ -20,6 +20,7 @@ from tests.actors.answer import Answer
 from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
+from tests.lengths import at_length
 from tests.places.filled_vault import fill
 from tests.places.postgres_cluster import PROGRAMS, Cluster
 from tests.places.site import Place, processes
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.faults
 
 # SOAK_SECONDS=600 is the length an owner may want to see once.
 ASKED = "SOAK_SECONDS" in os.environ
-SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", at_length(4, 10)))
 # A slow machine takes longer than that for so many rotations, and then it takes longer.
 ROUNDS = 3
 OPERATORS = 20

@@ -21,7 +21,7 @@ from .postgres_cluster import Cluster
 PROGRAM = shutil.which("pgbouncer", path="/usr/bin:/usr/sbin:/usr/local/bin")
 # How many connections it has to one database: fewer than one worker may ask for.
 POOL = 2
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 # From this version on it can keep prepared statements apart by itself.
 KEEPS_PREPARED = (1, 21)
 

@@ -12,7 +12,7 @@ from bench.server import PROGRAMS, ROLE, SETTINGS, Server
 
 __all__ = ["PROGRAMS", "Cluster"]
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 class Cluster(Server):

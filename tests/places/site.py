@@ -27,7 +27,7 @@ from vault.store.database import connect
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PASSWORD = "correct horse battery 5"
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 def free_port() -> int:
@@ -150,7 +150,7 @@ class Place:
             yield site
         finally:
             site.terminate()
-            site.wait(30)
+            site.wait(START_SECONDS)
 
     def _start_anew(
         self,
@@ -177,7 +177,7 @@ class Place:
         while time.monotonic() < until:
             assert site.poll() is None, (self.folder / "gunicorn.log").read_text()
             try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=10):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)

@@ -26,7 +26,7 @@ from vault.store.schema import AUDIT_ENTRY, CARD, DATA_KEY, ROTATION_RANGE
 
 CARDS = 6_000
 NUMBER = b"4810000000020000"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 def make(folder: Path, url: str) -> Place:

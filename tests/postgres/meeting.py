@@ -49,7 +49,7 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 HOLDS = re.compile(r"INSERT|UPDATE|DELETE|advisory|statement_timeout', '0'")
 PASSWORD, ADDRESS, CODE = "correct horse battery 5", "taro@example.co.jp", "abcdefgh"
 OPS = Actor("ops", "command")
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 180
 # How long to look at the second act before asking whether it waits.
 LOOK_SECONDS = 0.02
 

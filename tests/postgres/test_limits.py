@@ -37,6 +37,12 @@ NAMES = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeo
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock gives up after a moment, as elsewhere after two seconds."""
+    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.3)
+
+
+@pytest.fixture
 def environ(
     databases: tuple[str, str],
     keys: tuple[WebKey, RootKey],
@@ -117,6 +123,7 @@ def test_what_the_url_says_is_left(databases: tuple[str, str]) -> None:
     engine.dispose()
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     ("which", "held"),
     [
@@ -143,6 +150,7 @@ def test_a_lock_that_is_not_let_go_is_503(
     assert [customer.expiry for customer in desk.customers()] == [203112]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_migrate_gives_up_behind_a_lock(app: Flask, databases: tuple[str, str]) -> None:
     """It says that nothing was changed, and what may be in its way."""
     site = app.extensions["site_engine"]

@@ -27,14 +27,14 @@ CARDS = 2000
 CERTIFIED = "&sslmode=verify-full&sslrootcert=ca.crt"
 NAMES = ("site", "vault")
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 EXIT_INTERRUPTED = 3
 # What a primary that waits for nobody answers meanwhile is lost with it.
 CUT_OFF_SECONDS = 1
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for something, for a minute at most."""
+    """Wait for something, for three minutes at most."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         assert time.monotonic() < until

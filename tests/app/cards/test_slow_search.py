@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from tests.actors.operator_client import Desk
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 def test_a_search_that_has_not_ended_delays_no_registration(desk: Desk) -> None:

@@ -64,7 +64,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     scan.stdout.close()
     said = scan.stderr.read()
     scan.stderr.close()
-    assert (scan.wait(30), said) == (1, "")
+    assert (scan.wait(120), said) == (1, "")
 
 
 def test_a_files_name_ends_nothing_and_shows_no_number(tmp_path: Path) -> None:
