@@ -85,7 +85,7 @@ class Decision:
         return entered.pan is not None or self.expiry != customer.expires
 
     @property
-    def told(self) -> list[tuple[str, dict[str, str]]]:
+    def told(self) -> list[tuple[str, dict[str, Any]]]:
         """The trail's events about the customer."""
         if self.entered is None or self.customer is None:
             return []
