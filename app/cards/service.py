@@ -289,11 +289,11 @@ def mask_columns(pan: Pan) -> dict[str, str | int]:
 
 def told_changes(customer: Customer, entered: CardChange) -> dict[str, Any]:
     """What the trail says about a customer's changed name and telephone number, with
-    the rev that the change makes; nothing if neither changes."""
+    the rev that the customer has after it; nothing when neither is changed."""
     detail: dict[str, Any] = {}
     for field in ("name", "phone"):
         before, after = getattr(customer, field), getattr(entered, field)
         if before != after:
             detail |= {f"{field}_before": before, f"{field}_after": after}
     # Not "rev": that is the card's, which verify counts.
-    return detail and detail | {"customer_rev": customer.rev + 1}
+    return {**detail, "customer_rev": customer.rev + 1} if detail else {}

@@ -29,7 +29,8 @@ from . import deciding
 from .deciding import Decision, Known, decide
 from .rows import Asked
 
-BATCH = 250
+# An operator who saves meanwhile waits for one batch at most, some 60 ms on SQLite.
+BATCH = 150
 
 _CHANGED = (
     "name",

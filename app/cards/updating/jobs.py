@@ -26,8 +26,8 @@ class Survey:
     """A first reading of the file, which writes nothing: its ``digest``, how many
     ``rows`` it has, and the keys that several rows name (``twice``).
 
-    ``seen`` has the rev of each row's customer, 0 for one who is not there: a number of
-    4 bytes a row.
+    ``seen`` has the rev of each row's customer, 0 for one who is not there: 4 bytes a
+    row.  Only while it reads is every key in memory.
     """
 
     def __init__(self, unit: Work, key: str, rows: Iterator[Asked]) -> None:

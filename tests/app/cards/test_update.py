@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from app.cards import texts
 from app.cards.models import Customer
 from app.cards.search import listing
-from app.cards.updating import batches
+from app.cards.updating import batches, jobs
 from app.db import SiteSession
 from tests.actors.operator_client import Desk, boxes
 from tests.places.vault import FakeClock, VaultPlace
@@ -157,6 +157,7 @@ def told_of(desk: Desk, was: str, public_id: str) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.engines("sqlite")
 def test_a_customers_history_shows_one_act_by_the_administrator(
     desk: Desk, three: list[Customer], file: Path
 ) -> None:
@@ -241,6 +242,7 @@ def test_the_list_shows_those_who_are_stopped_alone(
     assert [line.partition(",")[0] for line in lines[1:]] == ["A", "C"]
 
 
+@pytest.mark.engines("sqlite")
 def test_what_stands_for_stopped_is_a_setting(
     desk: Desk, three: list[Customer], file: Path, make_app: Callable[..., object]
 ) -> None:
@@ -275,6 +277,7 @@ BAD_ROWS = [
 ]
 
 
+@pytest.mark.engines("sqlite")
 def test_bad_rows_are_named_and_change_nothing(
     desk: Desk, file: Path, place: VaultPlace
 ) -> None:
@@ -612,6 +615,7 @@ HEADINGS = {
 }
 
 
+@pytest.mark.engines("sqlite")
 @pytest.mark.parametrize("heading", HEADINGS)
 def test_a_heading_that_is_none_is_refused(
     desk: Desk, file: Path, heading: str
@@ -624,6 +628,28 @@ def test_a_heading_that_is_none_is_refused(
     assert "token or public_id" in ran.stderr or "CSV UTF-8" in ran.stderr
 
 
+@pytest.mark.engines("sqlite")
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    desk: Desk, three: list[Customer], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that was not there at the first reading is not taken in."""
+    a, b, _ = three
+    real = jobs.begin
+
+    def grown(*args: object) -> object:
+        with file.open("a") as more:
+            more.write(f"{b.token},Y\n")
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs, "begin", grown)
+    file.write_text(f"token,customer_name\n{a.token},X\n")
+    ran = run(desk, str(file))
+    assert ran.exit_code == 2
+    assert "was changed while it was read" in ran.stderr
+    assert [one.name for one in desk.customers()] in (["A", "B", "C"], ["X", "B", "C"])
+
+
+@pytest.mark.engines("sqlite")
 def test_results_of_something_else_are_not_written_over(
     desk: Desk, three: list[Customer], file: Path
 ) -> None:
