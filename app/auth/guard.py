@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BuildError
 
 from app import current
 from app.db import Work, at_once, work
@@ -231,10 +233,16 @@ def next_page(login: Login | None) -> str:
 
 def page_after_login() -> str:
     """The address of the first page of a login that is in: where the same operator was
-    when their last login ended in this browser, or the list."""
+    when their last login ended in this browser, or the list.  Behind a shared ID may be
+    somebody else."""
     operator_id, endpoint, args = session.pop(PLACE, (0, "", {}))
-    own = operator_id == current_login().operator_id and endpoint in LED_BACK_TO
-    return url_for(endpoint, **args) if own else url_for("cards.index")
+    login = current_login()
+    same = operator_id == login.operator_id and not login.operator.shared_until
+    if same and endpoint in LED_BACK_TO:
+        # An earlier version of the site may have called the arguments something else.
+        with suppress(BuildError):
+            return url_for(endpoint, **args)
+    return url_for("cards.index")
 
 
 def refuse_strangers() -> ResponseReturnValue | None:

@@ -89,6 +89,15 @@ def test_nobody_else_is_led_there(auth: Auth, app: Flask, clock: FakeClock) -> N
     assert next_login(auth, clock) == "/cards"
 
 
+def test_a_shared_id_is_not_led_there(auth: Auth, clock: FakeClock) -> None:
+    """It may be another person's turn."""
+    change(auth.app, "UPDATE operator SET shared_until = 2 * used_at")
+    auth.login()
+    end(auth)
+    auth.get(EDIT)
+    assert next_login(auth, clock) == "/cards"
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -152,6 +161,7 @@ def test_no_address_leads_off_the_site(
         (1, "auth.logout", {}),
         (1, "static", {"filename": "site.js"}),
         (1, "nowhere", {}),
+        (1, "cards.edit", {"id": "a"}),
         (2, "cards.edit", {"public_id": "a"}),
         (0, "cards.edit", {"public_id": "a"}),
     ],
