@@ -153,9 +153,9 @@ class Many:
         assert self.leases() == []
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that other processes bring about."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+def until(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for something that others bring about."""
+    give_up = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < give_up, "it did not come to pass"
         time.sleep(0.03)
