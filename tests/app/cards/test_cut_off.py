@@ -316,6 +316,25 @@ def test_what_an_operator_was_told_is_said_to_have_failed(desk: Desk) -> None:
     assert desk.open("/cards").status_code == 200
 
 
+def test_what_may_have_been_saved_is_not_said_to_have_failed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection was lost with the commit's answer: the operator is disabled."""
+    seq, commit = len(desk.trail()), SiteSession.commit
+
+    def commit_unheard(site: SiteSession) -> None:
+        commit(site)
+        cause = sqlite3.OperationalError("gone")
+        raise OperationalError("COMMIT", None, cause, connection_invalidated=True)
+
+    with monkeypatch.context() as now:
+        now.setattr(SiteSession, "commit", commit_unheard)
+        words = ["operators", "disable", "taro"]
+        assert desk.app.test_cli_runner().invoke(args=words).exit_code == 2
+    assert [entry[0] for entry in after(desk, seq)] == ["operator.disabled"]
+    assert desk.open("/cards").status_code == 303
+
+
 @pytest.mark.engines("sqlite", "postgres")
 def test_a_trail_that_fails_too_changes_no_answer(desk: Desk) -> None:
     """What was not saved can't be told either: the page says 503 all the same."""
