@@ -28,8 +28,9 @@ class CardRevs:
 
     def __init__(self, whole: int | None = None) -> None:
         self._most = whole
-        # Of packed cards only those are in it whose rev is too high for a record.
-        self._whole: dict[str, int] = {}
+        self.whole: dict[str, int] = {}
+        """The cards that are not packed: all of them, or those whose rev is too high
+        for a record.  It is the same dict for good, to be read without a call."""
         self._packed: _Packed | None = None
 
     def update(self, revs: Mapping[str, int]) -> None:
@@ -37,15 +38,16 @@ class CardRevs:
         if self._packed is not None:
             self._pack(self._packed, revs)
             return
-        self._whole.update(revs)
-        if self._most is not None and len(self._whole) > self._most:
+        self.whole.update(revs)
+        if self._most is not None and len(self.whole) > self._most:
             self._packed = _Packed()
-            whole, self._whole = self._whole, {}
+            whole = self.whole.copy()
+            self.whole.clear()
             self._pack(self._packed, whole)
 
     def get(self, token: str) -> int | None:
         """A card's rev, or None for one that was in no entry."""
-        rev = self._whole.get(token)
+        rev = self.whole.get(token)
         if rev is None and self._packed is not None:
             return self._packed.get(token)
         return rev
@@ -53,7 +55,7 @@ class CardRevs:
     def of(self, tokens: Collection[str]) -> dict[str, int]:
         """The revs of those of these cards that were in an entry."""
         found = self._packed.of(tokens) if self._packed is not None else {}
-        whole = self._whole
+        whole = self.whole
         found.update((token, whole[token]) for token in whole.keys() & tokens)
         return found
 
@@ -61,37 +63,48 @@ class CardRevs:
         """Every card's token and rev; raises ValueError when some are packed."""
         if self._packed is not None:
             raise ValueError("packed tokens can't be listed")
-        return iter(self._whole.items())
+        return iter(self.whole.items())
 
     def _pack(self, packed: _Packed, revs: Mapping[str, int]) -> None:
         for token, rev in revs.items():
             if rev <= _MOST_PACKED:
                 packed.put(token, rev)
-                self._whole.pop(token, None)
+                self.whole.pop(token, None)
             else:
-                self._whole[token] = rev
+                self.whole[token] = rev
 
 
 class _Packed:
     """Revs by token, a record each: a part of the token's keyed digest, then the rev.
-    The digest's first bytes say in which bucket it is."""
+    The digest's first bytes say in which bucket it is.
+
+    Each of its methods is called for every card there is, so they call little else.
+    """
 
     def __init__(self) -> None:
         self._sign = Mac(new_key()).sign
         self._buckets = [b""] * _BUCKETS
-
         # The keys of the tokens that were asked for last: they are written next.
         self._asked: dict[str, bytes] = {}
 
     def of(self, tokens: Collection[str]) -> dict[str, int]:
         """The revs of those of these tokens that have a record."""
+        buckets, found = self._buckets, {}
         self._asked = {token: self._key(token) for token in tokens}
-        found = {token: self._find(key) for token, key in self._asked.items()}
-        return {token: rev for token, rev in found.items() if rev is not None}
+        for token, key in self._asked.items():
+            bucket = buckets[key[0] << 8 | key[1]]
+            if key in bucket and (at := _place(bucket, key)) >= 0:
+                found[token] = _rev_at(bucket, at)
+        return found
 
     def get(self, token: str) -> int | None:
         """A token's rev, or None when it has no record."""
-        return self._find(self._key(token))
+        key = self._key(token)
+        bucket = self._buckets[key[0] << 8 | key[1]]
+        at = bucket.find(key)
+        if at % _RECORD_BYTES:
+            at = _place(bucket, key)
+        return _rev_at(bucket, at) if at >= 0 else None
 
     def put(self, token: str, rev: int) -> None:
         """Write a token's record, or write it over."""
@@ -99,22 +112,18 @@ class _Packed:
         number = key[0] << 8 | key[1]
         bucket = self._buckets[number]
         record = key + (rev - PURGED).to_bytes(_REV_BYTES, "big")
-        at = _place(bucket, key)
-        if at < 0:
-            self._buckets[number] = bucket + record
-        else:
+        if key in bucket and (at := _place(bucket, key)) >= 0:
             self._buckets[number] = bucket[:at] + record + bucket[at + _RECORD_BYTES :]
-
-    def _find(self, key: bytes) -> int | None:
-        bucket = self._buckets[key[0] << 8 | key[1]]
-        at = _place(bucket, key)
-        if at < 0:
-            return None
-        return (bucket[at + _KEY_BYTES] << 8 | bucket[at + _KEY_BYTES + 1]) + PURGED
+        else:
+            self._buckets[number] = bucket + record
 
     def _key(self, token: str) -> bytes:
         # Whoever has the web key can write an entry about a token of any letters.
         return self._sign(token.encode("utf-8", "surrogatepass"))[:_KEY_BYTES]
+
+
+def _rev_at(bucket: bytes, at: int) -> int:
+    return (bucket[at + _KEY_BYTES] << 8 | bucket[at + _KEY_BYTES + 1]) + PURGED
 
 
 def _place(bucket: bytes, key: bytes) -> int:

@@ -38,6 +38,7 @@ class ExpectedRows:
         """``whole`` limits the memory for cards as in CardRevs; then ``missing`` can't
         be asked."""
         self._revs = CardRevs(whole)
+        self._whole_rev = self._revs.whole.get
         self._broken: dict[str, str] = {}
         self._met: set[str] = set()
         self._keys: dict[str, str] = {}
@@ -120,7 +121,7 @@ class ExpectedRows:
         """Raise IntegrityFault unless ``rev`` is the card's last one in the trail."""
         # This is called for every card, so the usual case comes first.
         # A deleted card's state is no rev, and no row may pass for having it.
-        if self._revs.get(token) == rev and rev > 0 and not self._broken:
+        if self._whole_rev(token) == rev and rev > 0 and not self._broken:
             return
         if self.fault is not None:
             return
