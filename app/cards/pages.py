@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import render_template, request, url_for
@@ -102,7 +101,7 @@ def find() -> listing.Page:
 def list_page(form: CardForm, found: listing.Page) -> str:
     """The list with its search, and ``form`` below it."""
     at = current.now()
-    filters, counts = _filters(found.query, at)
+    counts = listing.counts(work().site, found.query, at)
     return render_template(
         "cards/index.html",
         form=form,
@@ -113,22 +112,18 @@ def list_page(form: CardForm, found: listing.Page) -> str:
         gone=service.gone(current.vault(), found.customers),
         badge=badges(at),
         brands=BRAND_LABELS,
-        filters=filters,
+        filters=_filters(found.query, counts),
         texts=texts,
     )
 
 
-def _filters(query: Query, now: int) -> tuple[dict[str, str], listing.Counts]:
-    """The words of the list's filters, and how many customers there are.  要確認 is one
-    of them while a customer is marked so."""
+def _filters(query: Query, counts: listing.Counts) -> dict[str, str]:
+    """The words of the list's filters.  要確認 is one of them while a customer is marked
+    so."""
     filters = {"soon": texts.EXPIRES_SOON, "expired": texts.EXPIRED}
-    counts = listing.counts(work().site, query, now)
-    marked = listing.count(work().site, Query(expiry=STOPPED), now)
-    if marked or query.expiry == STOPPED:
+    if counts.stopped or query.expiry == STOPPED:
         filters[STOPPED] = texts.STOPPED
-        if counts.filters:
-            counts = replace(counts, filters={**counts.filters, STOPPED: marked})
-    return filters, counts
+    return filters
 
 
 def edit_page(

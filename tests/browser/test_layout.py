@@ -112,7 +112,7 @@ def test_the_filters_stay_beside_each_other(
     desk.page.eval_on_selector_all(
         ".filter a",
         """(all, number) => all.slice(1).forEach((one) => {
-            one.lastChild.data = `（${number}）`;
+            one.textContent = one.textContent.replace(/（.*）/, `（${number}）`);
         })""",
         number,
     )

@@ -26,6 +26,7 @@ from .query import EXPIRY_FILTERS, STOPPED, Query, months
 PAGE_SIZE = 50
 # How far customers are counted.  Counting a million rows costs more than showing fifty.
 COUNTED = 1_000
+FILTERS = (*EXPIRY_FILTERS, STOPPED)
 EVERYONE_PAGE = 500
 NUMBERS_PAGE = 10_000
 
@@ -65,11 +66,12 @@ class Page:
 @dataclass(frozen=True)
 class Counts:
     """How many customers match: all of them, and by each filter when nothing is
-    searched for.  They are counted up to ``most``; one more stands for any number
-    above it."""
+    searched for; and those who are 要確認 in any case.  They are counted up to ``most``;
+    one more stands for any number above it."""
 
     found: int
     filters: dict[str, int]
+    stopped: int
     most: int = COUNTED
 
     @property
@@ -112,18 +114,18 @@ def count(site: Session, query: Query, now: int) -> int:
 
 def counts(site: Session, query: Query, now: int) -> Counts:
     """How many customers ``query`` matches, and how many each filter lets through."""
-    if query.expiry == STOPPED:
-        known = {} if query.q else counts(site, Query(), now).filters
-        return Counts(count(site, query, now), known)
-    if query.q:
-        return Counts(count(site, query, now), {})
     # With a filter on, those it lets through are counted already.
-    asked = EXPIRY_FILTERS if query.expiry else ("", *EXPIRY_FILTERS)
-    spans = {name: months(Query(expiry=name), now) for name in EXPIRY_FILTERS}
+    asked: tuple[str, ...] = FILTERS if query.expiry else ("", *FILTERS)
+    if query.q:
+        asked = (STOPPED,)
+    spans = {name: months(Query(expiry=name), now) for name in asked}
     given = statements.values_of_counts(spans, COUNTED + 1)
     counted = site.execute(statements.counts(asked), given).one()
     found = dict(zip(asked, counted, strict=True))
-    return Counts(found[query.expiry], {name: found[name] for name in EXPIRY_FILTERS})
+    if query.q:
+        return Counts(count(site, query, now), {}, found[STOPPED])
+    filters = {name: found[name] for name in FILTERS}
+    return Counts(found[query.expiry], filters, found[STOPPED])
 
 
 def _page(site: Session, query: Query, now: int) -> Page:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import defer
 
 from ..models import Customer
 from .order import Order, Place
+from .query import STOPPED
 
 Months = tuple[int, int]
 """The first and the last expiry of a filter, as YYYYMM."""
@@ -81,21 +82,22 @@ def count(kind: str) -> Select[int]:
 
 @cache
 def counts(filters: tuple[str, ...]) -> Select[Any]:
-    """The same for each filter, and for all if there is none ("") in ``filters``.  One
-    statement for all of them is less work than one for each."""
-    return select(
-        *(
-            counting(
-                _filtered(select(Customer.id), BY_INDEX if name else ALL, name),
-                bindparam("limit"),
-            ).scalar_subquery()
-            for name in filters
-        )
-    )
+    """The same for each of ``filters``, and for all of them if it is "".  One statement
+    is less work than one for each."""
+    limit: Any = bindparam("limit")
+    every = [counting(_let_through(name), limit) for name in filters]
+    return select(*(one.scalar_subquery() for one in every))
+
+
+def _let_through(name: str) -> Select[Any]:
+    some = select(Customer.id)
+    if name == STOPPED:
+        return some.where(Customer.stopped_at.is_not(None))
+    return _filtered(some, BY_INDEX if name else ALL, name)
 
 
 def values_of_counts(months: Mapping[str, Months | None], limit: int) -> dict[str, int]:
-    """What is given beside ``counts``: the months of each filter."""
+    """What is given beside ``counts``: the months of each filter by expiry."""
     given = {"limit": limit}
     for name, span in months.items():
         if span is not None:

@@ -408,6 +408,20 @@ def test_a_list_is_gone_back_to_as_it_was(desk: Desk) -> None:
     assert f'<tr id="{public_id}">' in desk.page
 
 
+def test_the_edit_page_has_the_manuals_rows_first(desk: Desk) -> None:
+    """In the manual's order, and then 有効期限, which the manual doesn't show."""
+    desk.open(f"/cards/{desk.register()}/edit")
+    labels = re.findall(r"<(?:dt|label[^>]*|legend)>([^<]+)</", desk.page)
+    assert [label for label in labels if label not in ("Month", "Year")] == [
+        "カード番号",
+        "お客様名",
+        "電話番号",
+        "カード番号変更",
+        "有効期限更新 (Month / Year)",
+        "有効期限",
+    ]
+
+
 def test_the_history_tells_who_changed_what(desk: Desk) -> None:
     """変更履歴 shows every change, newest first, across a new number, masked."""
     public_id = desk.register()

@@ -321,6 +321,8 @@ def test_a_page_asks_three_times_and_builds_nothing_anew(
     counted()
     before = [one.cache_info().misses for one in built]
     event.listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
-    assert counted() == listing.Counts(found, {"expired": 20, "soon": 0})
+    assert counted() == listing.Counts(
+        found, {"expired": 20, "soon": 0, "stopped": 0}, 0
+    )
     assert [one.cache_info().misses for one in built] == before
     assert sum(one.startswith("SELECT") for one in asked) == 3
