@@ -83,7 +83,9 @@ def connect(
     if read_only:
         place = Path(parsed.database or "").absolute().as_uri()
         parsed = parsed.set(database=place, query={"mode": "ro", "uri": "true"})
-    arguments = {"timeout": 0, "factory": _Connection}
+    # Whoever closes the file as the last, or opens it after a crash, has it alone for a
+    # moment.  Without a wait, of two workers that start together one would be refused.
+    arguments = {"timeout": LOCK_WAIT_SECONDS, "factory": _Connection}
     engine = create_engine(parsed, hide_parameters=True, connect_args=arguments)
     event.listen(engine, "connect", _prepare_sqlite)
     if not (read_only or alone):
@@ -222,12 +224,9 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: Any) -> None:
     # A text that is not UTF-8 was not written by us, and its row's MAC shows that.  If
     # it were refused here, no row of its table could be read.
     dbapi_connection.text_factory = _text
-    # Whoever closes the file as the last, or opens it after a crash, has it alone for a
-    # moment.  Without a wait, of two workers that start together one would be refused.
-    dbapi_connection.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_SECONDS * 1000)}")
     for pragma in _PRAGMAS:
         dbapi_connection.execute(pragma)
-    # From here on the writers' queue does the waiting.
+    # The file is open now; from here on the writers' queue does the waiting.
     dbapi_connection.execute("PRAGMA busy_timeout = 0")
 
 
