@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_browser import Desk, Site
@@ -23,6 +23,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Only what never comes takes so long, however busy the machine is.
+PATIENCE_MS = 120_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,6 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Playwright turns the back/forward cache off; operators' browsers don't.
         browser = playwright.chromium.launch(
@@ -65,7 +68,7 @@ def chromium() -> Iterator[Browser]:
 def new_desk(
     chromium: Browser, site: Site, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Desk]]:
-    """Sit an operator down at a browser of his own."""
+    """Sit an operator down at a browser of their own."""
     opened: list[Page] = []
 
     def make(
@@ -80,6 +83,7 @@ def new_desk(
             locale="ja-JP",
             viewport={"width": width, "height": 1000},
         )
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         opened.append(page)
         name = re.sub(r"\W+", "-", request.node.name).strip("-")
