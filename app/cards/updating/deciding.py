@@ -119,7 +119,8 @@ def decide(asked: Asked, known: Known, now: int) -> Decision:
     """What becomes of a row at ``now`` (seconds UTC)."""
     customer = known.customer
     if asked.faults:
-        return Decision(asked, REFUSED, customer, asked.faults)
+        status = UNKNOWN if asked.names_nobody else REFUSED
+        return Decision(asked, status, customer, asked.faults)
     if customer is None:
         status, text = known.left
         return Decision(asked, status, None, (("", text),))

@@ -20,7 +20,7 @@ from ..importing import spoiled
 from ..importing.batches import Faults, expiry_of, number_of
 from ..importing.file import Record
 from ..typed import phone_of
-from .heading import NUMBER
+from .heading import KEYS, NUMBER
 
 _PUBLIC_ID = re.compile(r"[a-z]{1,32}", re.ASCII)
 
@@ -39,6 +39,11 @@ class Asked:
     expiry: Expiry | None = None
     stopped: bool = False
     faults: Faults = ()
+
+    @property
+    def names_nobody(self) -> bool:
+        """Say whether the row's only fault is a key that nobody can have."""
+        return not self.key and {column for column, _ in self.faults} <= set(KEYS)
 
 
 @dataclass(frozen=True)

@@ -257,7 +257,6 @@ def test_what_stands_for_stopped_is_a_setting(
 
 
 BAD_ROWS = [
-    ("x,,,,,,", "token", texts.KEY_FORMS["token"]),
     (
         "{token},5555555555554445,,,,,",
         "card_number",
@@ -339,6 +338,19 @@ def test_whom_nobody_knows_is_named(
     assert desk.customers()[0].masked == "55**-****-****-4444"
     text = f"public_id,status\n{a.public_id},停止\n"
     assert run_again(desk, file, text) == ["unknown"]
+
+
+@pytest.mark.engines("sqlite")
+def test_what_is_no_token_names_nobody(desk: Desk, file: Path) -> None:
+    """It is not repeated, because it may be a number; another fault refuses the row."""
+    text = f"token,status\ncard_x,停止\n{VISA},停止\n,停止\ncard_x,gestoppt\n"
+    rows = rows_of(desk, file, text)
+    shape = f"token: {texts.KEY_FORMS['token']}"
+    assert [(row["status"], row["error"]) for row in rows] == [
+        *3 * [("unknown", shape)],
+        ("refused", f"{shape} / status: {texts.STATUS_UNKNOWN}"),
+    ]
+    assert [row["token"] for row in rows] == 4 * [""]
 
 
 def test_what_the_edit_page_refuses_of_this_card_is_refused(
