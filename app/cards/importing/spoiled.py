@@ -17,9 +17,10 @@ from vault.card.pan import fold_typed, luhn_ok
 from .. import texts
 
 DIGITS_KEPT = 15
-# So many zeros in place of digits are no chance, even where the check digit is right,
-# as it is by chance in one of ten numbers, or is not asked for.
-SURE_ZEROS = 2
+# So many zeros in place of digits are no chance: where the check digit is right, as it is
+# by chance in one of ten, all four that nineteen digits have, which one real number in
+# ten thousand ends in; where it is not asked for, two.
+SURE_ZEROS, SURE_UNCHECKED = 4, 2
 
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]*)?E\+?[0-9]+", re.IGNORECASE)
 _FRACTION = re.compile(r"^([0-9]+)[.,]0+$")
@@ -67,10 +68,11 @@ def number_fault(cell: str, exempt: frozenset[str]) -> str:
     plain = typed.isascii() and typed.isdigit()
     if not plain or zeros < 1 or typed[DIGITS_KEPT:].strip("0"):
         return ""
-    if zeros >= SURE_ZEROS:
-        return texts.EXCEL_ZEROS
     brand = brand_of(typed)
-    may_be_right = luhn_ok(typed) or (brand is not None and brand.name in exempt)
+    if brand is not None and brand.name in exempt:
+        may_be_right = zeros < SURE_UNCHECKED
+    else:
+        may_be_right = luhn_ok(typed) and zeros < SURE_ZEROS
     return "" if may_be_right else texts.EXCEL_ZEROS
 
 
