@@ -155,7 +155,7 @@ def soak(place: Place, mails: Mails) -> tuple[list[Clerk], list[int]]:
     """Rotation after rotation beside twenty operators, for SECONDS and at least
     ROUNDS times; the operators, and the memory held after each rotation."""
     held: list[int] = []
-    with place.serving() as site, at_work(place, mails) as clerks:
+    with place.serving(anew=True) as site, at_work(place, mails) as clerks:
         began = time.monotonic()
         while time.monotonic() - began < SECONDS or len(held) < ROUNDS:
             done = place.ops("rotate", "--batch", "200")

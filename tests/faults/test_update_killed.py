@@ -159,3 +159,29 @@ def test_an_update_killed_between_its_commits_goes_on(
     assert old not in cards
     assert len(cards) == 1 + lost
     assert place.ops("verify").returncode == 0
+
+
+def test_what_a_killed_update_did_not_save_is_said_to_have_failed(
+    tmp_path: Path,
+) -> None:
+    """The trail had the change with the vault's commit; the same command, which makes
+    it, first says that it was not saved."""
+    place = Place(tmp_path / "place")
+    place.folder.mkdir()
+    place.make()
+    file = tmp_path / "customers.csv"
+    file.write_text(HEADING + f"客,090-0000-0000,{OLD},12,2030\n")
+    words = ("flask", "--app", "wsgi", "cards")
+    assert place.run(*words, "import", str(file)).returncode == 0
+    ((token,),) = query(place, "site.db", TOKENS)
+    file.write_text(f"token,customer_name\n{token},新\n")
+    killed = place.run(*words, "update", str(file), kill_at="site-vault-committed:2")
+    assert killed.returncode == -9, killed.stderr
+    assert place.run(*words, "update", str(file)).returncode == 0
+    told = (
+        "SELECT outcome, subject FROM audit_entry"
+        " WHERE event = 'customer.updated' ORDER BY seq"
+    )
+    outcomes = ("success", "failure", "success")
+    assert query(place, "vault.db", told) == [(one, token) for one in outcomes]
+    assert reconcile(place)[0] == 0
