@@ -26,10 +26,11 @@ from app.db import Work, work
 from vault import Actor
 
 from . import batches
-from .batches import Checked, Overtaken
+from .batches import Overtaken
 from .file import Record, Sheet
 from .heading import SheetError
 from .results import Results, first_token
+from .rows import Checked, check
 
 # What the rows are that look like a stored card, without and with --skip-likely.
 LIKELY = (batches.POSSIBLE_DUPLICATE, batches.LIKELY_STORED)
@@ -241,7 +242,7 @@ def _results_are_ours(path: Path, made: Callable[[str], bool] | None) -> bool:
 
 def _checked(records: Iterable[Record]) -> Iterator[Checked]:
     now, exempt = current.now(), luhn_exempt()
-    return (batches.check(record, now, exempt) for record in records)
+    return (check(record, now, exempt) for record in records)
 
 
 def _tell(batch: list[Checked], results: list[dict[str, object]]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from vault import Expiry
 
 from .. import texts, unsaved
-from ..importing.batches import Faults, written_faults
+from ..importing.rows import Faults, written_faults
 from ..models import Customer, UpdateRow
 from ..service import CardChange, mask_columns, text_columns, told_changes
 from .heading import NUMBER

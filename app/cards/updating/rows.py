@@ -17,8 +17,8 @@ from vault.errors import InputError
 
 from .. import rules, texts
 from ..importing import spoiled
-from ..importing.batches import Faults, expiry_of, number_of
 from ..importing.file import Record
+from ..importing.rows import Faults, expiry_of, number_of
 from ..typed import phone_of
 from .heading import KEYS, NUMBER
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.cards import texts
-from app.cards.importing import batches, spoiled
+from app.cards.importing import rows, spoiled
 from app.cards.importing.file import Record
 from app.cards.importing.heading import COLUMNS
 from app.cards.models import Customer
@@ -26,7 +26,7 @@ def faults(
 ) -> tuple[tuple[str, str], ...]:
     """The faults of a row that is good but for one cell, or for ``more`` of them."""
     cells = {**dict(zip(COLUMNS, GOOD, strict=True)), column: cell, **more}
-    return batches.check(Record(2, cells, len(cells)), NOW, exempt).faults
+    return rows.check(Record(2, cells, len(cells)), NOW, exempt).faults
 
 
 @pytest.mark.parametrize(
