@@ -277,7 +277,7 @@ def measure(
         floor_port = stack.enter_context(bare(urls.pop("FLOOR_URL")))
         place = Place(folder, mail_port=port, more=urls).make()
         fill(place, count)
-        stack.enter_context(place.serving())
+        stack.enter_context(place.serving(anew=True))
         held = cookies(place, mails, max(CLIENTS))
         # A list of a full page, whoever looks first.
         crowd(place.port, registration, held[:1], 2.0)
@@ -304,7 +304,7 @@ def beside_searches(
         urls.pop("FLOOR_URL")
         place = Place(folder, mail_port=port, more=urls).make()
         fill(place, count)
-        with place.serving():
+        with place.serving(anew=True):
             held = cookies(place, mails, max(REGISTERING) + SEARCHING)
         slow = stack.enter_context(_served("bench.slow:app", place.environ()))
         crowd(slow, registration, held[:1], 2.0)
