@@ -106,6 +106,14 @@ class ImportRun:
         return counts
 
 
+results_option = click.option(
+    "--results",
+    "results_path",
+    type=click.Path(path_type=Path),
+    help="Write the result of each row to this CSV file.",
+)
+
+
 @click.command(
     "import", epilog=example("cards import customers.csv --results results.csv")
 )
@@ -116,12 +124,7 @@ class ImportRun:
     is_flag=True,
     help="Leave out the rows that look like a stored card, and name them.",
 )
-@click.option(
-    "--results",
-    "results_path",
-    type=click.Path(path_type=Path),
-    help="Write the result of each row to this CSV file.",
-)
+@results_option
 @click.pass_context
 @with_appcontext
 def import_file(

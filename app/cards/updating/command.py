@@ -15,7 +15,13 @@ from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail, say
 from app.db import work
 
 from .. import texts
-from ..importing.command import luhn_exempt, open_results, progress, require_ours
+from ..importing.command import (
+    luhn_exempt,
+    open_results,
+    progress,
+    require_ours,
+    results_option,
+)
 from ..importing.file import Sheet
 from ..importing.heading import SheetError
 from . import batches, deciding, jobs
@@ -98,12 +104,7 @@ class AnswerFile:
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Say what it would do; write nothing.")
-@click.option(
-    "--results",
-    "results_path",
-    type=click.Path(path_type=Path),
-    help="Write the result of each row to this CSV file.",
-)
+@results_option
 @click.pass_context
 @with_appcontext
 def update_file(
