@@ -86,8 +86,8 @@ class Reader:
 
 
 class _Cells:
-    """The cells of one row; ``faults`` collects what is wrong with them, in the order
-    in which they are asked for."""
+    """The cells of one row, each None when it is blank; ``faults`` collects what is wrong
+    with them, in the order in which they are asked for."""
 
     def __init__(self, record: Record) -> None:
         self._cells = record.cells
@@ -99,6 +99,7 @@ class _Cells:
         return cell if cell.strip() else ""
 
     def key(self, column: str) -> str:
+        """Whom the row names, or "" when nobody can have such a key."""
         cell = self._filled(column).strip()
         if _is_token(cell) if column == "token" else _PUBLIC_ID.fullmatch(cell):
             return cell
@@ -106,6 +107,7 @@ class _Cells:
         return ""
 
     def name(self) -> str | None:
+        """The customer's name."""
         cell = self._filled("customer_name")
         if not cell:
             return None
@@ -115,6 +117,7 @@ class _Cells:
         return name
 
     def phone(self) -> str | None:
+        """The telephone number."""
         cell = self._filled("phone")
         if not cell:
             return None
@@ -124,6 +127,7 @@ class _Cells:
         return phone
 
     def pan(self, luhn_exempt: frozenset[str]) -> Pan | None:
+        """The card number."""
         cell = self._filled(NUMBER)
         if not cell:
             return None
@@ -133,6 +137,7 @@ class _Cells:
         return pan
 
     def expiry(self, now: int) -> Expiry | None:
+        """The expiry, of two cells; None when both are blank."""
         month, year = self._filled("exp_month"), self._filled("exp_year")
         if not month and not year:
             return None
@@ -142,6 +147,7 @@ class _Cells:
         return expiry
 
     def stopped(self, values: frozenset[str]) -> bool:
+        """Say whether the status is one of ``values``, which stand for a stopped card."""
         said = _folded(self._filled("status"))
         if said and said not in values:
             self.faults.append(("status", texts.STATUS_UNKNOWN))
