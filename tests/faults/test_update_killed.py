@@ -22,6 +22,7 @@ ROWS = 1500
 KILLS = int(os.environ.get("UPDATE_KILLS", "12"))
 # A kill comes within so small a part of a whole update.
 KILLS_AN_UPDATE = 4
+CARDS = ("flask", "--app", "wsgi", "cards")
 OLD, NEW = "4810000000020000", "5555555555554444"
 HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
 
@@ -120,6 +121,17 @@ def test_an_update_killed_at_random_instants_does_each_row_once(
     assert verified.returncode == 0, verified.stdout
 
 
+def of_one_customer(folder: Path) -> tuple[Place, str]:
+    """A place with one customer, and their card's token."""
+    place, file = Place(folder / "place"), folder / "customers.csv"
+    place.folder.mkdir()
+    place.make()
+    file.write_text(HEADING + f"客,090-0000-0000,{OLD},12,2030\n")
+    assert place.run(*CARDS, "import", str(file)).returncode == 0
+    ((token,),) = query(place, "site.db", TOKENS)
+    return place, str(token)
+
+
 @pytest.mark.parametrize(
     "step",
     ["site-vault-committed:2", "site-committed:2", "site-followed", "part-named"],
@@ -130,17 +142,11 @@ def test_an_update_killed_between_its_commits_goes_on(
     """At each point between the commits of the only batch, and when the results have
     their name: the same command finishes it, deletes the old card, and tells what was
     done."""
-    place = Place(tmp_path / "place")
-    place.folder.mkdir()
-    place.make()
-    file = tmp_path / "customers.csv"
-    file.write_text(HEADING + f"客,090-0000-0000,{OLD},12,2030\n")
-    words = ("flask", "--app", "wsgi", "cards")
-    assert place.run(*words, "import", str(file)).returncode == 0
-    ((old,),) = query(place, "site.db", TOKENS)
+    place, old = of_one_customer(tmp_path)
+    file = tmp_path / "answer.csv"
     text, out = f"token,card_number\n{old},{NEW}\n", tmp_path / "results.csv"
     file.write_text(text)
-    command = (*words, "update", str(file), "--results", str(out))
+    command = (*CARDS, "update", str(file), "--results", str(out))
     killed = place.run(*command, kill_at=step)
     assert killed.returncode == -9, killed.stderr
     assert out.exists() == (step == "part-named")
@@ -166,18 +172,12 @@ def test_what_a_killed_update_did_not_save_is_said_to_have_failed(
 ) -> None:
     """The trail had the change with the vault's commit; the same command, which makes
     it, first says that it was not saved."""
-    place = Place(tmp_path / "place")
-    place.folder.mkdir()
-    place.make()
-    file = tmp_path / "customers.csv"
-    file.write_text(HEADING + f"客,090-0000-0000,{OLD},12,2030\n")
-    words = ("flask", "--app", "wsgi", "cards")
-    assert place.run(*words, "import", str(file)).returncode == 0
-    ((token,),) = query(place, "site.db", TOKENS)
+    place, token = of_one_customer(tmp_path)
+    file = tmp_path / "answer.csv"
     file.write_text(f"token,customer_name\n{token},新\n")
-    killed = place.run(*words, "update", str(file), kill_at="site-vault-committed:2")
+    killed = place.run(*CARDS, "update", str(file), kill_at="site-vault-committed:2")
     assert killed.returncode == -9, killed.stderr
-    assert place.run(*words, "update", str(file)).returncode == 0
+    assert place.run(*CARDS, "update", str(file)).returncode == 0
     told = (
         "SELECT outcome, subject FROM audit_entry"
         " WHERE event = 'customer.updated' ORDER BY seq"
