@@ -121,10 +121,11 @@ def _connect_postgresql(url: URL, pool: int | None) -> Engine:
 
 
 def _commit_postgresql(connection: Connection) -> None:
-    _do_last_acts(connection)
     # A commit that waits long for a standby would hit the limit of a statement, and
-    # PostgreSQL would then report it as done without the standby.
+    # PostgreSQL would then report it as done without the standby.  Removed before the
+    # last acts, which lock the trail for everybody, so as to hold it shorter.
     unlimited(connection)
+    _do_last_acts(connection)
 
 
 def _limits(url: URL, *, pages: bool) -> str:
