@@ -28,6 +28,8 @@ from .write_queue import Place, WriteQueue
 # A writer waits as long as the queue moves, and gives up when no writer has got its
 # turn for this long.
 LOCK_WAIT_SECONDS = 2.0
+# PostgreSQL's code for it (its manual, appendix A).
+_LOCK_NOT_AVAILABLE = "55P03"
 # How often to look whether a writer outside the queue (a sqlite3 shell) has ended.
 LOCK_LOOK_SECONDS = 0.0005
 
@@ -155,6 +157,19 @@ def unlimited(db: Connection) -> None:
     rows.  The limit on waiting for a lock stays."""
     if db.dialect.name == "postgresql":
         db.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
+
+
+def wait_at_most(db: Connection, seconds: float) -> None:
+    """Wait for no lock longer than ``seconds`` in ``db``'s transaction, on PostgreSQL;
+    on SQLite writers queue before they hold anything."""
+    if db.dialect.name == "postgresql":
+        limit = f"{int(seconds * 1000)}ms"
+        db.exec_driver_sql(f"SELECT set_config('lock_timeout', '{limit}', true)")
+
+
+def waited_too_long(error: DBAPIError) -> bool:
+    """Whether PostgreSQL ended a statement because it waited for a lock too long."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def before_commit(db: Connection, act: Act) -> None:
