@@ -127,13 +127,15 @@ class Finder:
             (word.inside_name(to), (not_(and_(*begin)),), ()),
         ):
             question = to.all_of([said, asked]) if asked else said
+            if span and not others:
+                # Everyone who stands there has the word.
+                question = ""
             texts = (*self._all.texts, *compared)
             where = replace(self._all, question=question, texts=texts, span=span)
-            if span and not others and where.months is None:
-                # Everyone who stands there matches.
-                parts += self._run(order, ALL, where, limit, beyond=beyond)
-            else:
+            if question or where.months is not None:
                 parts += self._page(where, order, limit, beyond)
+            else:
+                parts += self._run(order, ALL, where, limit, beyond=beyond)
         found = (Customer.id.in_(parts),)
         return self._run(order.computed, ALL, None, limit, also=found)
 
