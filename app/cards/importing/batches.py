@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor, Token, Vault
+from vault.card.token import Share
 from vault.store.database import add_rows, takes_several
 
 from .. import service
@@ -64,13 +65,15 @@ class Overtaken(Exception):
 class Prepared(NamedTuple):
     """A batch ready to be written.
 
-    ``results`` has a result for each row.  ``taken`` has for each row to be stored the
+    ``results`` has a result for each row.  ``share`` is the batch's part of the file,
+    and of the new tokens and public ids in their order.  ``taken`` has for each row to be stored the
     card, the customer without a token, the customer's words and, out of ``results``,
     the result.
     """
 
     results: list[Result]
     taken: list[tuple[service.NewCard, dict[str, Any], str, Result]]
+    share: Share
 
 
 def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
@@ -185,22 +188,23 @@ def newest_before(site: Session, job_id: int) -> int:
 def prepare(
     site: Session,
     batch: Sequence[Checked],
+    share: Share,
     newest: int,
     by: Actor,
     now: int,
     skip_likely: bool = False,
 ) -> Prepared:
-    """Make of a batch all that needs no lock.  With ``skip_likely`` the rows that look
+    """Make of a batch, which is the ``share`` of a file, all that needs no lock.  With ``skip_likely`` the rows that look
     like a card of the customers up to ``newest`` are left out."""
     results = _told(site, batch, newest, IMPORTED, skip_likely=skip_likely)
     taken = []
-    public_ids = service.new_public_ids(len(batch))
+    public_ids = service.new_public_ids(len(batch), share)
     for row, result, public_id in zip(batch, results, public_ids, strict=True):
         if row.entry is not None and result["status"] != LIKELY_STORED:
             customer = service.new_customer(row.entry, NO_TOKEN, public_id, by, now)
             result["public_id"] = public_id
             taken.append((row.entry, customer, index.words(customer), result))
-    return Prepared(results, taken)
+    return Prepared(results, taken, share)
 
 
 def take_in(
@@ -223,7 +227,7 @@ def take_in(
     if db.execute(moved).rowcount != 1:
         raise Overtaken
     cards = [(entry.pan, entry.expiry) for entry, *_ in batch.taken]
-    tokens = vault.tokenize_many(vault_db, cards, by, f"import {job_id}")
+    tokens = vault.tokenize_many(vault_db, cards, by, f"import {job_id}", batch.share)
     if tokens:
         for (_, customer, _, result), token in zip(batch.taken, tokens, strict=True):
             customer["token"] = result["token"] = str(token)

@@ -24,6 +24,7 @@ from app import current
 from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail, say
 from app.db import Work, work
 from vault import Actor
+from vault.card.token import Share
 
 from . import batches
 from .batches import Overtaken
@@ -67,8 +68,9 @@ class ImportRun:
         begins the job.  Returns the result of each row.  Raises Overtaken when another
         process imports the file."""
         unit = self._unit
+        share = Share(begins, begins + len(batch), self._sheet.rows)
         prepared = batches.prepare(
-            unit.site, batch, self._newest_customer, self._by, now, skip_likely
+            unit.site, batch, share, self._newest_customer, self._by, now, skip_likely
         )
         unit.write()
         if not self._job_id:

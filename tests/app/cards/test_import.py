@@ -21,6 +21,7 @@ from app.cards.search import index
 from app.db import work
 from tests.actors.operator_client import A_CARD, Desk
 from tests.places.vault import VaultPlace
+from vault.card.token import ALL
 from vault.store.schema import CARD, DATA_KEY
 
 HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
@@ -140,6 +141,8 @@ def test_a_job_goes_on_in_batches_of_another_size(
     monkeypatch.setattr(batches, "BATCH", size)
     assert run(app, "import", str(file)).exit_code == 0
     assert [customer.phone for customer in customers(app)] == numbers
+    tokens = [customer.token for customer in customers(app)]
+    assert tokens == sorted(tokens)
 
 
 def test_a_batch_is_one_statement_a_table(
@@ -161,6 +164,20 @@ def test_a_batch_is_one_statement_a_table(
     assert len(customers(app)) == 6
     for table in ("card", "customer", "customer_words", "import_row"):
         assert written.count(table) == 2, table
+
+
+def test_each_batch_gets_the_next_tokens_and_public_ids(
+    app: Flask, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new entries of a batch stand together in each index, so that a batch
+    changes few of an index's pages."""
+    monkeypatch.setattr(batches, "BATCH", 3)
+    file.write_text(HEADING + 20 * GOOD)
+    assert run(app, "import", str(file)).exit_code == 0
+    taken = [(customer.token, customer.public_id) for customer in customers(app)]
+    for place in range(2):
+        named = [names[place] for names in taken]
+        assert named == sorted(named)
 
 
 def test_a_batch_is_prepared_before_anything_is_locked(
@@ -185,7 +202,7 @@ def test_two_processes_take_no_row_twice(app: Flask, file: Path) -> None:
     file.write_text(HEADING + GOOD)
     assert run(app, "import", str(file)).exit_code == 0
     with Session(app.extensions["site_engine"]) as site:
-        vault, none = app.extensions["vault"], batches.Prepared([], [])
+        vault, none = app.extensions["vault"], batches.Prepared([], [], ALL)
         with vault.engine.connect() as db, pytest.raises(batches.Overtaken):
             batches.take_in(site, vault, db, 1, 0, none, app.extensions)  # type: ignore[arg-type]
         with pytest.raises(batches.Overtaken):
