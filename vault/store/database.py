@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -43,6 +44,9 @@ PAGE_STATEMENT_SECONDS = 10
 COMMAND_STATEMENT_SECONDS = 15 * 60
 # How many seconds a request waits for a connection of its process's pool.
 POOL_SECONDS = 2
+
+# SQLite takes 32,766 in one statement.
+MOST_VALUES = 30_000
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -363,13 +367,26 @@ def add_rows(
 ) -> None:
     """Insert ``rows``, one or more, each with the values of ``columns`` in their order.
 
-    It is one statement of the driver's own: SQLAlchemy takes as long to fill its own as
-    SQLite to write the rows."""
-    names, mark = list(columns), "?" if db.dialect.paramstyle == "qmark" else "%s"
-    marks = ", ".join(mark for _ in names)
+    It is a statement of the driver's own: SQLAlchemy takes as long to fill its own as
+    SQLite to write the rows.  On SQLite it names the values of all rows, up to
+    MOST_VALUES, because a row alone takes half as long again."""
+    names = tuple(columns)
+    if takes_several(db.engine):
+        db.exec_driver_sql(_insertion(table, names, "%s", 1), rows)
+        return
+    most = MOST_VALUES // len(names)
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        values = tuple(chain.from_iterable(some))
+        db.exec_driver_sql(_insertion(table, names, "?", len(some)), values)
+
+
+@lru_cache(maxsize=32)
+def _insertion(table: str, names: tuple[str, ...], mark: str, rows: int) -> str:
     # The names are this code's own, and every value is a parameter.
-    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
-    db.exec_driver_sql(statement, rows)
+    one = f"({', '.join(mark for _ in names)})"
+    values = ", ".join([one] * rows)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {values}"  # noqa: S608
 
 
 def checkpoint(engine: Engine) -> bool:
