@@ -361,7 +361,7 @@ def test_a_failed_anchor_is_told_until_one_leaves(
     assert (told["failed_since"], 0 <= told["at"] - at < 600) == (False, True)
     later[0] = 1
     assert "+09:00, 1 day old\n" in site("status").out
-    assert "anchor" not in site("doctor").out
+    assert "warning  anchor" not in site("doctor").out
     later[0] = 9
     assert "the newest anchor is old (given away 20" in site("doctor").out
     site(*PURGE, AUDIT_ANCHOR_COMMAND="exit 1")
@@ -369,7 +369,7 @@ def test_a_failed_anchor_is_told_until_one_leaves(
     assert "the last anchor could not be given away" in site("doctor").out
     assert "the last anchor could not be given away" in site("audit", "verify").err
     site(*PURGE, **KEEP)
-    assert "anchor" not in site("doctor").out
+    assert "warning  anchor" not in site("doctor").out
     assert "+09:00, 0 days old\n" in site("status").out
 
 
