@@ -127,7 +127,8 @@ def _open_seed(
     if passphrase is None:
         raise WrongRootKey(
             f"the root key {source} is sealed and no passphrase was given",
-            hint="set VAULT_ROOT_PASSPHRASE_FILE or run this on a terminal",
+            hint="set VAULT_ROOT_PASSPHRASE_FILE or run this on a terminal; if it is "
+            "forgotten and there are shares: unset VAULT_ROOT_KEY and give those",
         )
     cost = {name: int(sealed[name]) for name in crypto.PASSPHRASE_COST}
     key = crypto.passphrase_key(passphrase, from_base64(sealed["salt"]), **cost)
