@@ -12,7 +12,7 @@ from ..errors import FileRefused, WrongRootKey
 from ..ops import root_shares
 from ..ops.root_key import MIN_PASSPHRASE, RootKey, read_root_text
 from ..store.files import require_free, sync_folder
-from ..store.key_file import write_private
+from ..store.key_file import take_owner, write_private
 from ..web.web_key import WebKey
 from . import new_root
 from .init import show_shares
@@ -46,6 +46,9 @@ def rotate(finalize: bool, abandon: bool) -> None:
     is wrapped to both roots and the old one stays the vault's. --abandon gives the new
     root up, for example when its shares were lost. A backup made before --finalize
     opens with the old root alone: keep the old root as long as such a backup.
+
+    From --finalize on the site answers 503, until on each of its hosts the new web key
+    file is in the place of the old one and the site is restarted.
     """
     if finalize and abandon:
         raise click.UsageError("give --finalize or --abandon, not both")
@@ -156,6 +159,7 @@ def passphrase() -> None:
     try:
         written.unlink(missing_ok=True)
         write_private(written, root_key.text(new))
+        take_owner(written, settings.root_key)
         written.replace(settings.root_key)
         sync_folder(settings.root_key.parent)
     except OSError as error:

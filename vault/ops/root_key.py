@@ -26,6 +26,8 @@ from ..store.key_file import (
 
 ROOT_KEY_FORMAT = "cardvault root key 1"
 MIN_PASSPHRASE = 12
+MISSING = "mount its medium; or unset VAULT_ROOT_KEY and give custodians' shares"
+WORD_MISSING = "put it back; or unset VAULT_ROOT_PASSPHRASE_FILE and type it"
 _SALT_BYTES = 16
 
 
@@ -146,4 +148,9 @@ def _open_seed(
 def read_root_text(path: Path) -> str:
     """A root key file's text; raises FileRefused when it is missing or readable by
     others."""
-    return read_private(path)
+    return read_private(path, MISSING)
+
+
+def read_passphrase_file(path: Path) -> str:
+    """The passphrase in a file; raises FileRefused as ``read_root_text`` does."""
+    return read_private(path, WORD_MISSING).rstrip("\r\n")

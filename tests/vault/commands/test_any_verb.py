@@ -35,7 +35,8 @@ def test_nothing_there_says_how_to_begin(empty: Shell) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
         "cardvault: error: instance/web.key is not there\n"
-        "cardvault: hint: a new place is made with: cardvault init\n"
+        "cardvault: hint: put it back from where you keep it; if it is lost: "
+        "cardvault web-key recover; only where there is no vault yet: cardvault init\n"
     )
 
 

@@ -103,7 +103,11 @@ def test_the_web_key_can_be_changed(shell: Shell) -> None:
     new = {"VAULT_WEB_KEY": "instance/web.key.new"}
     assert shell("verify", **new).code == 0
     assert shell("audit", "verify", **new).code == 0
-    assert shell("verify").code == 1
+    ran = shell("verify")
+    assert (ran.code, "mv instance/web.key.new instance/web.key" in ran.err) == (
+        2,
+        True,
+    )
     assert "already" in shell("web-key", "rotate").out
 
 
