@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ _FULL, _READONLY, _CANTOPEN = (
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
 )
+_NO_MORE = (_FULL, sqlite3.SQLITE_IOERR)
+_LITTLE_BYTES = 64 * 1024
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -36,10 +39,17 @@ def explain(error: SQLAlchemyError, urls: Iterable[str]) -> Refusal:
     cause = said.splitlines()[0] if said else type(error).__name__
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
     files = [path for path in map(sqlite_path, urls) if path is not None]
-    if code == _FULL and files:
+    # Where the log can't grow SQLite calls it an I/O error.
+    full = [path for path in files if code == _FULL or _has_no_room(path)]
+    if code in _NO_MORE and full:
         return Refusal(
-            f"the disk of {files[0]} is full",
-            f"make room on the disk of {files[0]}, then {AGAIN}",
+            f"the disk of {full[0]} is full",
+            f"make room on the disk of {full[0]}, then {AGAIN}",
+        )
+    if code == sqlite3.SQLITE_IOERR and files:
+        return Refusal(
+            f"the disk of {' or '.join(map(str, files))}: {cause}",
+            "see what the kernel says of it (dmesg); back up to another disk first",
         )
     if code in _DAMAGED and files:
         return Refusal(
@@ -53,6 +63,17 @@ def explain(error: SQLAlchemyError, urls: Iterable[str]) -> Refusal:
             if refused is not None:
                 return refused
     return Refusal(cause, "")
+
+
+def takes_no_more(error: SQLAlchemyError) -> bool:
+    """Say whether SQLite could not write because of the disk: it is full, or broken."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
+    return code in _NO_MORE
+
+
+def _has_no_room(path: Path) -> bool:
+    folder = path.parent
+    return folder.is_dir() and shutil.disk_usage(folder).free < _LITTLE_BYTES
 
 
 def _shut(path: Path) -> Refusal | None:
