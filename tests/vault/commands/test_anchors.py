@@ -323,9 +323,11 @@ def test_a_wrong_anchor_file_is_exit_2_before_the_root_key_is_asked_for(
 def later(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many days later it is: the list's one number, which a test may change."""
     days = [0]
-    monkeypatch.setattr(
-        "vault.commands.vaults.system_clock", lambda: system_clock() + days[0] * DAY
-    )
+    for command in ("vaults", "doctor"):
+        monkeypatch.setattr(
+            f"vault.commands.{command}.system_clock",
+            lambda: system_clock() + days[0] * DAY,
+        )
     return days
 
 

@@ -48,7 +48,11 @@ def belongs(place: Place) -> Iterator[Finding]:
             f"{census.quarantined:,} cards can't be opened",
             "cardvault quarantine list",
         )
-    aged = [line for line in census.warnings() if line not in census.unmarked]
+    aged = [
+        line
+        for line in census.warnings()
+        if line not in (*census.unmarked, census.clock)
+    ]
     for line in aged:
         yield warning("data keys", line, "cardvault rotate")
     if not aged and rotation is None:
