@@ -53,24 +53,30 @@ def take_owner_of_folder(path: Path) -> None:
 
 
 def _give(path: Path, like: os.stat_result, mode: int | None) -> None:
-    # Whoever owns the folder could put a link here, to have root give them its target.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        own = os.fstat(descriptor)
-        if not stat.S_ISREG(own.st_mode) or own.st_nlink != 1:
-            raise FileRefused(
-                f"{path} is no plain file", hint="find out who put it there"
-            )
-        if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid) and not os.geteuid():
-            os.fchown(descriptor, like.st_uid, like.st_gid)
-        if mode is not None and stat.S_IMODE(own.st_mode) != mode:
-            os.fchmod(descriptor, mode)
+        # Whoever owns the folder could put a link here, to have root give them what it
+        # leads to.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            _give_open(path, descriptor, like, mode)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         # FAT has neither owners nor modes.
         if error.errno not in (errno.EPERM, errno.ENOTSUP):
             raise FileRefused(f"{path} can't be given away: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
+
+
+def _give_open(
+    path: Path, descriptor: int, like: os.stat_result, mode: int | None
+) -> None:
+    own = os.fstat(descriptor)
+    if not stat.S_ISREG(own.st_mode) or own.st_nlink != 1:
+        raise FileRefused(f"{path} is no plain file", hint="find out who put it there")
+    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid) and not os.geteuid():
+        os.fchown(descriptor, like.st_uid, like.st_gid)
+    if mode is not None and stat.S_IMODE(own.st_mode) != mode:
+        os.fchmod(descriptor, mode)
 
 
 def read_private(path: Path, missing: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,33 @@ def test_a_row_that_cannot_be_proven_stays_unsigned(full: Shell, how: str) -> No
     after = full("verify")
     assert after.code == 1
     assert named in after.out
+
+
+def test_a_row_that_was_put_right_is_proven_by_the_next(full: Shell) -> None:
+    """With the key file moved away, everything is proven once more."""
+    full.edit("UPDATE card SET rev = rev + 1 WHERE id = 2")
+    assert recover(full).code == 1
+    full.edit("UPDATE card SET rev = rev - 1 WHERE id = 2")
+    assert full("verify").code == 1
+    assert recover(full).code == 0
+    assert full("verify").code == 0
+
+
+def test_a_backup_under_the_lost_key_is_unpacked_and_recovered(full: Shell) -> None:
+    """Restore refuses it; its two files are whole databases all the same."""
+    assert full("verify").code == 0
+    sqlite3.connect("instance/site.db").close()
+    Path("instance/site.db").touch()
+    assert full("backup", "one.backup").code == 0
+    lose(full)
+    with tarfile.open("one.backup") as packed:
+        packed.extractall("again", filter="data")
+    place = {
+        "VAULT_DATABASE_URL": "sqlite:///again/vault.db",
+        "VAULT_WEB_KEY": "again/web.key",
+    }
+    assert full("web-key", "recover", **place).code == 0
+    assert full("verify", **place).code == 0
 
 
 # What only the root makes: it bears the root's MAC, which nobody else can make.
