@@ -13,6 +13,7 @@ from vault.clock import system_clock
 from vault.errors import VaultError
 from vault.store.database import connect
 from vault.store.migrations import HISTORY as VAULT_HISTORY
+from vault.store.refusals import explain
 
 from .migrations import HISTORY
 
@@ -44,10 +45,10 @@ def safe_config(environ: Mapping[str, str]) -> Config:
         except VaultError as error:
             faults.append(f"{error}; {error.hint}" if error.hint else str(error))
         except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            faults.append(
-                f"a database does not answer: {cause}; see the *_URL settings"
-            )
+            urls = config.vault.database_url, config.database_url
+            what, hint = explain(error, urls)
+            next_step = hint or "see the *_URL settings"
+            faults.append(f"a database does not answer: {what}; {next_step}")
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
     return config
