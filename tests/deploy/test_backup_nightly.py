@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,10 @@ DAYS = 35
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Place:
     """A place on SQLite with a folder for backups."""
     (tmp_path / "kept").mkdir()
-    yield Place(tmp_path).make()
+    return Place(tmp_path).make()
 
 
 def night(

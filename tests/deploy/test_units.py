@@ -104,7 +104,7 @@ def test_key_files_are_handed_over_and_not_owned(name: str) -> None:
 def test_the_root_key_is_with_one_unit_which_no_web_host_runs() -> None:
     """It refuses a host that has the site's unit, and its key is sealed on the disk."""
     having = [name for name in UNITS if "root.key" in (DEPLOY / name).read_text()]
-    assert having == ["cardvault-verify.service"]
+    assert having == ["ops-verify.service"]
     assert lines(having[0], "LoadCredentialEncrypted") == [
         "root.key:/etc/cardvault/root.key.cred",
         "root.passphrase:/etc/cardvault/root.passphrase.cred",
