@@ -48,7 +48,8 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         "PROXY_HOPS": "1",
     }
     with receiving(mails) as port:
-        place = Behind(folder, mail_port=port, more=more).make()
+        place = Behind(folder, mail_port=port, more=more)
+        place.make()
         place.add_operator("taro")
         (folder / "root.key").unlink()
         logs, plain = folder / "nginx", free_port()
