@@ -18,6 +18,8 @@ from vault.settings import DEFAULT_SITE_DATABASE_URL
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
 _OFF = ("0", "false", "no")
+# How a value of deploy/settings.example begins that nobody has filled in yet.
+UNFILLED = "FILL_IN"
 STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
 
@@ -86,6 +88,7 @@ class Config:
         read = _Reader(environ)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
         read.refuse_debugging(loopback)
+        read.refuse_unfilled()
         config = cls(
             secret_key=read.secret("SECRET_KEY"),
             secret_key_fallbacks=read.secrets("SECRET_KEY_FALLBACKS"),
@@ -162,6 +165,14 @@ class _Reader:
         debug = (self._environ.get("FLASK_DEBUG") or "0").lower()
         if debug not in _OFF and not loopback:
             self.faults.append("FLASK_DEBUG is on; take it out of the environment")
+
+    def refuse_unfilled(self) -> None:
+        """A value of the example settings would be a host or a sender of nobody's."""
+        self.faults += [
+            f"{name} is not filled in; write it into the settings file"
+            for name, value in sorted(self._environ.items())
+            if value.startswith(UNFILLED)
+        ]
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._environ.get(name) or str(default)
