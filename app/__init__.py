@@ -22,6 +22,7 @@ from . import (
     errors,
     log,
     mail,
+    mail_commands,
     security,
     turns,
 )
@@ -64,6 +65,7 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
         csp_reports,
         cards,
         cli,
+        mail_commands,
         turns,
     ):
         part.init_app(app)
