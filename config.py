@@ -20,6 +20,7 @@ MIN_SECRET_BYTES = 32
 _OFF = ("0", "false", "no")
 STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
+LOG_FORMATS = ("text", "json")
 
 
 class ConfigError(Exception):
@@ -70,6 +71,7 @@ class Config:
     login_failures_per_origin: int
     luhn_exempt_unionpay: bool
     card_stopped_values: tuple[str, ...]
+    log_format: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
@@ -125,6 +127,7 @@ class Config:
             ),
             luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
             card_stopped_values=read.names("CARD_STOPPED_VALUES") or STOPPED_VALUES,
+            log_format=read.choice("LOG_FORMAT", LOG_FORMATS),
         )
         if config.login_factor == "passkey" and not config.passkey_host:
             read.faults.append(
