@@ -32,6 +32,7 @@ _OFF = ("0", "false", "no")
 UNFILLED = "FILL_IN"
 STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
+LOG_FORMATS = ("text", "json")
 MAIL_TLS = ("none", "starttls", "tls")
 # Where a mail server speaks TLS from the first byte (RFC 8314), and where it doesn't.
 TLS_PORT, PLAIN_PORT = 465, 25
@@ -95,6 +96,7 @@ class Config:
     login_failures_per_origin: int
     luhn_exempt_unionpay: bool
     card_stopped_values: tuple[str, ...]
+    log_format: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
@@ -142,6 +144,7 @@ class Config:
             ),
             luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
             card_stopped_values=read.names("CARD_STOPPED_VALUES") or STOPPED_VALUES,
+            log_format=read.choice("LOG_FORMAT", LOG_FORMATS),
         )
         if config.login_factor == "passkey" and not config.passkey_host:
             read.faults.append(
