@@ -7,6 +7,7 @@ default.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -80,10 +81,16 @@ class Config:
         return config
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
+    def read(
+        cls, environ: Mapping[str, str], *, pages: bool = True
+    ) -> tuple[Config, list[str]]:
         """Every setting, and what is wrong with them; with a fault in the list the
-        configuration is for naming further ones, not for running a site."""
-        read = _Reader(environ)
+        configuration is for naming further ones, not for running a site.
+
+        Without ``pages`` it is for a command, which may be typed where the site's own
+        secret is not: in its place is one that nobody knows and that ends with the
+        process, and the site is one of this machine's alone."""
+        read = _Reader(environ, pages=pages)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
         read.refuse_debugging(loopback)
         config = cls(
@@ -144,8 +151,9 @@ class Config:
 class _Reader:
     """Reads settings one by one and collects what is wrong with them."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, pages: bool) -> None:
         self._environ = environ
+        self._pages = pages
         self.faults: list[str] = []
 
     def text(self, name: str, default: str) -> str:
@@ -191,7 +199,8 @@ class _Reader:
         return values
 
     def hosts(self, name: str, loopback: bool) -> tuple[str, ...]:
-        hosts = self.names(name) or (LOOPBACK_HOSTS if loopback else ())
+        by_itself = loopback or not self._pages
+        hosts = self.names(name) or (LOOPBACK_HOSTS if by_itself else ())
         if not hosts:
             self.faults.append(f"{name} is missing; give the host names of the site")
         if loopback and not set(hosts) <= set(LOOPBACK_HOSTS):
@@ -225,7 +234,10 @@ class _Reader:
             return ""
 
     def secret(self, name: str) -> str:
-        value = self._environ.get(name) or self.file(f"{name}_FILE")
+        file = f"{name}_FILE"
+        if not (self._pages or self._environ.get(name) or self._environ.get(file)):
+            return secrets.token_hex(MIN_SECRET_BYTES)
+        value = self._environ.get(name) or self.file(file)
         if len(value.encode()) < MIN_SECRET_BYTES:
             self.faults.append(
                 f"{name} (or {name}_FILE) is missing or under "
