@@ -25,6 +25,7 @@ from vault.store.database import checkpoint, reading
 from . import texts, unsaved
 from .models import Customer
 from .search import index
+from .search.listed import Listed
 from .typed import digits_of, search_key
 
 PUBLIC_ID_LETTERS = 24
@@ -209,7 +210,7 @@ def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | s
         return vault.missing(vault_db, [token])[token]
 
 
-def gone(vault: Vault, customers: Iterable[Customer]) -> dict[str, str]:
+def gone(vault: Vault, customers: Iterable[Customer | Listed]) -> dict[str, str]:
     """Those of ``customers``' tokens whose card no longer exists, with the reason."""
     with reading(vault.engine) as vault_db:
         return vault.missing(vault_db, [customer.token for customer in customers])
