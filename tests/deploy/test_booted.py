@@ -189,3 +189,21 @@ def test_a_purge_without_its_notice_fails_and_is_mailed(booted: Booted) -> None:
     booted.do("touch", "--date", "7 days ago", notice)
     booted.do("systemctl", "start", "cardsite-purge")
     assert booted.run("test", "-e", notice).returncode == 1
+
+
+def test_the_way_back_ends_with_a_site_that_answers(booted: Booted) -> None:
+    """The site stopped, a backup, its databases away, the backup put back by root: the
+    files are the account's, and the site answers."""
+    booted.do("systemctl", "stop", "cardsite")
+    booted.do("systemctl", "start", "cardsite-backup")
+    names = booted.do("find", "/var/backups/cardsite", "-name", "*.backup").split()
+    backup = max(names)
+    booted.do("mkdir", "/mnt/away")
+    booted.do("sh", "-c", "mv /var/lib/cardsite/*.db* /mnt/away")
+    anchor = backup.replace(".backup", ".anchor")
+    words = ("cardvault", "restore", backup, "--anchor", anchor)
+    booted.do("cardsite-run", "--root", *words)
+    owners = booted.do("find", "/var/lib/cardsite", "-name", "*.db", "-printf", "%u\n")
+    assert owners == "cardsite\n" * 2
+    booted.do("systemctl", "start", "cardsite")
+    assert booted.answers()
