@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import FileRefused
+from ...store.key_file import is_handed_in
 from ...store.write_queue import SUFFIX as QUEUE
 from ...web.web_key import WebKey
 from ..root_key import RootKey, read_root_text
@@ -34,7 +35,7 @@ def web_key(place: Place) -> Iterator[Finding]:
 
 def modes(place: Place) -> Iterator[Finding]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
-    wrong = [path for path in _private(place) if _mode(path) & 0o077]
+    wrong = [path for path in _private(place) if _is_open(path)]
     for path in wrong:
         yield fault("file modes", f"{path} can be read by others", f"chmod 600 {path}")
     for path in _folders(place):
@@ -110,7 +111,7 @@ def passphrase(place: Place) -> Iterator[Finding]:
     path, key = place.settings.root_passphrase_file, place.settings.root_key
     if path is None or not path.exists():
         return
-    if _mode(path) & 0o077:
+    if _is_open(path):
         yield fault("passphrase", f"{path} can be read by others", f"chmod 600 {path}")
     if key is not None and key.exists() and key.stat().st_dev == path.stat().st_dev:
         yield warning(
@@ -191,6 +192,11 @@ def _folders(place: Place) -> list[Path]:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether others can read the file; a secret's mount is the service's alone."""
+    return bool(_mode(path) & 0o077) and not is_handed_in(path)
 
 
 def _name(account: int) -> str:
