@@ -20,6 +20,7 @@ from ..errors import (
     WrongRootKey,
     WrongVault,
 )
+from ..store.grants import is_denied
 from .output import harmless
 from .uses import Verbs
 from .vaults import HintedUsage
@@ -111,6 +112,13 @@ def main() -> None:
         _fail(str(error), hint, EXIT_FOUND)
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or type(error).__name__
+        if is_denied(error):
+            _fail(
+                f"the database's role may not do that: {cause}",
+                "docs/operations.md says which login is for what, under: "
+                "PostgreSQL: roles",
+                EXIT_USAGE,
+            )
         _fail(
             f"the vault's database does not answer: {cause}",
             "check VAULT_DATABASE_URL and run the same command again",

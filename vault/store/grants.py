@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from .revisions import REVISIONS
 
@@ -102,6 +103,18 @@ GRANTS: Grants = {
 }
 """The grants in the vault's database."""
 
+# Roles of the server's own that may do more than any grant here.
+_MIGHTY = (
+    OPS,
+    "pg_write_all_data",
+    "pg_execute_server_program",
+    "pg_read_server_files",
+    "pg_write_server_files",
+)
+# Everybody's rights are each role's as well, so there may be none.
+_EVERYBODY = "PUBLIC"
+_DENIED = "42501"
+
 _ROLES = text("SELECT rolname FROM pg_roles WHERE rolname IN :roles").bindparams(
     bindparam("roles", value=[WEB, OPS], expanding=True)
 )
@@ -120,15 +133,16 @@ _SEQUENCES = text("""
 _GRANTED = text("""
     WITH ours AS (
         SELECT * FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+    ), granted AS (
+        SELECT grantee, relname, '' AS attname, privilege_type
+        FROM ours, aclexplode(relacl)
+        UNION ALL
+        SELECT grantee, relname, attname, privilege_type
+        FROM ours JOIN pg_attribute ON attrelid = ours.oid, aclexplode(attacl)
     )
-    SELECT rolname, relname, '', privilege_type
-    FROM ours, aclexplode(relacl) JOIN pg_roles ON pg_roles.oid = grantee
-    WHERE rolname IN :roles
-    UNION ALL
-    SELECT rolname, relname, attname, privilege_type
-    FROM ours JOIN pg_attribute ON attrelid = ours.oid, aclexplode(attacl)
-    JOIN pg_roles ON pg_roles.oid = grantee WHERE rolname IN :roles
-""").bindparams(bindparam("roles", value=[WEB, OPS], expanding=True))
+    SELECT COALESCE(rolname, 'PUBLIC'), relname, attname, privilege_type
+    FROM granted LEFT JOIN pg_roles ON pg_roles.oid = grantee
+""")
 _EXCESS = text("""
     SELECT current_user, CASE
         WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = current_user
@@ -136,10 +150,13 @@ _EXCESS = text("""
         WHEN EXISTS (SELECT FROM pg_class WHERE relname IN :tables
             AND relnamespace = current_schema()::regnamespace
             AND pg_has_role(relowner, 'MEMBER')) THEN 'owns the tables'
-        WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = :ops
-            AND pg_has_role(oid, 'MEMBER')) THEN 'is a role of the ops commands'
+        ELSE (SELECT 'is in the role ' || min(rolname) FROM pg_roles
+            WHERE rolname IN :mighty AND pg_has_role(oid, 'MEMBER'))
     END
-""").bindparams(bindparam("tables", expanding=True), ops=OPS)
+""").bindparams(
+    bindparam("tables", expanding=True),
+    bindparam("mighty", value=list(_MIGHTY), expanding=True),
+)
 
 
 def roles(db: Connection) -> list[str]:
@@ -150,14 +167,16 @@ def roles(db: Connection) -> list[str]:
 
 
 def difference(db: Connection, grants: Grants) -> set[Privilege]:
-    """The privileges that the server's roles have and should not have by ``grants``,
-    and the other way round; empty when ``apply`` would change nothing."""
+    """The privileges that the server's roles, or everybody, have and should not have by
+    ``grants``, and the other way round; empty when ``apply`` would change nothing."""
     there = roles(db)
     if not there:
         return set()
     ours = {name for name, _ in _relations(db, grants)}
-    found = {tuple(row) for row in db.execute(_GRANTED)}
-    granted = {one for one in found if one[1] in ours and one[0] in there}
+    looked_at = {*there, _EVERYBODY}
+    rows = db.execute(_GRANTED).all()
+    found = {(str(row[0]), row[1], row[2], row[3]) for row in rows}
+    granted = {one for one in found if one[0] in looked_at and one[1] in ours}
     return granted ^ _wanted(db, grants, there)
 
 
@@ -170,10 +189,10 @@ def apply(db: Connection, grants: Grants) -> bool:
     if not difference(db, grants):
         return False
     there = roles(db)
+    everybody = ", ".join([_EVERYBODY, *there])
     for name, kind in _relations(db, grants):
-        for role in there:
-            # It revokes the privileges on the columns too.
-            db.exec_driver_sql(f'REVOKE ALL ON {kind} "{name}" FROM "{role}"')
+        # It revokes the privileges on the columns too.
+        db.exec_driver_sql(f'REVOKE ALL ON {kind} "{name}" FROM {everybody}')
     kinds = dict(_relations(db, grants))
     for role, name, column, privilege in sorted(_wanted(db, grants, there)):
         what = f'{privilege} ("{column}")' if column else privilege
@@ -188,6 +207,11 @@ def excess(db: Connection, grants: Grants) -> str:
         return ""
     role, why = db.execute(_EXCESS, {"tables": list(grants)}).one()
     return f"{role} {why}" if why else ""
+
+
+def is_denied(error: SQLAlchemyError) -> bool:
+    """Say whether the server refused what its role may not do."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _DENIED
 
 
 def _relations(db: Connection, grants: Grants) -> list[tuple[str, str]]:
