@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import click
 from flask import Flask
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from config import Config
 from vault import Actor
 from vault.account import account_name
 from vault.card.scrub import one_line
@@ -24,6 +25,7 @@ from vault.store import grants
 from vault.store.database import connect, reading, sqlite_path
 from vault.store.migrations import HISTORY as VAULT_HISTORY
 from vault.store.migrations import History
+from vault.store.refusals import explain, is_denied
 
 from . import current
 from .grants import GRANTS
@@ -43,12 +45,13 @@ class SiteGroup(AppGroup):
         try:
             return super().invoke(ctx)
         except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or type(error).__name__
-            if grants.is_denied(error):
-                fail(f"the database's role may not do that: {cause}", ROLES)
+            app = ctx.ensure_object(ScriptInfo).load_app()
+            settings: Config = app.extensions["settings"]
+            urls = settings.vault.database_url, settings.database_url
+            what, hint = explain(error, urls)
             fail(
-                f"the database does not answer: {cause}",
-                "flask --app wsgi migrate --check",
+                f"the database does not answer: {what}",
+                hint or "flask --app wsgi migrate --check",
             )
         except VaultError as error:
             fail(str(error), error.hint or "cardvault status")
@@ -113,7 +116,7 @@ def migrate(check: bool) -> None:
         _migrate(check=check)
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or type(error).__name__
-        if grants.is_denied(error):
+        if is_denied(error):
             fail(
                 f"nothing was changed: {cause}",
                 "type this with the URLs of the role that owns the tables",

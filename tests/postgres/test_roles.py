@@ -224,7 +224,7 @@ def test_a_command_of_another_role_says_so(roles: Roles) -> None:
     """Which login is for what is named, and not a database that doesn't answer."""
     web = roles.place("web1")
     done = web.ops("rotate")
-    assert (done.returncode, "permission denied" in done.stderr) == (2, True)
+    assert (done.returncode, "permission denied" in done.stderr) == (3, True)
     assert "under: PostgreSQL: roles" in done.stderr, done.stderr
     ops = roles.place("ops1", DATABASE_URL=roles.url("web1", "site"))
     done = ops.run("flask", "--app", "wsgi", "cards", "import", _one_customer(ops))

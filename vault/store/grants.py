@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from .revisions import REVISIONS
 
@@ -113,7 +112,6 @@ _MIGHTY = (
 )
 # Everybody's rights are each role's as well, so there may be none.
 _EVERYBODY = "PUBLIC"
-_DENIED = "42501"
 
 _ROLES = text("SELECT rolname FROM pg_roles WHERE rolname IN :roles").bindparams(
     bindparam("roles", value=[WEB, OPS], expanding=True)
@@ -207,11 +205,6 @@ def excess(db: Connection, grants: Grants) -> str:
         return ""
     role, why = db.execute(_EXCESS, {"tables": list(grants)}).one()
     return f"{role} {why}" if why else ""
-
-
-def is_denied(error: SQLAlchemyError) -> bool:
-    """Say whether the server refused what its role may not do."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == _DENIED
 
 
 def _relations(db: Connection, grants: Grants) -> list[tuple[str, str]]:
