@@ -206,7 +206,7 @@ def _rotate(typed: object, roles: Roles, bad: str) -> None:
 
 
 def _new_keys(typed: object, folder: Path) -> None:
-    """A root that is given up, one that is finished, and a web key."""
+    """A root that is given up, one that is finished, a web key, and one that was lost."""
     assert callable(typed)
     typed("root", "rotate")
     typed("root", "rotate", "--abandon")
@@ -216,6 +216,8 @@ def _new_keys(typed: object, folder: Path) -> None:
         (folder / f"{name}.new").replace(folder / name)
     typed("web-key", "rotate")
     (folder / "web.key.new").replace(folder / "web.key")
+    (folder / "web.key").unlink()
+    typed("web-key", "recover")
 
 
 def test_a_backup_has_a_login_of_its_own(roles: Roles) -> None:
