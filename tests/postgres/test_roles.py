@@ -204,8 +204,8 @@ def test_migrate_grants_again(roles: Roles) -> None:
         code, said = granted(roles, "cardsite_owner", "--check")
         assert (code, f"vault roles\t{OPS}, {WEB}\tbehind" in said) == (1, True)
         code, said = granted(roles, "web1")
-        assert (code, "permission denied" in said) == (2, True)
-        assert "the role that owns the tables" in said
+        assert (code, "error: web1 doesn't own" in said) == (2, True)
+        assert "hint: type this with the URLs of the role that owns" in said
         code, said = granted(roles)
         assert (code, f"vault roles\t{OPS}, {WEB}\tgranted" in said) == (0, True)
     code, said = granted(roles)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
 
+from ..errors import SchemaError
 from .revisions import REVISIONS
 
 WEB, OPS = "cardsite_web", "cardsite_ops"
@@ -141,6 +142,11 @@ _GRANTED = text("""
     SELECT COALESCE(rolname, 'PUBLIC'), relname, attname, privilege_type
     FROM granted LEFT JOIN pg_roles ON pg_roles.oid = grantee
 """)
+_NOT_OWNED = text("""
+    SELECT current_user, relname FROM pg_class
+    WHERE relname IN :names AND relnamespace = current_schema()::regnamespace
+    AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname LIMIT 1
+""").bindparams(bindparam("names", expanding=True))
 _EXCESS = text("""
     SELECT current_user, CASE
         WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = current_user
@@ -182,10 +188,12 @@ def apply(db: Connection, grants: Grants) -> bool:
     """Give the server's roles exactly the privileges of ``grants`` on the tables that
     exist; says whether that changed anything.
 
-    Raises SQLAlchemyError when ``db``'s role doesn't own the tables.
+    Raises SchemaError when ``db``'s role doesn't own the tables: PostgreSQL answers its
+    grants with a warning.
     """
     if not difference(db, grants):
         return False
+    _require_owned(db, grants)
     there = roles(db)
     everybody = ", ".join([_EVERYBODY, *there])
     for name, kind in _relations(db, grants):
@@ -207,6 +215,16 @@ def excess(db: Connection, grants: Grants) -> str:
     return f"{role} {why}" if why else ""
 
 
+def _require_owned(db: Connection, grants: Grants) -> None:
+    names = [name for name, _ in _relations(db, grants)]
+    found = db.execute(_NOT_OWNED, {"names": names}).first()
+    if found is not None:
+        raise SchemaError(
+            f"{found[0]} doesn't own {found[1]} and can't grant the roles their rights",
+            hint="type this with the URLs of the role that owns the tables",
+        )
+
+
 def _relations(db: Connection, grants: Grants) -> list[tuple[str, str]]:
     """The tables of ``grants`` that exist and their sequences, each with its kind."""
     tables = set(db.execute(_TABLES).scalars()) & grants.keys()
@@ -225,9 +243,10 @@ def _wanted(db: Connection, grants: Grants, there: list[str]) -> set[Privilege]:
         for privilege, column in rights.privileges(version)
     }
     wanted |= {
-        (role, sequence, "", "USAGE")
+        (role, sequence, "", privilege)
         for table, sequence in db.execute(_SEQUENCES)
         for role, rights in grants.get(table, {}).items()
-        if rights.insert
+        # Whoever dumps a table reads its sequence too.
+        for privilege in ("SELECT", "USAGE")[: 1 + rights.insert]
     }
     return {one for one in wanted if one[0] in there}
