@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import socket
@@ -75,6 +76,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
             util.write_nonblock(client, answer_broken(status))
         except OSError:
             self.log.debug("the sender hung up first")
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Leave what a worker has loaded out of every later search for garbage, which would
+    go through all of it in the middle of a page."""
+    gc.collect()
+    gc.freeze()
 
 
 # A core file of any of these processes would hold what an operator just typed.

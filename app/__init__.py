@@ -12,7 +12,20 @@ from vault import Vault
 from vault.clock import Clock, system_clock
 from vault.store.database import connect
 
-from . import arrivals, auth, cards, cli, csp_reports, db, errors, log, mail, security
+from . import (
+    arrivals,
+    auth,
+    cards,
+    cli,
+    csp_reports,
+    db,
+    errors,
+    log,
+    mail,
+    mail_commands,
+    security,
+    turns,
+)
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -52,6 +65,8 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
         csp_reports,
         cards,
         cli,
+        mail_commands,
+        turns,
     ):
         part.init_app(app)
     return app

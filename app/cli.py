@@ -12,16 +12,18 @@ from typing import Any, NoReturn
 
 import click
 from flask import Flask
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from config import Config
 from vault import Actor
 from vault.account import account_name
 from vault.card.scrub import one_line
 from vault.errors import VaultError
 from vault.store.migrations import HISTORY as VAULT_HISTORY
 from vault.store.migrations import History
+from vault.store.refusals import explain
 
 from . import current
 from .migrations import HISTORY
@@ -39,10 +41,13 @@ class SiteGroup(AppGroup):
         try:
             return super().invoke(ctx)
         except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or type(error).__name__
+            app = ctx.ensure_object(ScriptInfo).load_app()
+            settings: Config = app.extensions["settings"]
+            urls = settings.vault.database_url, settings.database_url
+            what, hint = explain(error, urls)
             fail(
-                f"the database does not answer: {cause}",
-                "flask --app wsgi migrate --check",
+                f"the database does not answer: {what}",
+                hint or "flask --app wsgi migrate --check",
             )
         except VaultError as error:
             fail(str(error), error.hint or "cardvault status")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from config import Config, ConfigError
+from config import Config, ConfigError, misspelt
 from vault import Vault
 from vault.clock import system_clock
 from vault.errors import VaultError
 from vault.store.database import connect
 from vault.store.migrations import HISTORY as VAULT_HISTORY
+from vault.store.refusals import explain
 
 from .migrations import HISTORY
 
@@ -23,6 +25,8 @@ Check = Callable[[Config], object]
 ROOT_SETTINGS = "VAULT_ROOT_"
 ROOT_FILES = ("root.key", "root.key.new")
 
+log = logging.getLogger(__name__)
+
 
 def safe_config(environ: Mapping[str, str]) -> Config:
     """The settings in ``environ``, if the site may run with them.
@@ -30,8 +34,11 @@ def safe_config(environ: Mapping[str, str]) -> Config:
     Raises ConfigError with a line for every fault of the settings, the web key file and
     both databases, and for a root key within reach.  The flask command
     (FLASK_RUN_FROM_CLI, Flask's own) may run before the databases are migrated, and
-    where the root key is.
+    where the root key is.  A variable whose name is nearly a setting's is named in the
+    log: it would be read over, and the setting keep its default.
     """
+    for line in misspelt(environ):
+        log.warning(line)
     config, faults = Config.read(environ)
     checks: list[Check] = [_read_web_key]
     if environ.get("FLASK_RUN_FROM_CLI") != "true":
@@ -44,10 +51,10 @@ def safe_config(environ: Mapping[str, str]) -> Config:
         except VaultError as error:
             faults.append(f"{error}; {error.hint}" if error.hint else str(error))
         except SQLAlchemyError as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            faults.append(
-                f"a database does not answer: {cause}; see the *_URL settings"
-            )
+            urls = config.vault.database_url, config.database_url
+            what, hint = explain(error, urls)
+            next_step = hint or "see the *_URL settings"
+            faults.append(f"a database does not answer: {what}; {next_step}")
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
     return config

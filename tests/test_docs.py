@@ -14,6 +14,7 @@ import pytest
 from app.auth.commands import operators, sessions
 from app.cards.commands import cards
 from app.cli import migrate
+from app.mail_commands import mail
 from docs.draw_architecture import PICTURE, draw
 from docs.print_manual import MADE_OF, MANUAL, chapters, document, made_of
 from tests.actors.reader import run, settings_in_code
@@ -82,7 +83,7 @@ def commands_of(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
 
 
 COMMANDS = dict(commands_of("cardvault", cardvault))
-for ours in (operators, sessions, cards, migrate):
+for ours in (operators, sessions, cards, mail, migrate):
     COMMANDS |= dict(commands_of(f"flask --app wsgi {ours.name}", ours))
 
 

@@ -276,6 +276,11 @@ class Chain:
         elif head is not None:
             yield from self._check_head(trail, head)
 
+    @property
+    def end(self) -> tuple[int, bytes]:
+        """How many entries were walked, and the key of the one that comes next."""
+        return self._next - 1, self._key
+
     def _check(self, row: Row[Any]) -> AuditEntry | IntegrityFault:
         macs = [
             entry_mac(self._vault_id, self._key, row, before) for before in self._before

@@ -16,7 +16,7 @@ from ..store.revisions import REVISIONS
 from ..store.schema import CARD
 from .output import counted, reader_may_leave
 from .uses import note_result, note_use
-from .vaults import EXAMPLE, open_parts
+from .vaults import EXAMPLE, open_parts, require_in_place
 
 
 @click.command(epilog=EXAMPLE + "VAULT_ROOT_KEY=/media/usb/root.key cardvault verify")
@@ -30,6 +30,7 @@ def verify(context: click.Context, as_json: bool) -> None:
     """
     vault = open_parts()
     REVISIONS.require_head(vault.engine, "vault")
+    require_in_place(vault)
     # This refuses a wrong root key.  Damage is reported below with everything else.
     with reading(vault.engine) as db, suppress(IntegrityFault):
         vault.state(db)
