@@ -25,11 +25,15 @@ BY = Actor("taro", "192.0.2.1")
 
 
 def record(
-    place: VaultPlace, event: str, outcome: str = "success", of: str = ""
+    place: VaultPlace,
+    event: str,
+    outcome: str = "success",
+    of: str = "",
+    **detail: str,
 ) -> None:
     """Add an entry, at the clock's time."""
     with place.engine.begin() as db:
-        place.vault().record(db, event, BY, outcome=outcome, subject=of)
+        place.vault().record(db, event, BY, outcome=outcome, subject=of, detail=detail)
 
 
 def counted(place: VaultPlace) -> LastDay:
@@ -64,7 +68,9 @@ def test_a_day_is_counted_and_no_more(place: VaultPlace) -> None:
         record(place, f"login.{way}", "failure")
         record(place, f"login.{way}")
     record(place, "login.locked")
-    record(place, "login.code_sent", "failure")
+    refused = {"server": "mail.example:25", "cause": "SMTPDataError"}
+    record(place, "login.code_sent", "failure", **refused)
+    record(place, "login.code_sent", "failure", cause="a newer code was asked for")
     record(place, "login.code_sent")
     place.clock.advance(DAY_SECONDS)
     assert counted(place) == LastDay(failed_logins=4, locks=1, mails_given_up=1)
