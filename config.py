@@ -8,6 +8,7 @@ default.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -107,10 +108,16 @@ class Config:
         return config
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
+    def read(
+        cls, environ: Mapping[str, str], *, pages: bool = True
+    ) -> tuple[Config, list[str]]:
         """Every setting, and what is wrong with them; with a fault in the list the
-        configuration is for naming further ones, not for running a site."""
-        read = _Reader(environ)
+        configuration is for naming further ones, not for running a site.
+
+        Without ``pages`` it is for a command, which may be typed where the site's own
+        secret is not: in its place is one that nobody knows and that ends with the
+        process, and the site is one of this machine's alone."""
+        read = _Reader(environ, pages=pages)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
         read.refuse_debugging(loopback)
         read.refuse_unfilled()
@@ -200,8 +207,9 @@ class _Asked(Mapping[str, str]):
 class _Reader:
     """Reads settings one by one and collects what is wrong with them."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, pages: bool) -> None:
         self._environ = environ
+        self._pages = pages
         self.faults: list[str] = []
 
     def text(self, name: str, default: str) -> str:
@@ -257,7 +265,8 @@ class _Reader:
     def hosts(self, name: str, loopback: bool) -> tuple[str, ...]:
         """Host names in the letters browsers send; a port is left out, since a visitor
         may come by any that leads here."""
-        given = self.names(name) or (LOOPBACK_HOSTS if loopback else ())
+        by_itself = loopback or not self._pages
+        given = self.names(name) or (LOOPBACK_HOSTS if by_itself else ())
         if not given:
             self.faults.append(f"{name} is missing; give the host names of the site")
         wrong = [text for text in given if not _host(text)]
@@ -353,6 +362,8 @@ class _Reader:
     def secret(self, name: str) -> str:
         # The file's name is asked for in any case, so that it counts as a setting.
         file = self._environ.get(f"{name}_FILE")
+        if not (self._pages or self._environ.get(name) or file):
+            return secrets.token_hex(MIN_SECRET_BYTES)
         value = self._environ.get(name) or (self.file(f"{name}_FILE") if file else "")
         if len(value.encode()) < MIN_SECRET_BYTES:
             self.faults.append(

@@ -37,6 +37,16 @@ LOCK_LOOK_SECONDS = 0.0005
 # Seconds to connect.  A host that is down drops packets, and without a limit a page
 # would wait minutes before the next host is tried.
 CONNECT_SECONDS = "2"
+# What a URL may not set: arguments of the driver that are no settings of a connection.
+# As text from a URL ``autocommit=0`` would be true, and ``prepare_threshold=0``, which is
+# often advised for pgbouncer, an error; nothing is prepared anyway.
+_OF_THE_DRIVER = (
+    "autocommit",
+    "context",
+    "cursor_factory",
+    "prepare_threshold",
+    "row_factory",
+)
 # How many seconds PostgreSQL lets a transaction of ours do nothing, and a statement of
 # a page or of a command run.  When it ends one in a page, the answer is 503.
 IDLE_SECONDS = 60
@@ -80,7 +90,8 @@ def connect(
     turn for ``lock_wait`` seconds (the connection's option, or two).
     PostgreSQL: two seconds to connect to each host, unless the URL says otherwise,
     and the limits of ``_limits`` on every transaction; ``pool`` is how many
-    connections a process that answers pages may have.
+    connections a process that answers pages may have.  Of the URL's settings those of
+    libpq count, the driver's own don't.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
@@ -102,6 +113,7 @@ def connect(
 
 
 def _connect_postgresql(url: URL, pool: int | None) -> Engine:
+    url = url.difference_update_query(_OF_THE_DRIVER)
     url = url.set(query={"connect_timeout": CONNECT_SECONDS, **url.query})
     size: dict[str, Any] = {}
     if pool is not None:
