@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import click
 
 from .. import crypto
+from ..card.scrub import scrub
 from ..clock import system_clock
 from ..errors import VaultError
 from ..ops.census import take_census
@@ -56,7 +58,8 @@ def doctor(
     if url:
         Address.parse(url)
     place = read_settings()
-    found = list(_all(place, url, mail))
+    # A server may answer with what it was given, and an address may hold a number.
+    found = [replace(one, text=scrub(one.text)) for one in _all(place, url, mail)]
     place.close()
     if as_json:
         told = [vars(finding) for finding in found]
