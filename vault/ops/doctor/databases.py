@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...store.database import reading, sqlite_path
 from ...store.revisions import REVISIONS
-from .finding import Finding, Place, fault, first_line, ok, warning
+from .result import CheckResult, Place, fault, first_line, ok, warning
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -42,7 +42,7 @@ _SLOTS = text(
 _MOST_SHOWN = 200
 
 
-def answer(place: Place) -> Iterator[Finding]:
+def answer(place: Place) -> Iterator[CheckResult]:
     """Check that each database answers, has its tables, and is whole."""
     for name, url in place.databases.items():
         path = sqlite_path(url)
@@ -60,7 +60,7 @@ def answer(place: Place) -> Iterator[Finding]:
             yield fault(f"{name} database", f"does not answer: {cause}", _mend(path))
 
 
-def _one(place: Place, name: str, url: str, path: Path | None) -> Iterator[Finding]:
+def _one(place: Place, name: str, url: str, path: Path | None) -> Iterator[CheckResult]:
     with reading(place.engine(url)) as db:
         if path is not None:
             damage = _damage(db)
@@ -115,7 +115,7 @@ def _mend(path: Path | None) -> str:
     return f"chmod 600 {path}"
 
 
-def disk_room(place: Place) -> Iterator[Finding]:
+def disk_room(place: Place) -> Iterator[CheckResult]:
     """Check the room on the disk of each file of a database."""
     folders = [path.parent for path in place.sqlite_files().values()]
     for folder in dict.fromkeys(folder for folder in folders if folder.is_dir()):
@@ -127,7 +127,7 @@ def disk_room(place: Place) -> Iterator[Finding]:
             yield ok("disk room", said)
 
 
-def connection(place: Place) -> Iterator[Finding]:
+def connection(place: Place) -> Iterator[CheckResult]:
     """Check how each PostgreSQL database is connected: TLS, and the limits that keep a
     page from waiting for ever."""
     for name, db in _servers(place):
@@ -155,7 +155,7 @@ def connection(place: Place) -> Iterator[Finding]:
             )
 
 
-def powers(place: Place) -> Iterator[Finding]:
+def powers(place: Place) -> Iterator[CheckResult]:
     """Check that the role may do no more than it has to."""
     for name, db in _servers(place):
         row: Any = db.execute(_POWERS).one()
@@ -171,7 +171,7 @@ def powers(place: Place) -> Iterator[Finding]:
             yield ok(f"{name} role", f"{row.rolname} has no power over the server")
 
 
-def slots(place: Place) -> Iterator[Finding]:
+def slots(place: Place) -> Iterator[CheckResult]:
     """Check that no forgotten replication slot keeps the write-ahead log, and with it
     what was deleted."""
     for name, db in _servers(place):

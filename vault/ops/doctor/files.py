@@ -12,7 +12,7 @@ from ...errors import FileRefused
 from ...store.write_queue import SUFFIX as QUEUE
 from ...web.web_key import WebKey
 from ..root_key import RootKey, read_root_text
-from .finding import Finding, Place, fault, ok, unknown, warning
+from .result import CheckResult, Place, fault, ok, unknown, warning
 
 _SIDE_FILES = ("", "-wal", "-shm", "-journal", QUEUE)
 _SECRETS = {
@@ -21,7 +21,7 @@ _SECRETS = {
 }
 
 
-def web_key(place: Place) -> Iterator[Finding]:
+def web_key(place: Place) -> Iterator[CheckResult]:
     """Check that the web key file is there, private and whole."""
     path = place.settings.web_key
     try:
@@ -32,7 +32,7 @@ def web_key(place: Place) -> Iterator[Finding]:
         yield ok("web key", f"{path} is private and whole")
 
 
-def modes(place: Place) -> Iterator[Finding]:
+def modes(place: Place) -> Iterator[CheckResult]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
     wrong = [path for path in _private(place) if _mode(path) & 0o077]
     for path in wrong:
@@ -49,7 +49,7 @@ def modes(place: Place) -> Iterator[Finding]:
         yield ok("file modes", "no database or secret can be read by others")
 
 
-def owners(place: Place) -> Iterator[Finding]:
+def owners(place: Place) -> Iterator[CheckResult]:
     """Check that each database and what is beside it belongs to the owner of their
     folder, who is the account that runs the site."""
     wrong = False
@@ -70,7 +70,7 @@ def owners(place: Place) -> Iterator[Finding]:
         yield ok("file owners", "the databases belong to the owner of their folder")
 
 
-def root_key(place: Place) -> Iterator[Finding]:
+def root_key(place: Place) -> Iterator[CheckResult]:
     """Check that the root key is not within reach of the web server."""
     beside = place.settings.web_key.with_name("root.key")
     named = place.settings.root_key
@@ -87,7 +87,7 @@ def root_key(place: Place) -> Iterator[Finding]:
         yield ok("root key", "no root key file lies here")
 
 
-def _root_key_file(place: Place, path: Path) -> Iterator[Finding]:
+def _root_key_file(place: Place, path: Path) -> Iterator[CheckResult]:
     account = _site_account(place)
     # Root reads every file; the site account's own check says not to run as root.
     if account and _can_read(account, path):
@@ -105,7 +105,7 @@ def _root_key_file(place: Place, path: Path) -> Iterator[Finding]:
         )
 
 
-def passphrase(place: Place) -> Iterator[Finding]:
+def passphrase(place: Place) -> Iterator[CheckResult]:
     """Check that the passphrase does not lie beside what it opens."""
     path, key = place.settings.root_passphrase_file, place.settings.root_key
     if path is None or not path.exists():
@@ -122,7 +122,7 @@ def passphrase(place: Place) -> Iterator[Finding]:
         yield ok("passphrase", f"{path} lies apart from the root key")
 
 
-def site_account(place: Place) -> Iterator[Finding]:
+def site_account(place: Place) -> Iterator[CheckResult]:
     """Say which account runs the site and whether it can open what it needs."""
     account = _site_account(place)
     if account is None:

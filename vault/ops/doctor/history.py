@@ -17,7 +17,7 @@ from ..anchor import newest_given
 from ..census import take_census
 from ..purge import doubt_about_clock
 from ..rotation.status import running_rotation
-from .finding import Finding, Place, fault, ok, unknown, warning
+from .result import CheckResult, Place, fault, ok, unknown, warning
 
 # The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
 OLD_ANCHOR_DAYS = 8
@@ -25,7 +25,7 @@ OLD_BACKUP_DAYS = 2
 OLD_PROOF_DAYS = 35
 
 
-def belongs(place: Place) -> Iterator[Finding]:
+def belongs(place: Place) -> Iterator[CheckResult]:
     """Check that the web key and the vault's database belong together, and what the
     census finds wrong."""
     try:
@@ -59,7 +59,7 @@ def belongs(place: Place) -> Iterator[Finding]:
         yield ok("data keys", "none is a year old or worn")
 
 
-def clock(place: Place) -> Iterator[Finding]:
+def clock(place: Place) -> Iterator[CheckResult]:
     """Compare the clock with the trail's newest entry."""
     vault = place.vault()
     newest = select(AUDIT_ENTRY.c.at).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
@@ -82,7 +82,7 @@ def clock(place: Place) -> Iterator[Finding]:
         yield ok("clock", "it goes on from the trail's newest entry")
 
 
-def anchors(place: Place) -> Iterator[Finding]:
+def anchors(place: Place) -> Iterator[CheckResult]:
     """Check that anchors leave, where AUDIT_ANCHOR_COMMAND used to send them.  Where
     they are kept by hand the trail has no entry about them."""
     vault = place.vault()
@@ -111,7 +111,7 @@ def anchors(place: Place) -> Iterator[Finding]:
         yield ok("anchor", f"given away {aged(given.at, now)}")
 
 
-def backups(place: Place) -> Iterator[Finding]:
+def backups(place: Place) -> Iterator[CheckResult]:
     """Say how old the newest backup is, by the trail."""
     vault = place.vault()
     if not place.sqlite_files():
@@ -129,7 +129,7 @@ def backups(place: Place) -> Iterator[Finding]:
         yield ok("backup", f"the newest was made {aged(at, now)}")
 
 
-def proofs(place: Place) -> Iterator[Finding]:
+def proofs(place: Place) -> Iterator[CheckResult]:
     """Say when every card was last opened by ``cardvault verify``, by the trail."""
     vault = place.vault()
     with reading(vault.engine) as db:
