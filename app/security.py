@@ -17,6 +17,7 @@ from config import Config
 
 from . import current, proxies
 from .db import site_answers
+from .happenings import Kind, happened
 from .networks import lies_in
 
 MAX_BODY_BYTES = 16 * 1024
@@ -94,6 +95,7 @@ def _refuse_nameless() -> None:
     """Refuse a request without a Host header, which would count as one to the bound
     address."""
     if "HTTP_HOST" not in request.environ:
+        happened(Kind.REFUSED_HOST, origin=_origin())
         abort(400)
 
 
@@ -106,6 +108,7 @@ def _refuse_unknown_visitors() -> None:
     fault = proxies.fault(request.headers, settings.proxy_hops)
     if fault:
         current_app.extensions["proxy_alarm"].tell(fault)
+        happened(Kind.REFUSED_PROXY_HOPS, origin=_origin())
         raise UnknownVisitor
 
 
@@ -113,7 +116,8 @@ def _refuse_foreign_networks() -> None:
     networks = current.settings().allowed_networks
     if not networks or request.endpoint in NO_PAGES:
         return
-    if not lies_in(request.remote_addr or "", networks):
+    if not lies_in(_origin(), networks):
+        happened(Kind.REFUSED_NETWORK, origin=_origin())
         raise ForeignNetwork
 
 
@@ -137,24 +141,32 @@ def _refuse_plain_http() -> None:
     if request.is_secure or request.endpoint in NO_PAGES:
         return
     if not settings.allow_insecure_loopback:
+        happened(Kind.REFUSED_SCHEME, origin=_origin())
         abort(403)
 
 
 def _refuse_cross_site() -> None:
     """Refuse a form sent by another site's page, whatever token it has (WEB-02)."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
+    if request.method not in ("GET", "HEAD", "OPTIONS") and _comes_from_elsewhere():
+        happened(Kind.REFUSED_OTHER_SITE, origin=_origin())
+        abort(403)
+
+
+def _comes_from_elsewhere() -> bool:
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in (
         "same-origin",
         "none",
     ):
-        abort(403)
+        return True
     origin = request.headers.get("Origin")
     if origin is not None and _place_of(origin) != request.host:
-        abort(403)
+        return True
     # The check of the form's token reads it next and fails on what is no address.
-    if _place_of(request.headers.get("Referer", "")) is None:
-        abort(403)
+    return _place_of(request.headers.get("Referer", "")) is None
+
+
+def _origin() -> str:
+    return request.remote_addr or ""
 
 
 def _place_of(address: str) -> str | None:

@@ -15,7 +15,7 @@ from ..store.database import reading
 from ..store.revisions import REVISIONS
 from ..store.schema import CARD
 from .output import counted, reader_may_leave
-from .uses import note_use
+from .uses import note_result, note_use
 from .vaults import EXAMPLE, open_parts, require_in_place
 
 
@@ -26,7 +26,7 @@ def verify(context: click.Context, as_json: bool) -> None:
     """Open every card and check every row of every table.
 
     Exit code 1 when something is wrong; each bad token is named. Needs the root
-    key and changes nothing; the trail records its use.
+    key and changes nothing; the trail records its use and what it found.
     """
     vault = open_parts()
     REVISIONS.require_head(vault.engine, "vault")
@@ -38,6 +38,8 @@ def verify(context: click.Context, as_json: bool) -> None:
     with reading(vault.engine) as db:
         findings = list(find_faults(vault, db))
         cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
+    counts = {"opened": cards, "found": len(findings)}
+    note_result(vault, "verify", well=not findings, counts=counts)
     with reader_may_leave():
         if as_json:
             found = [vars(finding) for finding in findings]

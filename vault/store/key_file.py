@@ -19,6 +19,9 @@ from ..crypto import OpsKeys
 from ..errors import FileRefused
 from .files import NewFile
 
+MOUNTS = Path("/proc/self/mountinfo")
+MEMORY = {"ramfs", "tmpfs"}
+
 
 def write_private(path: Path, text: str) -> None:
     """Make the file ``path`` with mode 0600, durably, whole or not at all, and only if
@@ -84,7 +87,8 @@ def read_private(path: Path, missing: str) -> str:
     ``missing``), readable by others or no text.  A BOM, as Windows editors write one, is
     no part of it."""
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        open_to_others = stat.S_IMODE(path.stat().st_mode) & 0o077
+        if open_to_others and not _is_handed_in(path):
             raise FileRefused(f"{path} can be read by others", hint=f"chmod 600 {path}")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -96,6 +100,32 @@ def read_private(path: Path, missing: str) -> str:
         ) from None
     except UnicodeDecodeError:
         raise damaged(path) from None
+
+
+def _is_handed_in(path: Path) -> bool:
+    """Whether the file is a secret that systemd or an orchestrator mounted for this
+    process: root's, written by nobody else, on a read-only mount of memory.
+
+    Such a mount is seen by the service or the container alone, and the mode that it
+    shows (0440, 0444) is not the service's to choose.  A file on a disk, or in memory
+    that may be written to, is none.
+    """
+    found = path.stat()
+    if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o022:
+        return False
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and _in_memory(found.st_dev)
+
+
+def _in_memory(device: int) -> bool:
+    """Whether a mounted device is memory; False where the system doesn't say."""
+    try:
+        mounts = [line.split() for line in MOUNTS.read_text().splitlines()]
+    except OSError:
+        return False
+    name = f"{os.major(device)}:{os.minor(device)}"
+    return any(
+        words[2] == name and words[words.index("-") + 1] in MEMORY for words in mounts
+    )
 
 
 def parse_fields(source: Path | str, text: str, form: str) -> dict[str, Any]:
