@@ -45,8 +45,14 @@ def seal(place: Place) -> None:
 
 def checks(place: Place, **more: str) -> dict[str, dict[str, Any]]:
     """What doctor finds, the last of each name."""
+    return {one["name"]: one for one in all_checks(place, **more)}
+
+
+def all_checks(place: Place, **more: str) -> list[dict[str, Any]]:
+    """What doctor finds."""
     told = json.loads(place.run("cardvault", "doctor", "--json", **more).stdout)
-    return {one["name"]: one for one in told["checks"]}
+    found: list[dict[str, Any]] = told["checks"]
+    return found
 
 
 def test_a_role_a_slot_and_the_connection_are_looked_at(
@@ -62,6 +68,8 @@ def test_a_role_a_slot_and_the_connection_are_looked_at(
     assert told["vault database"]["state"] == "ok"
     assert told["site database"]["state"] == "ok"
     assert "super" in told["vault role"]["text"]
+    said = [one["text"] for one in all_checks(place) if one["name"] == "vault role"]
+    assert any("may change and delete entries of the trail" in text for text in said)
     assert SLOT in told["vault replication slots"]["text"]
     assert told["site timeouts"]["state"] == "ok"
     assert told["backup"]["state"] == "unknown"

@@ -238,6 +238,19 @@ def test_an_old_backup_and_an_old_proof_are_said(
     )
 
 
+def test_a_proof_that_found_something_is_a_fault(house: Shell) -> None:
+    """However new it is; each of the three has its line."""
+    (token,) = house.seal()
+    house.edit(f"UPDATE card SET last4 = '9999' WHERE token = '{token}'")
+    assert house("verify", VAULT_ROOT_KEY="safe/root.key").code == 1
+    told = found(house)
+    assert (told["verify"][0]["state"], told["audit verify"][0]["state"]) == (
+        "fault",
+        "warning",
+    )
+    assert told["restore --drill"][0]["state"] == "warning"
+
+
 def test_the_machine_is_looked_at(
     house: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

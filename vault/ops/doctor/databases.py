@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Select, column, inspect, select, table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...settings import DEFAULT_SITE_DATABASE_URL
 from ...store.database import reading, sqlite_path
 from ...store.revisions import REVISIONS
-from .result import CheckResult, Place, fault, first_line, ok, warning
+from .result import CheckResult, Place, fault, first_line, ok, unknown, warning
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -24,6 +25,8 @@ _MIGRATE = "flask --app wsgi migrate"
 _RESTORE = (
     "stop the site, keep a copy, and follow docs/operations.md, under: The disk died"
 )
+ON_WEB_HOST = "run doctor on the web host too, as the site's role"
+_REFUSED = "permission denied"
 _VERIFIED = ("verify-full",)
 _TIMEOUTS = (
     "lock_timeout",
@@ -33,6 +36,11 @@ _TIMEOUTS = (
 _POWERS = text(
     "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls"
     " FROM pg_roles WHERE rolname = current_user"
+)
+_REWRITES = text(
+    "SELECT bool_or(has_table_privilege(oid, 'UPDATE')"
+    " OR has_table_privilege(oid, 'DELETE')) FROM pg_class"
+    " WHERE relname = 'audit_entry' AND relnamespace = current_schema()::regnamespace"
 )
 _SLOTS = text(
     "SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS held"
@@ -46,6 +54,9 @@ def answer(place: Place) -> Iterator[CheckResult]:
     """Check that each database answers, has its tables, and is whole."""
     for name, url in place.databases.items():
         path = sqlite_path(url)
+        if name == "site" and _is_elsewhere(place, path):
+            yield unknown("site database", "DATABASE_URL is not set here", ON_WEB_HOST)
+            continue
         if path is not None and not path.is_file():
             yield fault(
                 f"{name} database",
@@ -57,7 +68,19 @@ def answer(place: Place) -> Iterator[CheckResult]:
             yield from _one(place, name, url, path)
         except SQLAlchemyError as error:
             cause = first_line(getattr(error, "orig", None) or type(error).__name__)
-            yield fault(f"{name} database", f"does not answer: {cause}", _mend(path))
+            said = f"does not answer: {cause}"
+            if _REFUSED in cause:
+                yield unknown(f"{name} database", said, ON_WEB_HOST)
+            else:
+                yield fault(f"{name} database", said, _mend(path))
+
+
+def _is_elsewhere(place: Place, path: Path | None) -> bool:
+    """Say whether the site's database is not named here, as on a host for ops alone."""
+    settings = place.settings
+    is_default = settings.site_database_url == DEFAULT_SITE_DATABASE_URL
+    on_server = sqlite_path(settings.database_url) is None
+    return is_default and on_server and path is not None and not path.exists()
 
 
 def _one(place: Place, name: str, url: str, path: Path | None) -> Iterator[CheckResult]:
@@ -161,14 +184,22 @@ def powers(place: Place) -> Iterator[CheckResult]:
         row: Any = db.execute(_POWERS).one()
         facts = row._mapping
         held = [power[3:] for power, has in facts.items() if has is True]
+        rewrites = bool(db.execute(_REWRITES).scalar())
+        if rewrites:
+            yield warning(
+                f"{name} role",
+                f"{row.rolname} may change and delete entries of the trail",
+                "docs/operations.md, under: PostgreSQL: roles",
+            )
         if held:
             yield warning(
                 f"{name} role",
                 f"{row.rolname} is {', '.join(held)}",
                 "give the site and the commands roles of their own without that",
             )
-        else:
-            yield ok(f"{name} role", f"{row.rolname} has no power over the server")
+        if not held and not rewrites:
+            said = f"{row.rolname} has no power over the server or the trail"
+            yield ok(f"{name} role", said)
 
 
 def slots(place: Place) -> Iterator[CheckResult]:
@@ -189,9 +220,19 @@ def slots(place: Place) -> Iterator[CheckResult]:
 
 def _servers(place: Place) -> Iterator[tuple[str, Connection]]:
     for name, url in place.databases.items():
-        if sqlite_path(url) is None:
+        if sqlite_path(url) is None and _answers(place, url):
             with reading(place.engine(url)) as db:
                 yield name, db
+
+
+def _answers(place: Place, url: str) -> bool:
+    """Say whether a database answers at all; ``answer`` says why not."""
+    try:
+        with reading(place.engine(url)) as db:
+            db.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return False
+    return True
 
 
 def _encrypted(db: Connection) -> bool:

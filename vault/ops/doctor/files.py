@@ -128,15 +128,21 @@ def site_account(place: Place) -> Iterator[CheckResult]:
     if account is None:
         yield unknown("site account", "which account runs the site can't be told here")
         return
-    needs = [place.settings.web_key, *place.sqlite_files().values()]
-    there = [path for path in needs if path.exists()]
+    there = [path for path in place.sqlite_files().values() if path.exists()]
     shut = [path for path in there if not _can_read(account, path)]
     for path in shut:
-        yield warning(
+        yield fault(
             "site account",
             f"{_name(account)}, who runs the site, can't open {path}",
-            f"chown {_name(account)} {path}, unless systemd hands it over "
-            "(LoadCredential)",
+            f"chown {_name(account)} {path}",
+        )
+    key = place.settings.web_key
+    if key.exists() and not _can_read(account, key):
+        yield unknown(
+            "site account",
+            f"{_name(account)}, who runs the site, can't open {key} by itself",
+            "right where systemd hands it over (LoadCredential); else chown "
+            f"{_name(account)} {key}",
         )
     if account == 0:
         yield warning(
