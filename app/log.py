@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask, Response, g, has_request_context, request
 
 from config import Config, ConfigError
+from vault import Vault
 from vault.card.scrub import scrub
 
 from . import lock_waits, log_lines
@@ -66,18 +67,22 @@ def init_app(app: Flask) -> None:
     """Scrub every record this process makes from now on, write it as LOG_FORMAT says,
     and number the requests."""
     settings: Config = app.extensions["settings"]
-    logging.setLogRecordFactory(_ScrubbedRecord)
-    logging.getLogger(OURS).setLevel(logging.INFO)
-    _write_to_stderr(settings.log_format)
+    write_to_stderr(settings.log_format)
     lock_waits.watch(app.extensions["site_engine"])
-    lock_waits.watch(app.extensions["vault"].engine)
+    vault = app.extensions["vault"]
+    # A command may run where the web key is not; ``current.vault`` says so then.
+    if isinstance(vault, Vault):
+        lock_waits.watch(vault.engine)
     app.before_request(_begin)
     app.after_request(_end)
 
 
-def _write_to_stderr(kind: str) -> None:
-    """Let the root logger write to standard error.  Where somebody has set it up
-    otherwise (gunicorn's --log-config), that stays."""
+def write_to_stderr(kind: str) -> None:
+    """Scrub every record from now on, and let the root logger write to standard error
+    in the format ``kind``.  Where somebody has set it up otherwise (gunicorn's
+    --log-config), that stays."""
+    logging.setLogRecordFactory(_ScrubbedRecord)
+    logging.getLogger(OURS).setLevel(logging.INFO)
     root = logging.getLogger()
     journal = log_lines.is_journal(os.environ)
     if not root.handlers:
