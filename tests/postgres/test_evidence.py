@@ -38,6 +38,7 @@ def test_roles_and_grants_are_as_the_server_has_them(
     assert set(head.split(", ")) == {"seq", "sealed_chain_key"}
     assert ("audit_entry", "cardsite_owner", "DELETE") in granted
     assert "denied" in access["site"]["not_reached"]
+    assert "not done    Access rights" in ran.stderr
     review = json.loads((out / "operators.json").read_text())
     assert "operators list --csv" in review["command"]
     assert "接続できず未確認" in (out / "access.ja.html").read_text(encoding="utf-8")

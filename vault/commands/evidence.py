@@ -99,15 +99,19 @@ def evidence(
     click.echo(f"{out}: {counted(written.files, 'file')}, open {name_of('ja')} first")
     for title in written.wrong:
         click.echo(f"to look at  {title}", err=True)
+    for title in written.missing:
+        click.echo(f"not done    {title}", err=True)
     context.exit(EXIT_FOUND if written.wrong else 0)
 
 
 @dataclass(frozen=True)
 class Written:
-    """How many files there are, and the titles of those with something to look at."""
+    """How many files there are, the titles of what has something to look at, and of what
+    was not looked at or not given."""
 
     files: int
     wrong: list[str]
+    missing: list[str]
 
 
 def _run(vault: OpenVault, anchors: Sequence[Anchor]) -> checks.Run:
@@ -156,7 +160,8 @@ def _written(
             folder.write(name_of(lang), contents(entries, head, lang))
         folder.publish()
         wrong = [entry.title.en for entry in entries if entry.wrong]
-        return Written(len(folder.names), wrong)
+        missing = [entry.title.en for entry in entries if entry.missing]
+        return Written(len(folder.names), wrong, missing)
 
 
 def _subjects(
@@ -188,7 +193,13 @@ def _write(folder: NewFolder, head: Head, subject: Subject) -> Entry:
     both += subject.files
     ja, en = ([f"{subject.name}.{lang}.html", *both] for lang in LANGUAGES)
     return Entry(
-        subject.title, subject.shows, subject.requirements, ja, en, subject.wrong
+        subject.title,
+        subject.shows,
+        subject.requirements,
+        ja,
+        en,
+        subject.wrong,
+        subject.missing,
     )
 
 

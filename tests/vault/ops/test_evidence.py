@@ -28,6 +28,7 @@ from vault.ops.pan_scan.numbers import numbers
 
 CARDS = 1000
 REASON = "annual change of keys"
+PASSPHRASE = "some words that open the root"
 MAIL_PASSWORD = "a password of the mail server"
 HASH = re.compile(rb"\b[0-9a-f]{64}\b")
 BOTH = ("index", "status", "checks", "keys", "custodians", "access", "operators")
@@ -48,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture(scope="module")
-def folder(place: Place) -> Path:
+def folder(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The evidence of that site, with the root key at hand and results given."""
     given = place.folder / "given"
     given.mkdir()
@@ -60,9 +61,17 @@ def folder(place: Place) -> Path:
     password = place.folder / "mail.password"
     password.write_text(MAIL_PASSWORD)
     password.chmod(0o600)
-    out = place.folder / "evidence"
-    done = place.ops(
+    phrase = place.folder / "passphrase"
+    phrase.write_text(PASSPHRASE)
+    phrase.chmod(0o600)
+    sealed = filled_vault.copy(place, tmp_path_factory.mktemp("sealed"))
+    opened = {"VAULT_ROOT_PASSPHRASE_FILE": str(phrase)}
+    done = sealed.ops("root", "passphrase", given=PASSPHRASE + "\n")
+    assert done.returncode == 0, done.stderr
+    out = sealed.folder / "evidence"
+    done = sealed.ops(
         *("report", "evidence", "--out", str(out), "--results", str(given)),
+        **opened,
         MAIL_PASSWORD_FILE=str(password),
         MAIL_USERNAME="mailer",
         AUDIT_ANCHOR_COMMAND="cat > /dev/null # token-of-the-bucket",
@@ -104,12 +113,11 @@ def test_the_sums_are_of_every_file(folder: Path) -> None:
 def test_no_file_holds_a_number_or_a_secret(folder: Path, place: Place) -> None:
     """By the project's own search, and by what the keys and passwords are; the file
     that was given with a number in it is left out and named."""
-    web_key = json.loads((place.folder / "web.key").read_text())
-    root_key = json.loads((place.folder / "root.key").read_text())
-    secrets = {PASSWORD, MAIL_PASSWORD, "mailer", "token-of-the-bucket"}
+    secrets = {PASSWORD, PASSPHRASE, MAIL_PASSWORD, "mailer", "token-of-the-bucket"}
     secrets.add(place.environ()["SECRET_KEY"])
-    for kept in (web_key, root_key):
-        for value in kept.values():
+    before, sealed = place.folder / "root.key", folder.parent / "root.key"
+    for path in (place.folder / "web.key", before, sealed):
+        for value in json.loads(path.read_text()).values():
             if isinstance(value, str) and len(value) >= 40 and value != SUITE:
                 secrets.add(value)
                 secrets.add(base64.b64decode(value + "==").hex())
@@ -154,7 +162,7 @@ def test_the_contents_lead_to_every_file(folder: Path, lang: str) -> None:
     assert rest == {f"index.{lang}.html", "SHA256SUMS"}
 
 
-def test_the_pages_say_what_is_so(folder: Path, place: Place) -> None:
+def test_the_pages_say_what_is_so(folder: Path) -> None:
     """The counts, the checks that were run, keys without their material, operators."""
     assert json.loads(read(folder, "status.json"))["cards"] == CARDS
     checks = json.loads(read(folder, "checks.json"))
@@ -175,8 +183,8 @@ def test_the_pages_say_what_is_so(folder: Path, place: Place) -> None:
     ]
     assert web_key["mode"] == "0600"
     assert json.loads(read(folder, "rotation-1.json"))["reason"] == REASON
-    trail = place.ops("audit", "list", "--event", "report.evidence").stdout
-    assert '"folder": "evidence"' in trail
+    listed = Place(folder.parent).ops("audit", "list", "--event", "report.evidence")
+    assert '"folder": "evidence"' in listed.stdout
 
 
 def test_the_entry_comes_before_the_first_file(place: Place, tmp_path: Path) -> None:
@@ -206,6 +214,8 @@ def test_without_the_root_key_the_page_says_so(place: Place, tmp_path: Path) -> 
     assert (checks["run"], checks["verify"]) == (False, None)
     assert "ルート鍵が手元にないため" in read(out, "checks.ja.html")
     assert "結果は渡されませんでした" in read(out, "results.ja.html")
+    assert read(out, "index.ja.html").count("<td>未実施</td>") == 2
+    assert "not done    What the checks found" in done.stderr
 
 
 def test_nothing_is_written_over(place: Place, tmp_path: Path) -> None:

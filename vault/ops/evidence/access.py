@@ -105,7 +105,8 @@ def access(settings: VaultSettings) -> Access:
     files = _rows(settings)
     tables = [_files(files)]
     data: dict[str, Any] = {"files": [dict(zip(_KEYS, r, strict=True)) for r in files]}
-    servers, wrong = {}, False
+    servers, missing = {}, False
+    wrong = any(int(file[-1], 8) & 0o077 for file in files)
     urls = {"vault": settings.database_url, "site": settings.site_database_url}
     for name, url in urls.items():
         if sqlite_path(url) is not None:
@@ -113,7 +114,8 @@ def access(settings: VaultSettings) -> Access:
         found = _asked(name, url)
         data[name] = found
         tables += _server_tables(_NAMES[name], found)
-        wrong = wrong or bool(found.get("as_granted") is False)
+        wrong |= found.get("as_granted") is False
+        missing |= "not_reached" in found
         if "settings" in found:
             servers[f"PostgreSQL ({name})"] = found["settings"]["server_version"]
     return Access(
@@ -129,6 +131,7 @@ def access(settings: VaultSettings) -> Access:
             tables,
             data,
             wrong=wrong,
+            missing=missing,
         ),
         servers,
     )

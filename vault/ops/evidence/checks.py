@@ -67,7 +67,16 @@ def of_checks(run: Run | None, newest: Mapping[str, Done]) -> Subject:
     }
     wrong = run is not None and not run.well
     requirements = "3.5.1, 10.3.2, 10.3.4, 10.4.1, 11.5.2"
-    return Subject("checks", _TITLE, _SHOWS, requirements, tables, data, wrong)
+    return Subject(
+        "checks",
+        _TITLE,
+        _SHOWS,
+        requirements,
+        tables,
+        data,
+        wrong=wrong,
+        missing=run is None,
+    )
 
 
 def _run_table(run: Run | None) -> Table:

@@ -37,13 +37,14 @@ _COLUMNS = (
     Words("所見", "To look at"),
 )
 _LOOK, _NOTHING = Words("要確認", "look"), Words("なし", "nothing")
+_MISSING = Words("未実施", "not done")
 _CONTENTS = Words("目次", "Contents")
 
 
 @dataclass(frozen=True)
 class Entry:
     """A line of the contents: ``files`` in Japanese and in English each, with those that
-    are the same in both; ``wrong`` says that something in them is to be looked at."""
+    are the same in both; ``wrong`` says that something in them is to be looked at, ``missing`` that something was not done."""
 
     title: Words
     shows: Words
@@ -51,6 +52,7 @@ class Entry:
     ja: Sequence[str]
     en: Sequence[str]
     wrong: bool = False
+    missing: bool = False
 
     def files(self, lang: str) -> Sequence[str]:
         """The files for a reader of ``lang``."""
@@ -81,7 +83,8 @@ def contents(entries: Sequence[Entry], head: Head, lang: str) -> str:
 
 def _row(entry: Entry, lang: str) -> Iterator[str]:
     links = "<br>".join(f'<a href="{f}">{f}</a>' for f in entry.files(lang))
-    found = (_LOOK if entry.wrong else _NOTHING).of(lang)
+    seen = _LOOK if entry.wrong else _MISSING if entry.missing else _NOTHING
+    found = seen.of(lang)
     yield (
         f"<tr><td>{text_of(entry.title, lang)}<br>{links}</td>"
         f"<td>{text_of(entry.shows, lang)}</td>"

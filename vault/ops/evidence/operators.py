@@ -107,7 +107,9 @@ def _not_read(why: str) -> Subject:
     )
     data = {"not_read": why, "command": COMMAND}
     table = Table(heading, columns, [row])
-    return Subject("operators", _TITLE, _SHOWS, _REQUIREMENTS, (table,), data)
+    return Subject(
+        "operators", _TITLE, _SHOWS, _REQUIREMENTS, (table,), data, missing=True
+    )
 
 
 def _rows(url: str) -> list[dict[str, Any]] | None:

@@ -62,6 +62,7 @@ def take_in(folder: NewFolder, source: Path | None) -> Subject:
             for one in taken
         ],
         wrong=any(not one.name for one in taken),
+        missing=not taken,
         files=[one.name for one in taken if one.name],
     )
 

@@ -78,9 +78,11 @@ def shown(environ: Mapping[str, str]) -> Subject:
         Words("設定", "Settings"),
         Words(
             "このコマンドを実行した環境の設定。秘密の値は表示しません。"
-            "サイトの設定は cardsite-run 経由で実行した場合に表示されます。",
+            "サイトの設定は cardsite-run 経由で実行した場合に表示されます。"
+            "既定値はREADMEの表にあります。",
             "The settings of the environment this was run in, without what is secret. The "
-            "site's are here when it was run through cardsite-run.",
+            "site's are here when it was run through cardsite-run. The README has the "
+            "defaults.",
         ),
         "2.2.1, 8.2.8, 8.3.4",
         (

@@ -50,7 +50,8 @@ class Subject:
     they show, ``requirements`` are PCI DSS v4.0.1's, as "3.7.4, 3.7.5".
 
     ``data`` is what the JSON file holds; None is for a subject without one.  ``wrong``
-    says that something was found that has to be mended."""
+    says that something was found that has to be mended, ``missing`` that a part could not
+    be looked at or was not given: nothing was found there, because nobody looked."""
 
     name: str
     title: Words
@@ -59,5 +60,6 @@ class Subject:
     tables: Sequence[Table] = ()
     data: Any = None
     wrong: bool = False
+    missing: bool = False
     files: Sequence[str] = ()
     """Further files that were written for it."""
