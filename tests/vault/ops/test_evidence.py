@@ -20,7 +20,7 @@ from tests.places import filled_vault
 from tests.places.site import PASSWORD, Place
 from vault.crypto import SUITE
 from vault.errors import FileRefused
-from vault.ops.evidence import operators, parts, settings
+from vault.ops.evidence import operators, parts, results, settings
 from vault.ops.evidence.folder import NewFolder
 from vault.ops.evidence.page import Head, page_of
 from vault.ops.evidence.words import Subject, Table, Words
@@ -168,6 +168,7 @@ def test_the_pages_say_what_is_so(folder: Path) -> None:
     checks = json.loads(read(folder, "checks.json"))
     assert (checks["run"], checks["cards_opened"]) == (True, CARDS)
     assert checks["verify"] == checks["audit_verify"] == []
+    assert "No anchor was given" in read(folder, "checks.en.html")
     assert set(checks["newest"]) == {"verify", "audit verify"}
     first, second = json.loads(read(folder, "keys.json"))["data_keys"]
     assert (first["state"], second["state"]) == ("destroyed", "retired")
@@ -272,6 +273,19 @@ def test_no_setting_gives_a_secret_away() -> None:
 def test_operators_are_unused_when_the_site_says_so() -> None:
     """The ops side reads the tables by itself, and counts the same days."""
     assert operators.UNUSED_SECONDS == UNUSED_SECONDS
+
+
+@pytest.mark.parametrize(("failures", "wrong"), [(0, False), (1, True)])
+def test_a_failed_test_is_something_to_look_at(
+    tmp_path: Path, failures: int, wrong: bool
+) -> None:
+    """The count in pytest's file decides."""
+    given = tmp_path / "given"
+    given.mkdir()
+    suite = f'<testsuite errors="0" failures="{failures}" skipped="0" tests="10">'
+    (given / "tests.xml").write_text(suite)
+    with NewFolder(tmp_path / "out") as folder:
+        assert results.take_in(folder, given).wrong is wrong
 
 
 def test_what_a_row_says_can_not_change_a_page() -> None:

@@ -28,6 +28,12 @@ _NOT_RUN = Words(
     "VAULT_ROOT_KEY_COMMAND).",
 )
 _RUN = Words("今回、ルート鍵を用いて実行しました。", "Run now, with the root key.")
+_UNANCHORED = Words(
+    "今回、ルート鍵を用いて実行しました。アンカーは渡されていないため、"
+    "古いデータベースへの差し替えはこの検査では分かりません（--anchor）。",
+    "Run now, with the root key. No anchor was given, so these checks can't tell "
+    "whether an older database was put back (--anchor).",
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def _run_table(run: Run | None) -> Table:
         ("cardvault verify", opened, _BAD if run.verify else _GOOD),
         ("cardvault audit verify", read, _BAD if run.trail else _GOOD),
     ]
-    return Table(heading, columns, rows, _RUN)
+    return Table(heading, columns, rows, _RUN if run.anchors else _UNANCHORED)
 
 
 def _newest_table(newest: Mapping[str, Done]) -> Table:

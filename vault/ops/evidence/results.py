@@ -14,6 +14,7 @@ from .words import NONE, NOTHING, Cell, Subject, Table, Words
 PREFIX = "result-"
 _MOST_BYTES = 50_000_000
 _SUITE = re.compile(r"<testsuite\s[^>]{0,2000}>")
+_BAD = re.compile(r"\b(?:errors|failures) [^0]")
 _COUNT = re.compile(r'\b(tests|failures|errors|skipped|timestamp)="([^"<]{0,40})"')
 _TITLE = Words("試験・検査の結果", "Results of tests and scanners")
 _SHOWS = Words(
@@ -61,7 +62,7 @@ def take_in(folder: NewFolder, source: Path | None) -> Subject:
             {"given": one.given, "name": one.name, "left_out": one.why.en}
             for one in taken
         ],
-        wrong=any(not one.name for one in taken),
+        wrong=any(not one.name or _BAD.search(one.says) for one in taken),
         missing=not taken,
         files=[one.name for one in taken if one.name],
     )

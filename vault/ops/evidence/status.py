@@ -47,6 +47,7 @@ def of_status(status: dict[str, Any], warnings: Sequence[str]) -> Subject:
                 Words("概要", "Overview"),
                 (Words("項目", "What"), Words("値", "Value")),
                 facts,
+                Words("「-」は一度もないことを示します。", "“-” is for never."),
             ),
             Table(
                 Words("世代ごとのカード", "Cards by generation"),
