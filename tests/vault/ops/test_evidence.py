@@ -249,6 +249,23 @@ def test_a_damaged_card_is_in_the_evidence(place: Place, tmp_path: Path) -> None
     assert "要確認" in read(out, "index.ja.html")
 
 
+def test_an_edited_record_has_no_file(place: Place, tmp_path: Path) -> None:
+    """The contents say why instead, and nobody gets a page to sign; an anchor that was
+    given is held."""
+    copy = filled_vault.copy(place, tmp_path / "copy")
+    script = "UPDATE rotation SET reason = 'another'"
+    subprocess.run(["sqlite3", str(copy.folder / "vault.db"), script], check=True)
+    anchor = tmp_path / "anchor"
+    anchor.write_text(copy.ops("audit", "anchor").stdout)
+    out = tmp_path / "evidence"
+    words = ("report", "evidence", "--out", str(out), "--anchor", str(anchor))
+    done = copy.ops(*words)
+    assert (done.returncode, "look at  Key rotation 1" in done.stderr) == (1, True)
+    assert list(out.glob("rotation-*")) == []
+    assert "記録を信用できません" in read(out, "index.ja.html")
+    assert json.loads(read(out, "checks.json"))["anchors_held"] == 1
+
+
 def test_every_setting_is_sorted_as_secret_or_not() -> None:
     """One that is added tomorrow has to be, or it is not in the evidence."""
     sorted_out = [*settings.SECRET, *settings.URLS, *settings.SHOWN]
