@@ -173,7 +173,7 @@ def _subjects(
     yield checks.of_checks(run, found.checks)
     with reading(vault.engine) as db:
         yield keys.inventory(vault, db, found.census)
-        yield custodians.form(found.census.root_id)
+        yield custodians.form()
         reached = access.access(place)
         yield reached.subject
         yield operators.review(place.site_database_url, db, vault.clock())
