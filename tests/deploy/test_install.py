@@ -72,7 +72,8 @@ def fill(machine: Machine, **settings: str) -> None:
         **settings,
     }
     for name, value in given.items():
-        line = f's|^#*{name}=.*|{name}="{value}"|'
+        typed = value.replace("&", r"\&")
+        line = f's|^#*{name}=.*|{name}="{typed}"|'
         machine.do("sed", "-i", line, SETTINGS)
 
 

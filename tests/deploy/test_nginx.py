@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import ssl
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.actors.forms import CARD
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_http import Desk
 from tests.places.nginx import HOST, NGINX, Behind, placed, proxying, shipped
-from tests.places.site import free_port
+from tests.places.site import ROOT, free_port
 from tests.spellings import holders
 
 # A published test number that nothing else here uses.
@@ -80,6 +81,17 @@ class SecureDesk(Desk):
             urllib.request.HTTPCookieProcessor(self.jar),
         )
         self.opener.addheaders = [("Referer", f"{place.url}/login")]
+
+
+def test_every_log_of_the_shipped_file_is_kept_for_a_year() -> None:
+    """Each lies where the shipped rule rotates, 52 weeks and more; nginx takes no other."""
+    kept = (ROOT / "deploy" / "logrotate.conf").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"^(/\S+) \{$", kept, re.M)
+    named = re.findall(r"^\s*(?:access|error)_log (\S+)", shipped(), re.M)
+    assert len(named) == 4
+    assert all(PurePath(name).match(pattern) for name in named)
+    (weeks,) = re.findall(r"^ *weekly\n *rotate (\d+)$", kept, re.M)
+    assert int(weeks) > 52
 
 
 def test_plain_http_is_sent_to_https(proxied: Proxied) -> None:
