@@ -8,6 +8,7 @@ default.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,8 +29,11 @@ from vault.settings import DEFAULT_SITE_DATABASE_URL
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
 _OFF = ("0", "false", "no")
+# How a value of deploy/settings.example begins that nobody has filled in yet.
+UNFILLED = "FILL_IN"
 STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
+LOG_FORMATS = ("text", "json")
 MAIL_TLS = ("none", "starttls", "tls")
 # Where a mail server speaks TLS from the first byte (RFC 8314), and where it doesn't.
 TLS_PORT, PLAIN_PORT = 465, 25
@@ -93,6 +97,7 @@ class Config:
     login_failures_per_origin: int
     luhn_exempt_unionpay: bool
     card_stopped_values: tuple[str, ...]
+    log_format: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
@@ -103,12 +108,19 @@ class Config:
         return config
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
+    def read(
+        cls, environ: Mapping[str, str], *, pages: bool = True
+    ) -> tuple[Config, list[str]]:
         """Every setting, and what is wrong with them; with a fault in the list the
-        configuration is for naming further ones, not for running a site."""
-        read = _Reader(environ)
+        configuration is for naming further ones, not for running a site.
+
+        Without ``pages`` it is for a command, which may be typed where the site's own
+        secret is not: in its place is one that nobody knows and that ends with the
+        process, and the site is one of this machine's alone."""
+        read = _Reader(environ, pages=pages)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
         read.refuse_debugging(loopback)
+        read.refuse_unfilled()
         config = cls(
             secret_key=read.secret("SECRET_KEY"),
             secret_key_fallbacks=read.secrets("SECRET_KEY_FALLBACKS"),
@@ -139,6 +151,7 @@ class Config:
             ),
             luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
             card_stopped_values=read.names("CARD_STOPPED_VALUES") or STOPPED_VALUES,
+            log_format=read.choice("LOG_FORMAT", LOG_FORMATS),
         )
         if config.login_factor == "passkey" and not config.passkey_host:
             read.faults.append(
@@ -194,8 +207,9 @@ class _Asked(Mapping[str, str]):
 class _Reader:
     """Reads settings one by one and collects what is wrong with them."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, pages: bool) -> None:
         self._environ = environ
+        self._pages = pages
         self.faults: list[str] = []
 
     def text(self, name: str, default: str) -> str:
@@ -212,6 +226,14 @@ class _Reader:
         debug = (self._environ.get("FLASK_DEBUG") or "0").lower()
         if debug not in _OFF and not loopback:
             self.faults.append("FLASK_DEBUG is on; take it out of the environment")
+
+    def refuse_unfilled(self) -> None:
+        """A value of the example settings would be a host or a sender of nobody's."""
+        self.faults += [
+            f"{name} is not filled in; write it into the settings file"
+            for name, value in sorted(self._environ.items())
+            if value.startswith(UNFILLED)
+        ]
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._environ.get(name) or str(default)
@@ -243,7 +265,8 @@ class _Reader:
     def hosts(self, name: str, loopback: bool) -> tuple[str, ...]:
         """Host names in the letters browsers send; a port is left out, since a visitor
         may come by any that leads here."""
-        given = self.names(name) or (LOOPBACK_HOSTS if loopback else ())
+        by_itself = loopback or not self._pages
+        given = self.names(name) or (LOOPBACK_HOSTS if by_itself else ())
         if not given:
             self.faults.append(f"{name} is missing; give the host names of the site")
         wrong = [text for text in given if not _host(text)]
@@ -339,6 +362,8 @@ class _Reader:
     def secret(self, name: str) -> str:
         # The file's name is asked for in any case, so that it counts as a setting.
         file = self._environ.get(f"{name}_FILE")
+        if not (self._pages or self._environ.get(name) or file):
+            return secrets.token_hex(MIN_SECRET_BYTES)
         value = self._environ.get(name) or (self.file(f"{name}_FILE") if file else "")
         if len(value.encode()) < MIN_SECRET_BYTES:
             self.faults.append(

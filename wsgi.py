@@ -1,7 +1,7 @@
 import os
 import sys
 
-from app import create_app
+from app import create_app, log
 from app.startup import safe_config
 from config import ConfigError
 
@@ -11,5 +11,5 @@ GUNICORN_APP_LOAD_ERROR = 4
 try:
     app = create_app(safe_config(os.environ))
 except ConfigError as refusal:
-    sys.stderr.write(f"error: {refusal}\n")
+    sys.stderr.write(log.refusal(refusal, os.environ))
     sys.exit(GUNICORN_APP_LOAD_ERROR if "gunicorn" in sys.modules else 2)

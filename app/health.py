@@ -9,7 +9,6 @@ nothing.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 import time
@@ -21,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from vault import Vault
 
 from .db import answers
+from .happenings import Kind, happened
 
 EVERY_SECONDS = 10
 # How long one who asks waits for a write that is under way.
@@ -34,8 +34,6 @@ _POSTGRESQL_WRITE = (
     "SELECT set_config('synchronous_commit', 'local', true),"
     " pg_logical_emit_message(true, 'health', '')"
 )
-
-log = logging.getLogger(__name__)
 
 
 class Health:
@@ -61,9 +59,9 @@ class Health:
         with self._lock:
             turned, self._was_well = self._was_well is bool(found), not found
         if turned and found:
-            log.error("health: unavailable from now on: %s", found)
+            happened(Kind.HEALTH_LOST, cause=found)
         elif turned:
-            log.warning("health: ok again")
+            happened(Kind.HEALTH_BACK)
         return found
 
     def _reading_fault(self) -> str:

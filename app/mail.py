@@ -28,7 +28,8 @@ from vault.card.scrub import one_line
 from vault.errors import VaultError
 
 from . import current
-from .outbox import Letter, Outbox, kind
+from .happenings import Kind, happened
+from .outbox import Letter, Outbox, error_name
 
 SOCKET_SECONDS = 5
 MAIL_TAKEN = 250
@@ -240,7 +241,7 @@ def _record(vault: Vault, by: Actor, outcome: str, detail: Mapping[str, str]) ->
             )
     except (SQLAlchemyError, VaultError) as error:
         cause = getattr(error, "orig", None) or error
-        log.error("the trail lacks login.code_sent (%s): %s", outcome, cause)
+        happened(Kind.TRAIL_LACKS, cause=f"login.code_sent {outcome}: {cause}")
 
 
 def _said(code: int, text: bytes | str) -> str:
@@ -254,7 +255,7 @@ def _words(error: Exception) -> str:
         return "; ".join(_said(*reply) for reply in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
         return _said(error.smtp_code, error.smtp_error)
-    return one_line(f"{kind(error)}: {error}")
+    return one_line(f"{error_name(error)}: {error}")
 
 
 # What to look at after each kind of failure; the first that fits.

@@ -1,4 +1,4 @@
-"""Checks whether PROXY_HOPS fits the proxies in front, and logs why pages are refused.
+"""Checks whether PROXY_HOPS fits the proxies in front, and logs when it doesn't.
 
 With PROXY_HOPS=n each of n proxies adds an entry to X-Forwarded-For, so there are at
 least n entries.  More entries prove nothing, because a visitor may send some.
@@ -6,12 +6,12 @@ least n entries.  More entries prove nothing, because a visitor may send some.
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_list_header
 
+from .happenings import Kind, happened
 from .networks import address_of
 
 NEXT = (
@@ -19,17 +19,6 @@ NEXT = (
     "send X-Forwarded-For and X-Forwarded-Proto, let nothing else reach this port, "
     "and start the site anew"
 )
-NEXT_PLAIN_HTTP = (
-    "let the proxy send visitors to https and say so in X-Forwarded-Proto, and let "
-    "nothing else reach this port"
-)
-NEXT_HOST = (
-    "add the name that visitors use to TRUSTED_HOSTS, or let the proxy hand on the Host "
-    "it gets"
-)
-NEXT_PORT = "let the proxy hand on Host with its port, in nginx as $http_host"
-
-log = logging.getLogger(__name__)
 
 
 def fault(headers: Headers, hops: int) -> str:
@@ -58,11 +47,10 @@ class Alarm:
         self._lock = threading.Lock()
         self._told: set[str] = set()
 
-    def tell(self, fault: str, mend: str = NEXT) -> None:
-        """Log ``fault``, which is the same for every request that has it, and what to
-        do."""
+    def tell(self, fault: str) -> None:
+        """Log ``fault``, which the function ``fault`` returned, and what to do."""
         with self._lock:
             is_new = fault not in self._told
             self._told.add(fault)
         if is_new:
-            log.error("pages are refused: %s; %s", fault, mend)
+            happened(Kind.PROXY_HOPS_WRONG, cause=f"{fault}; {NEXT}")

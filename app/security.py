@@ -17,6 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import Config
 
 from . import current, proxies
+from .happenings import Kind, happened
 from .health import Health
 from .networks import lies_in
 
@@ -128,6 +129,7 @@ def _refuse_nameless() -> None:
     """Refuse a request without a Host header, which would count as one to the bound
     address."""
     if "HTTP_HOST" not in request.environ:
+        happened(Kind.REFUSED_HOST, origin=_origin())
         abort(400)
 
 
@@ -139,7 +141,8 @@ def _refuse_unknown_visitors() -> None:
         return
     fault = proxies.fault(request.headers, settings.proxy_hops)
     if fault:
-        _tell(fault, proxies.NEXT)
+        current_app.extensions["proxy_alarm"].tell(fault)
+        happened(Kind.REFUSED_PROXY_HOPS, origin=_origin())
         raise UnknownVisitor
 
 
@@ -147,7 +150,8 @@ def _refuse_foreign_networks() -> None:
     networks = current.settings().allowed_networks
     if not networks or request.endpoint in NO_PAGES:
         return
-    if not lies_in(request.remote_addr or "", networks):
+    if not lies_in(_origin(), networks):
+        happened(Kind.REFUSED_NETWORK, origin=_origin())
         raise ForeignNetwork
 
 
@@ -171,28 +175,34 @@ def _refuse_plain_http() -> None:
     if request.is_secure or request.endpoint in NO_PAGES:
         return
     if not settings.allow_insecure_loopback:
-        _tell("a request came by plain http", proxies.NEXT_PLAIN_HTTP)
+        happened(Kind.REFUSED_SCHEME, origin=_origin())
         raise PlainHttp
 
 
 def _refuse_cross_site() -> None:
     """Refuse a form sent by another site's page, whatever token it has (WEB-02)."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
+    if request.method not in ("GET", "HEAD", "OPTIONS") and _comes_from_elsewhere():
+        happened(Kind.REFUSED_OTHER_SITE, origin=_origin())
+        if _has_other_port(request.headers.get("Origin", "")):
+            raise LostPort
+        abort(403)
+
+
+def _comes_from_elsewhere() -> bool:
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in (
         "same-origin",
         "none",
     ):
-        abort(403)
+        return True
     origin = request.headers.get("Origin")
     if origin is not None and _place_of(origin) != request.host:
-        if _has_other_port(origin):
-            _tell("a form's Origin has another port than Host", proxies.NEXT_PORT)
-            raise LostPort
-        abort(403)
+        return True
     # The check of the form's token reads it next and fails on what is no address.
-    if _place_of(request.headers.get("Referer", "")) is None:
-        abort(403)
+    return _place_of(request.headers.get("Referer", "")) is None
+
+
+def _origin() -> str:
+    return request.remote_addr or ""
 
 
 def _place_of(address: str) -> str | None:
@@ -209,16 +219,8 @@ def _place_of(address: str) -> str | None:
 def _has_other_port(origin: str) -> bool:
     """Say whether an origin differs from this site's by its port alone."""
     place = _place_of(origin) or ""
-    return place.partition(":")[0] == request.host.partition(":")[0]
-
-
-def tell_unknown_host() -> None:
-    """Log that a request asked for a host that is none of the site's."""
-    _tell("a request's Host is not in TRUSTED_HOSTS", proxies.NEXT_HOST)
-
-
-def _tell(fault: str, mend: str) -> None:
-    current_app.extensions["proxy_alarm"].tell(fault, mend)
+    same = place.partition(":")[0] == request.host.partition(":")[0]
+    return same and place != request.host
 
 
 def _finish(response: Response) -> Response:

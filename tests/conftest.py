@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.actors.mail import Mails, receiving
+from tests.places.compiled import compile_once
 from tests.places.postgres_cluster import PROGRAMS, Cluster
 from tests.places.vault import EXPIRY, VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
@@ -24,9 +25,10 @@ MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3
 
 def pytest_configure() -> None:
     """Lay the tests' folders into memory where there is room, unless pytest is told
-    where to lay them."""
+    where to lay them; what is compiled is kept."""
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    compile_once()
 
 
 @pytest.fixture

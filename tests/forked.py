@@ -8,6 +8,7 @@ machine as on a fast one.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import gc
 import importlib
@@ -22,12 +23,13 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import app
 import vault
@@ -38,6 +40,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 300
 # What a shim sends in one piece: its words and its environment.
 MOST_BYTES = 1 << 20
+NOTHING = Path(os.devnull)
+# How an interpreter ends that could not write its last lines.
+UNREAD = 120
 OURS = tuple(str(ROOT / name) + os.sep for name in ("app", "vault"))
 
 
@@ -94,10 +99,66 @@ class Forked:
         assert code is not None
         return code
 
+    def send_signal(self, number: int) -> None:
+        """That signal, unless it has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._ended, number)
+
     def terminate(self) -> None:
         """SIGTERM, unless it has ended."""
-        if self.poll() is None:
-            signal.pidfd_send_signal(self._ended, signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
+
+
+class Piped(Forked):
+    """One that talks by pipes, of bytes; ``returncode`` is there once it was waited
+    for."""
+
+    def __init__(
+        self, pid: int, reap: Callable[[int], int], ends: tuple[int, int, int]
+    ) -> None:
+        super().__init__(pid, reap)
+        given, said, complained = ends
+        self.stdin: IO[bytes] = os.fdopen(given, "wb", buffering=0)
+        self.stdout: IO[bytes] = os.fdopen(said, "rb")
+        self.stderr: IO[bytes] = os.fdopen(complained, "rb")
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return self.poll()
+
+    def communicate(self, timeout: float = PATIENCE_SECONDS) -> tuple[str, str]:
+        """Give it nothing more and wait for its end; what it said and complained of
+        since the last time."""
+        self.stdin.close()
+        with ThreadPoolExecutor(2) as threads:
+            both = [threads.submit(_rest, end) for end in (self.stdout, self.stderr)]
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            said, complained = (read.result() for read in both)
+        return said.decode(), complained.decode()
+
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _rest(end: IO[bytes]) -> bytes:
+    """What is still to come by a pipe, which may have been read to its end before."""
+    if end.closed:
+        return b""
+    with end:
+        return end.read()
+
+
+def _ends(pipes: list[tuple[int, int]]) -> tuple[list[int], tuple[int, int, int]]:
+    """The command's ends of three pipes, and the test's."""
+    given, said, complained = pipes
+    theirs = [given[0], said[1], complained[1]]
+    return theirs, (given[1], said[0], complained[0])
 
 
 class Forks:
@@ -175,17 +236,18 @@ class Forks:
         *words: str,
         folder: Path,
         environ: Mapping[str, str],
-        log: Path,
+        files: tuple[Path, Path, Path],
         kill_at: str = "",
     ) -> int:
-        """Begin ``words`` in a process group of its own that writes to the end of
-        ``log``; returns its number, which ``reap`` wants when it has ended."""
+        """Begin ``words`` in a process group of its own, with ``files`` for input,
+        output and errors; returns its number, which ``reap`` wants when it has
+        ended."""
         begun = self._ask(
             words=list(words),
             folder=str(folder),
             kill_at=kill_at,
             environ=dict(environ),
-            log=str(log),
+            files=[str(file) for file in files],
         )
         return begun.returncode
 
@@ -235,12 +297,54 @@ class Typist:
         log: Path,
         kill_at: str = "",
     ) -> Started:
-        """What ``Forks.start`` does, after the command that runs, if one does."""
-        with self._free:
-            pid = self._forks.start(
-                *words, folder=folder, environ=environ, log=log, kill_at=kill_at
-            )
+        """Begin ``words``, which write to the end of ``log``, after the command that
+        runs, if one does."""
+        pid = self._begin(words, folder, environ, (NOTHING, log, log), kill_at)
         return Forked(pid, self._reap)
+
+    def pipe(
+        self,
+        *words: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        kill_at: str = "",
+        pipe_bytes: int = 0,
+        quiet: Collection[str] = (),
+    ) -> Piped:
+        """Begin ``words`` with a pipe for input, output and errors each, of
+        ``pipe_bytes`` unless 0; nobody hears those of "stdout" and "stderr" that
+        ``quiet`` has.  With ``python -c SCRIPT`` the script finds app/ and vault/
+        loaded."""
+        pipes = [os.pipe() for _ in range(3)]
+        for reader, _ in pipes:
+            if pipe_bytes:
+                fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, pipe_bytes)
+        theirs, ours = _ends(pipes)
+        files = [Path(f"/proc/{os.getpid()}/fd/{end}") for end in theirs]
+        given, said, complained = files
+        said = NOTHING if "stdout" in quiet else said
+        complained = NOTHING if "stderr" in quiet else complained
+        try:
+            pid = self._begin(
+                words, folder, environ, (given, said, complained), kill_at
+            )
+        finally:
+            for end in theirs:
+                os.close(end)
+        return Piped(pid, self._reap, ours)
+
+    def _begin(
+        self,
+        words: tuple[str, ...],
+        folder: Path,
+        environ: Mapping[str, str],
+        files: tuple[Path, Path, Path],
+        kill_at: str,
+    ) -> int:
+        with self._free:
+            return self._forks.start(
+                *words, folder=folder, environ=environ, files=files, kill_at=kill_at
+            )
 
     def _reap(self, pid: int) -> int:
         with self._free:
@@ -319,13 +423,13 @@ def _child(asked: dict[str, Any], files: list[int], told: Path | None) -> None:
     """Be the command, to its end."""
     for number, file in enumerate(files):
         os.dup2(file, number)
+        os.close(file)
     os.environ.clear()
     os.environ.update(asked["environ"])
     os.chdir(asked["folder"])
     if told is not None:
         signal.alarm(PATIENCE_SECONDS)
-    (script,) = entry_points(group="console_scripts", name=asked["words"][0])
-    main = script.load()
+    main = _main_of(asked["words"])
     sys.argv = asked["words"]
     if asked.get("kill_at"):
         arm(asked["kill_at"])
@@ -348,14 +452,29 @@ def _child(asked: dict[str, Any], files: list[int], told: Path | None) -> None:
     _leave(code)
 
 
+def _main_of(words: list[str]) -> Callable[[], object]:
+    """What runs a command; of ``python -c SCRIPT WORDS`` it is the script."""
+    if words[0] == "python":
+        script = words.pop(2)
+        del words[0]
+        return lambda: exec(script, {"__name__": "__main__"})
+    (found,) = entry_points(group="console_scripts", name=words[0])
+    main: Callable[[], object] = found.load()
+    return main
+
+
 def _leave(code: int) -> None:
     """End as an interpreter does: what waits for the end is called, and databases
     that nobody refers to any more are closed."""
-    atexit._run_exitfuncs()
-    gc.collect()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        atexit._run_exitfuncs()
+        gc.collect()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads any more
+        code = UNREAD
+    finally:
+        os._exit(code)
 
 
 def _serve(folder: Path) -> None:
@@ -364,7 +483,7 @@ def _serve(folder: Path) -> None:
         if "reap" in asked:
             _, status = os.waitpid(asked["reap"], 0)
             ran = Run(os.waitstatus_to_exitcode(status), "", "", 0)
-        elif "log" in asked:
+        elif "files" in asked:
             ran = Run(_begin(asked), "", "", 0)
         else:
             ran = _run(asked, folder)
@@ -402,14 +521,15 @@ def _answer(line: socket.socket) -> None:
 
 def _begin(asked: dict[str, Any]) -> int:
     """Fork a command and leave it to itself; its number."""
-    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    given, *rest = asked["files"]
+    files = [os.open(given, os.O_RDONLY)]
+    files += [os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for name in rest]
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        _child(asked, [nothing, log, log], None)
-    os.close(log)
-    os.close(nothing)
+        _child(asked, files, None)
+    for file in files:
+        os.close(file)
     return pid
 
 

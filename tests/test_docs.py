@@ -38,7 +38,7 @@ ROWS = {
     "VLT": 6,
     "AUD": 4,
     "REL": 8,
-    "ATH": 6,
+    "ATH": 7,
     "LCK": 6,
 }
 # In capitals, but an argument and not a setting.
@@ -161,6 +161,22 @@ def test_the_months_work_does_what_the_page_says(tmp_path: Path) -> None:
         assert event in ran.stdout, event
     sealed = (tmp_path / "nov2.age").read_bytes()
     assert pyrage.decrypt(sealed, [identity]) == b"4810000000020000,4001,1980\r\n"
+
+
+SERVER_URL = re.compile(r"postgresql(?:\+psycopg)?://[^\s'\"`)]*")
+
+
+def test_every_database_url_shown_asks_for_tls() -> None:
+    """Whoever copies one gets a server whose name was checked (PCI DSS 4.2.1)."""
+    places = [*DOCUMENTS, *(p for p in (ROOT / "deploy").rglob("*") if p.is_file())]
+    urls = [
+        url
+        for path in places
+        if path.suffix not in (".pyc", ".pdf")
+        for url in SERVER_URL.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert len(urls) > 8
+    assert [url for url in urls if "sslmode=verify-full" not in url] == []
 
 
 def test_every_make_target_named_exists() -> None:

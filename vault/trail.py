@@ -10,7 +10,7 @@ the keys again, and only it can begin a trail.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,11 +213,16 @@ def next_chain_key(key: bytes) -> bytes:
 
 
 def read_entries(
-    db: Connection, *, after: int = 0, subject: str | None = None, views: bool = True
+    db: Connection,
+    *,
+    after: int = 0,
+    subject: str | None = None,
+    views: bool = True,
+    events: Collection[str] = (),
 ) -> Iterator[AuditEntry]:
     """The entries after ``after`` in order, without checking the chain; ``views``
-    also those that tell who looked."""
-    for row in _rows(db, after, subject, views):
+    also those that tell who looked; with ``events`` only those of these kinds."""
+    for row in _rows(db, after, subject, views, events=events):
         yield _entry(row)
 
 
@@ -270,6 +275,11 @@ class Chain:
             yield fault
         elif head is not None:
             yield from self._check_head(trail, head)
+
+    @property
+    def end(self) -> tuple[int, bytes]:
+        """How many entries were walked, and the key of the one that comes next."""
+        return self._next - 1, self._key
 
     def _check(self, row: Row[Any]) -> AuditEntry | IntegrityFault:
         macs = [
@@ -338,12 +348,15 @@ def _rows(
     subject: str | None,
     views: bool = True,
     size: int = PAGE,
+    events: Collection[str] = (),
 ) -> Iterator[Row[Any]]:
     query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(size)
     if subject is not None:
         query = query.where(AUDIT_ENTRY.c.subject == subject)
     if not views:
         query = query.where(AUDIT_ENTRY.c.event != VIEWED)
+    if events:
+        query = query.where(AUDIT_ENTRY.c.event.in_(events))
     while True:
         page = db.execute(query.where(AUDIT_ENTRY.c.seq > after)).all()
         yield from page

@@ -8,6 +8,7 @@ from werkzeug.exceptions import BadRequest, TooManyRequests
 
 from app import current
 from app.db import work
+from app.happenings import Kind, happened
 from app.japan_time import japan_time
 from app.mail import post_code
 from vault import Actor, SiteSeal
@@ -68,6 +69,7 @@ def require_unblocked_origin() -> None:
     """Raise TooManyRequests when this request's origin failed too often."""
     limit = current.settings().login_failures_per_origin
     if lockout.is_blocked(work().site, guard.origin(), limit, current.now()):
+        happened(Kind.LOGIN_HELD_OFF, origin=guard.origin())
         raise TooManyRequests(retry_after=lockout.ORIGIN_SECONDS)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from jinja2 import FileSystemBytecodeCache
 from sqlalchemy.orm import Session as DbSession
 
 from app import create_app
@@ -21,6 +20,7 @@ from app.migrations import HISTORY
 from config import Config
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
+from tests.places.compiled import Templates
 from tests.places.postgres_cluster import Cluster
 from tests.places.site import PASSWORD, site_path
 from tests.places.vault import FakeClock, VaultPlace
@@ -146,14 +146,14 @@ def environ(
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+def compiled() -> Templates:
     """Templates compiled once for all the apps of the run."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    return Templates()
 
 
 @pytest.fixture
 def make_app(
-    environ: dict[str, str], clock: FakeClock, compiled: FileSystemBytecodeCache
+    environ: dict[str, str], clock: FakeClock, compiled: Templates
 ) -> Iterator[Any]:
     """Make another app on the same place, as another process would."""
     apps: list[Flask] = []

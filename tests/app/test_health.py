@@ -39,7 +39,11 @@ def ask(client: FlaskClient, path: str = "/healthz", **how: Any) -> tuple[int, s
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the log has of the site's health."""
-    return [r.getMessage() for r in caplog.records if r.name == "app.health"]
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if getattr(r, "kind", "").startswith("health.")
+    ]
 
 
 @pytest.mark.usefixtures("app")
@@ -124,11 +128,9 @@ def test_a_full_disk_is_no_health(
     seconds.advance(EVERY_SECONDS)
     assert ask(client) == WELL
     first, second = lines(caplog)
-    assert first.startswith(
-        "health: unavailable from now on: the site's database takes"
-    )
+    assert "is unavailable from now on cause=the site's database takes" in first
     assert "the vault's database takes no writing: " in first
-    assert second == "health: ok again"
+    assert second == "health.back: the site is well again"
 
 
 @pytest.mark.parametrize("name", ["site", "vault"])

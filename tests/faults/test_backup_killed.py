@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +21,7 @@ from tests.kill_points import points_in
 from tests.killer import Killer
 from tests.lengths import at_length
 from tests.places.filled_vault import elsewhere, fill
+from tests.places.processes import forking
 from tests.places.site import BIN, Place
 from vault import WebKey
 from vault.ops.backup.restore import opening
@@ -68,7 +68,7 @@ def test_backups_under_eight_writers_restore_whole(tmp_path: Path) -> None:
     place = Place(tmp_path / "place")
     place.folder.mkdir()
     place.make()
-    context = multiprocessing.get_context("spawn")
+    context = forking()
     begin, stop = context.Barrier(WRITERS + 1), context.Event()
     told: Any = context.Queue()
     writers = [

@@ -22,6 +22,7 @@ import pytest
 from tests.actors.forms import CARD
 from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
+from tests.forked import Piped, typist
 from tests.places.filled_vault import copy
 from tests.places.filled_vault import fill as fill_vault
 from tests.places.site import BIN, Place
@@ -89,22 +90,17 @@ def fill(folder: Path, customers: int = MANY, name: str = "A") -> None:
         )
 
 
-def start(
-    place: Place, words: list[str], unread: str = "stdout", **more: str
-) -> subprocess.Popen[bytes]:
+def start(place: Place, words: list[str], unread: str = "stdout", **more: str) -> Piped:
     """Begin a listing, and come back when the reader of its stdout or stderr has been
     asleep for long enough that it can't go on."""
-    piped = {unread: subprocess.PIPE}
-    run: subprocess.Popen[bytes] = subprocess.Popen(
-        [str(BIN / words[0]), *words[1:]],
-        env=place.environ(**more),
-        cwd=place.folder,
-        stdout=piped.get("stdout", subprocess.DEVNULL),
-        stderr=piped.get("stderr", subprocess.DEVNULL),
-        pipesize=PIPE_BYTES,
+    run = typist().pipe(
+        *words,
+        folder=place.folder,
+        environ=place.environ(**more),
+        pipe_bytes=PIPE_BYTES,
+        quiet={"stdout", "stderr"} - {unread},
     )
-    pipe = run.stdout or run.stderr
-    assert pipe is not None
+    pipe = run.stdout if unread == "stdout" else run.stderr
     until(lambda: _is_full(pipe.fileno()) or run.poll() is not None)
     assert run.poll() is None
     return run
@@ -157,9 +153,8 @@ def test_a_listing_that_nobody_reads_holds_nothing(
     run = start(place, words)
     assert is_free(tmp_path / "site.db")
     assert is_free(tmp_path / "vault.db")
-    assert run.stdout is not None
     run.stdout.close()
-    run.wait(PATIENCE_SECONDS)
+    run.communicate(PATIENCE_SECONDS)
     if event is not None:
         told = entries(tmp_path, event)
         assert len(told) == 1
@@ -217,7 +212,7 @@ def test_an_ops_listing_that_nobody_reads_holds_nothing(
     out, err = run.communicate(timeout=PATIENCE_SECONDS)
     with closing(sqlite3.connect(tmp_path / "vault.db")) as db:
         tokens = [row[0] for row in db.execute("SELECT token FROM card")]
-    said = (out or err).decode()
+    said = out or err
     assert (run.returncode, len(tokens)) == (asked.code, CARDS)
     assert [token for token in tokens if token not in said] == []
 
@@ -339,7 +334,7 @@ def test_what_is_deleted_leaves_the_file_beside_an_unread_listing(
         engine.dispose()
         assert log.stat().st_size < 2 * LOG_BYTES
         out, _ = run.communicate(timeout=PATIENCE_SECONDS)
-    assert (run.returncode, out.count(b"\n") > MANY) == (0, True)
+    assert (run.returncode, out.count("\n") > MANY) == (0, True)
 
 
 def test_the_site_goes_on_beside_an_unread_listing(
@@ -356,7 +351,7 @@ def test_the_site_goes_on_beside_an_unread_listing(
         path = desk.post("/cards", "/cards", customer_name="B", **CARD)
         assert path.endswith("/registered")
         out, _ = run.communicate(timeout=PATIENCE_SECONDS)
-        assert (run.returncode, out.count(b"\n")) == (0, MANY)
+        assert (run.returncode, out.count("\n")) == (0, MANY)
         csv = desk.get("/cards.csv")
         assert csv.count("\n") == MANY + 2
         assert entries(tmp_path, "cards.exported_masked")[0]["rows"] == str(MANY + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import sqlite3
 import threading
@@ -18,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.lengths import at_length
 from tests.places.filled_vault import fill
+from tests.places.processes import forking
 from tests.places.site import Place
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
@@ -73,7 +73,7 @@ def test_rotating_under_eight_writers_loses_nothing(tmp_path: Path) -> None:
     """No error, no edit lost, and the census ends at zero."""
     place = Place(tmp_path).make()
     fill(place, CARDS)
-    context = multiprocessing.get_context("spawn")
+    context = forking()
     told = context.Queue()
     writers = [
         context.Process(target=write, args=(str(tmp_path), seed, told))
@@ -132,10 +132,10 @@ def test_a_crowd_of_slow_writers_is_waited_for(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("CREATE TABLE kept (what INTEGER)")
-    spawn = multiprocessing.get_context("spawn")
-    told, start = spawn.Queue(), spawn.Barrier(PROCESSES)
+    context = forking()
+    told, start = context.Queue(), context.Barrier(PROCESSES)
     given = (str(path), start, told)
-    processes = [spawn.Process(target=stand, args=given) for _ in range(PROCESSES)]
+    processes = [context.Process(target=stand, args=given) for _ in range(PROCESSES)]
     for process in processes:
         process.start()
     assert [told.get(timeout=120) for _ in processes] == [[], []]

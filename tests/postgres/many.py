@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Engine, func, select
 
-from tests.killed import launch
+from tests.forked import Piped, typist
 from tests.places.filled_vault import fill
 from tests.places.site import BIN, Place
 from vault import WebKey
@@ -24,6 +24,8 @@ from vault.ops.verify import verify
 from vault.store.database import connect
 from vault.store.schema import AUDIT_ENTRY, CARD, DATA_KEY, ROTATION_RANGE
 
+Run = subprocess.Popen[str] | Piped
+"""A command that goes on beside the test."""
 CARDS = 6_000
 NUMBER = b"4810000000020000"
 PATIENCE_SECONDS = 180
@@ -44,7 +46,7 @@ class Many:
 
     place: Place
     engine: Engine
-    runs: list[subprocess.Popen[str]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
     @property
     def web_key(self) -> WebKey:
@@ -64,19 +66,27 @@ class Many:
         before: tuple[str, ...] = (),
         kill_at: str = "",
         **more: str,
-    ) -> subprocess.Popen[str]:
+    ) -> Run:
         """Type ``cardvault rotate WORDS`` and don't wait."""
         root = f"{self.place.folder}/root.key"
-        command = launch(kill_at, "cardvault") if kill_at else [BIN / "cardvault"]
-        run = subprocess.Popen(
-            [*before, *command, "rotate", *words],
-            env=self.place.environ(VAULT_ROOT_KEY=root, **more),
-            cwd=self.place.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        environ = self.place.environ(VAULT_ROOT_KEY=root, **more)
+        if before:
+            run: Run = subprocess.Popen(
+                [*before, BIN / "cardvault", "rotate", *words],
+                env=environ,
+                cwd=self.place.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        else:
+            run = typist().pipe(
+                *("cardvault", "rotate", *words),
+                folder=self.place.folder,
+                environ=environ,
+                kill_at=kill_at,
+            )
         self.runs.append(run)
         return run
 
@@ -96,7 +106,7 @@ class Many:
             return self.place.ops("rotate", *words)
         run = self.start(*words, before=before)
         out, err = run.communicate(timeout=PATIENCE_SECONDS)
-        return subprocess.CompletedProcess(words, run.returncode, out, err)
+        return subprocess.CompletedProcess(words, run.wait(), out, err)
 
     def done(self) -> int:
         """How many cards are under a key of the newest generation."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.places.site import BIN, PASSWORD, Place
+from tests.forked import Piped, typist
+from tests.places.site import PASSWORD, Place
 
 IDS = ("hanako", "jiro", "saburo", "saburo")
 
@@ -22,18 +22,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(tmp_path, more=more).make()
 
 
-def adding(place: Place, login_id: str) -> subprocess.Popen[str]:
+def adding(place: Place, login_id: str) -> Piped:
     """A process that adds an operator, once it is given the password."""
     address = f"{login_id}@example.co.jp"
     words = ("operators", "add", login_id, "--name", "山田", "--email", address)
-    return subprocess.Popen(
-        [str(BIN / "flask"), "--app", "wsgi", *words, "--password-stdin"],
-        env=place.environ(),
-        cwd=place.folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+    return typist().pipe(
+        *("flask", "--app", "wsgi", *words, "--password-stdin"),
+        folder=place.folder,
+        environ=place.environ(),
     )
 
 
@@ -42,9 +38,7 @@ def test_operators_added_at_once_are_all_added(place: Place) -> None:
     ID is taken."""
     runs = [adding(place, login_id) for login_id in IDS]
     for run in runs:
-        assert run.stdin is not None
-        run.stdin.write(PASSWORD + "\n")
-        run.stdin.flush()
+        run.stdin.write(f"{PASSWORD}\n".encode())
     said = [(run.communicate()[1], run.returncode) for run in runs]
     assert said[:2] == [("", 0), ("", 0)]
     refused = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,7 +13,8 @@ from tests.actors.forms import RIGHT, forms_of, hidden
 from tests.actors.mail import Mails
 from tests.actors.target import Target
 from tests.actors.visitor import Visitor
-from tests.places.site import BIN, PASSWORD, Place
+from tests.forked import typist
+from tests.places.site import PASSWORD, Place
 from vault.store.database import connect
 
 pytestmark = pytest.mark.postgres
@@ -169,22 +169,15 @@ def test_a_file_imported_twice_at_once_goes_in_once(
     file = tmp_path / "customers.csv"
     rows = [f"客,090-{n:08},5555555555554444,12,2030\n" for n in range(400)]
     file.write_text(HEADING + "".join(rows))
-    words = [str(BIN / "flask"), "--app", "wsgi", "cards", "import", str(file)]
+    words = ("flask", "--app", "wsgi", "cards", "import", str(file))
     runs = [
-        subprocess.Popen(
-            words,
-            env=place.environ(),
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        typist().pipe(*words, folder=tmp_path, environ=place.environ())
         for _ in range(3)
     ]
     said = [(run.communicate()[1], run.returncode) for run in runs]
     for told, code in said:
         assert code == 0 or "another import is running" in told
-    again = place.run("flask", *words[1:])
+    again = place.run(*words)
     assert "400 of 400 rows are in already" in again.stderr
     engine = connect(databases[0])
     with engine.connect() as db:

@@ -6,8 +6,6 @@ import gc
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,6 +19,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
+from tests.forked import Piped, typist
 from tests.places.site import ROOT
 from tests.places.site import Place as TheirPlace
 from vault.store import write_queue
@@ -77,16 +76,14 @@ class Others:
     """Other processes at ``path``, ended with the test."""
 
     path: Path
-    running: list[subprocess.Popen[str]] = field(default_factory=list)
+    running: list[Piped] = field(default_factory=list)
 
-    def start(self, script: str, *words: str) -> subprocess.Popen[str]:
+    def start(self, script: str, *words: str) -> Piped:
         """Start one and return when it has said its first line."""
-        other = subprocess.Popen(
-            [sys.executable, "-c", script, str(self.path), *words],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+        other = typist().pipe(
+            *("python", "-c", script, str(self.path), *words),
+            folder=ROOT,
+            environ=os.environ,
         )
         self.running.append(other)
         assert said(other)
@@ -99,17 +96,14 @@ class Others:
             other.communicate()
 
 
-def said(other: subprocess.Popen[str]) -> str:
+def said(other: Piped) -> str:
     """The next line that a process says."""
-    assert other.stdout is not None
-    return other.stdout.readline().strip()
+    return other.stdout.readline().decode().strip()
 
 
-def tell(other: subprocess.Popen[str]) -> None:
+def tell(other: Piped) -> None:
     """Let a process go on."""
-    assert other.stdin is not None
-    other.stdin.write("\n")
-    other.stdin.flush()
+    other.stdin.write(b"\n")
 
 
 @pytest.fixture
