@@ -28,7 +28,14 @@ from vault.errors import VaultError
 
 from .happenings import Facts, Kind, happened
 from .log import milliseconds
-from .security import HEADERS, ForeignNetwork, LostPort, PlainHttp, UnknownVisitor
+from .security import (
+    HEADERS,
+    ForeignNetwork,
+    LostPort,
+    PlainHttp,
+    UnknownVisitor,
+    tell_unknown_host,
+)
 
 INCIDENT_LETTERS = 8
 
@@ -143,7 +150,7 @@ def _came_by_http(error: PlainHttp) -> BaseResponse:
 
 
 def _came_by_another_name(error: SecurityError) -> BaseResponse:
-    happened(Kind.REFUSED_HOST, origin=request.remote_addr or "")
+    tell_unknown_host()
     return _page(error, HOST_PAGE)
 
 

@@ -59,9 +59,9 @@ class Health:
         with self._lock:
             turned, self._was_well = self._was_well is bool(found), not found
         if turned and found:
-            happened(Kind.HEALTH_LOST, cause=found)
+            happened(Kind.UNAVAILABLE, cause=found)
         elif turned:
-            happened(Kind.HEALTH_BACK)
+            happened(Kind.AVAILABLE)
         return found
 
     def _reading_fault(self) -> str:

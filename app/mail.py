@@ -29,7 +29,7 @@ from vault.errors import VaultError
 
 from . import current
 from .happenings import Kind, happened
-from .outbox import Letter, Outbox, error_name
+from .outbox import Letter, Outbox, kind
 
 SOCKET_SECONDS = 5
 MAIL_TAKEN = 250
@@ -241,7 +241,8 @@ def _record(vault: Vault, by: Actor, outcome: str, detail: Mapping[str, str]) ->
             )
     except (SQLAlchemyError, VaultError) as error:
         cause = getattr(error, "orig", None) or error
-        happened(Kind.TRAIL_LACKS, cause=f"login.code_sent {outcome}: {cause}")
+        what = f"login.code_sent ({outcome}): {cause}".partition("\n")[0]
+        happened(Kind.TRAIL_LACKS, cause=what)
 
 
 def _said(code: int, text: bytes | str) -> str:
@@ -255,7 +256,7 @@ def _words(error: Exception) -> str:
         return "; ".join(_said(*reply) for reply in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
         return _said(error.smtp_code, error.smtp_error)
-    return one_line(f"{error_name(error)}: {error}")
+    return one_line(f"{kind(error)}: {error}")
 
 
 # What to look at after each kind of failure; the first that fits.

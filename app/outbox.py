@@ -95,8 +95,7 @@ class Outbox:
         with self._changed:
             self._begin()
             if len(self._waiting) >= MAX_WAITING:
-                cause = f"{MAX_WAITING} are waiting"
-                happened(Kind.MAIL_GIVEN_UP, server=self._server, cause=cause)
+                happened(Kind.MAIL_GIVEN_UP, cause=f"{MAX_WAITING} are waiting")
                 return
             number = next(self._numbers)
             self._newest[letter.login] = number
@@ -124,8 +123,7 @@ class Outbox:
             self._ending = True
             self._changed.notify_all()
         if not self.settle(DRAIN_SECONDS):
-            cause = "it had not left when the process ended"
-            happened(Kind.MAIL_GIVEN_UP, server=self._server, cause=cause)
+            happened(Kind.MAIL_GIVEN_UP, cause="the process ended before it left")
 
     def _begin(self) -> None:
         # Threads don't survive a fork, so each process starts its own.
@@ -141,7 +139,7 @@ class Outbox:
             try:
                 again = self._try(one)
             except Exception as error:  # noqa: BLE001 - the thread must go on
-                happened(Kind.REQUEST_FAILED, error=error_name(error))
+                happened(Kind.MAIL_GIVEN_UP, error=type(error).__name__)
                 again = False
             with self._changed:
                 self._busy -= 1
@@ -182,7 +180,7 @@ class Outbox:
                 self._note(takes_mail=False)
             return self._failed(one, error)
         except Exception as error:
-            self._give_up(one, error_name(error))
+            self._give_up(one, kind(error))
             raise
         one.letter.tell("success", {})
         return False
@@ -190,16 +188,16 @@ class Outbox:
     def _failed(self, one: _Waiting, error: Exception) -> bool:
         if not one.tries:
             # Said once a letter. The error's text may quote it, so its kind alone is.
-            happened(Kind.MAIL_NOT_TAKEN, server=self._server, error=error_name(error))
+            happened(Kind.MAIL_NOT_TAKEN, server=self._server, cause=kind(error))
         one.due = self.clock() + WAITS[min(one.tries, len(WAITS) - 1)]
         one.tries += 1
         if self._ending or is_final(error) or one.due >= one.letter.until:
-            self._give_up(one, error_name(error))
+            self._give_up(one, kind(error))
             return False
         return True
 
     def _give_up(self, one: _Waiting, cause: str) -> None:
-        happened(Kind.MAIL_GIVEN_UP, server=self._server, error=cause)
+        happened(Kind.MAIL_GIVEN_UP, server=self._server, cause=cause)
         one.letter.tell("failure", {"server": self._server, "cause": cause})
 
     def _note(self, *, takes_mail: bool) -> None:
@@ -213,7 +211,7 @@ class Outbox:
                 self._vain_since = self._vain_at
 
 
-def error_name(error: Exception) -> str:
+def kind(error: Exception) -> str:
     """The kind of a failure and the server's number for it, without its words, which
     may quote the mail."""
     code = _code(error)

@@ -1,4 +1,4 @@
-"""Checks whether PROXY_HOPS fits the proxies in front, and logs when it doesn't.
+"""Checks whether PROXY_HOPS fits the proxies in front, and logs why pages are refused.
 
 With PROXY_HOPS=n each of n proxies adds an entry to X-Forwarded-For, so there are at
 least n entries.  More entries prove nothing, because a visitor may send some.
@@ -19,6 +19,15 @@ NEXT = (
     "send X-Forwarded-For and X-Forwarded-Proto, let nothing else reach this port, "
     "and start the site anew"
 )
+NEXT_PLAIN_HTTP = (
+    "let the proxy send visitors to https and say so in X-Forwarded-Proto, and let "
+    "nothing else reach this port"
+)
+NEXT_HOST = (
+    "add the name that visitors use to TRUSTED_HOSTS, or let the proxy hand on the Host "
+    "it gets"
+)
+NEXT_PORT = "let the proxy hand on Host with its port, in nginx as $http_host"
 
 
 def fault(headers: Headers, hops: int) -> str:
@@ -47,10 +56,11 @@ class Alarm:
         self._lock = threading.Lock()
         self._told: set[str] = set()
 
-    def tell(self, fault: str) -> None:
-        """Log ``fault``, which the function ``fault`` returned, and what to do."""
+    def tell(self, fault: str, mend: str = NEXT) -> None:
+        """Log ``fault``, which is the same for every request that has it, and what to
+        do."""
         with self._lock:
             is_new = fault not in self._told
             self._told.add(fault)
         if is_new:
-            happened(Kind.PROXY_HOPS_WRONG, cause=f"{fault}; {NEXT}")
+            happened(Kind.PAGES_REFUSED, cause=f"{fault}; {mend}")

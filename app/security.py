@@ -141,8 +141,8 @@ def _refuse_unknown_visitors() -> None:
         return
     fault = proxies.fault(request.headers, settings.proxy_hops)
     if fault:
-        current_app.extensions["proxy_alarm"].tell(fault)
         happened(Kind.REFUSED_PROXY_HOPS, origin=_origin())
+        _tell(fault, proxies.NEXT)
         raise UnknownVisitor
 
 
@@ -176,6 +176,7 @@ def _refuse_plain_http() -> None:
         return
     if not settings.allow_insecure_loopback:
         happened(Kind.REFUSED_SCHEME, origin=_origin())
+        _tell("a request came by plain http", proxies.NEXT_PLAIN_HTTP)
         raise PlainHttp
 
 
@@ -183,8 +184,6 @@ def _refuse_cross_site() -> None:
     """Refuse a form sent by another site's page, whatever token it has (WEB-02)."""
     if request.method not in ("GET", "HEAD", "OPTIONS") and _comes_from_elsewhere():
         happened(Kind.REFUSED_OTHER_SITE, origin=_origin())
-        if _has_other_port(request.headers.get("Origin", "")):
-            raise LostPort
         abort(403)
 
 
@@ -196,6 +195,10 @@ def _comes_from_elsewhere() -> bool:
         return True
     origin = request.headers.get("Origin")
     if origin is not None and _place_of(origin) != request.host:
+        if _has_other_port(origin):
+            _tell("a form's Origin has another port than Host", proxies.NEXT_PORT)
+            happened(Kind.REFUSED_OTHER_SITE, origin=_origin())
+            raise LostPort
         return True
     # The check of the form's token reads it next and fails on what is no address.
     return _place_of(request.headers.get("Referer", "")) is None
@@ -219,8 +222,17 @@ def _place_of(address: str) -> str | None:
 def _has_other_port(origin: str) -> bool:
     """Say whether an origin differs from this site's by its port alone."""
     place = _place_of(origin) or ""
-    same = place.partition(":")[0] == request.host.partition(":")[0]
-    return same and place != request.host
+    return place.partition(":")[0] == request.host.partition(":")[0]
+
+
+def tell_unknown_host() -> None:
+    """Log that a request asked for a host that is none of the site's."""
+    happened(Kind.REFUSED_HOST, origin=_origin())
+    _tell("a request's Host is not in TRUSTED_HOSTS", proxies.NEXT_HOST)
+
+
+def _tell(fault: str, mend: str) -> None:
+    current_app.extensions["proxy_alarm"].tell(fault, mend)
 
 
 def _finish(response: Response) -> Response:

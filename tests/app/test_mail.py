@@ -306,14 +306,10 @@ def test_a_greylisted_mail_is_tried_until_the_code_ends(
         ("login.code_made", "success"),
         ("login.code_sent", "success"),
     ]
-    (line,) = [
-        r.getMessage()
-        for r in caplog.records
-        if getattr(r, "kind", "").startswith("mail.")
-    ]
+    (line,) = [r.getMessage() for r in caplog.records if "mail." in r.getMessage()]
     assert line == (
         "mail.not_taken: a code mail was not taken "
-        f"server=127.0.0.1:{port} error=SMTPRecipientsRefused 451"
+        f"server=127.0.0.1:{port} cause=SMTPRecipientsRefused 451"
     )
 
 
@@ -370,7 +366,10 @@ def test_what_the_trail_can_not_take_is_in_the_log(
                 db.exec_driver_sql("ALTER TABLE audit_entry RENAME TO gone")
         settle(auth.app)
         assert box.code()
-    assert "cause=login.code_sent success: no such table" in caplog.text
+    assert (
+        "trail.lacks: the trail lacks an entry cause=login.code_sent (success): "
+        in (caplog.text)
+    )
 
 
 @pytest.mark.parametrize("local", ["taro..x", "taro.", ".taro", "a..b.", "taro"])
