@@ -168,6 +168,8 @@ def make_app(
 
     yield make
     for made in apps:
+        # Else a mail that waits would be given up in the middle of another test.
+        made.extensions["outbox"].end()
         made.extensions["site_engine"].dispose()
         made.extensions["vault"].engine.dispose()
 

@@ -123,8 +123,10 @@ def test_an_origin_that_is_no_address_is_not_copied(
     sent = {name: value.encode().decode("latin-1") for name, value in typed.items()}
     answer = client.test_client().get("/login", headers=sent, base_url=HERE)
     assert answer.status_code == 403
-    (line,) = lines()
-    assert (line["kind"], line["origin"]) == ("refused.network", "unreadable")
+    told = {line["kind"]: line for line in lines()}
+    assert set(told) == {"refused.proxy_hops", "pages.refused"}
+    assert told["refused.proxy_hops"]["origin"] == "unreadable"
+    assert "山田" not in json.dumps(told, ensure_ascii=False)
 
 
 def test_a_database_that_is_away_is_one_line_each(
