@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...store.database import reading, sqlite_path
 from ...store.revisions import REVISIONS
-from .finding import Finding, Place, fault, first_line, ok, warning
+from .finding import Finding, Place, fault, first_line, ok, unknown, warning
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -47,6 +47,10 @@ def answer(place: Place) -> Iterator[Finding]:
     for name, url in place.databases.items():
         path = sqlite_path(url)
         if path is not None and not path.is_file():
+            if name == "site" and sqlite_path(place.settings.database_url) is None:
+                # The role of the ops commands has nothing to do there.
+                yield unknown("site database", "DATABASE_URL is not set, as for ops")
+                continue
             yield fault(
                 f"{name} database",
                 f"{path} is not there",
