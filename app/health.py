@@ -34,7 +34,6 @@ _POSTGRESQL_WRITE = (
     "SELECT set_config('synchronous_commit', 'local', true),"
     " pg_logical_emit_message(true, 'health', '')"
 )
-_POSTGRESQL_READ_ONLY = "SELECT current_setting('transaction_read_only')"
 
 
 class Health:
@@ -103,8 +102,8 @@ class Health:
         for name, engine in (("site", self._site), ("vault", self._vault.engine)):
             try:
                 with engine.begin() as db:
-                    _write_nothing(db)
-            except (SQLAlchemyError, OSError) as error:
+                    write_nothing(db)
+            except SQLAlchemyError as error:
                 cause = getattr(error, "orig", None) or error
                 if _is_locked(cause):
                     locked.add(name)
@@ -115,13 +114,11 @@ class Health:
             self._fault, self._locked = "; ".join(faults), frozenset(locked)
 
 
-def _write_nothing(db: Connection) -> None:
-    if db.dialect.name == "sqlite":
-        db.exec_driver_sql(_SQLITE_WRITE)
-        return
-    if db.exec_driver_sql(_POSTGRESQL_READ_ONLY).scalar_one() == "on":
-        raise OSError("it is read-only, or a standby")
-    db.exec_driver_sql(_POSTGRESQL_WRITE)
+def write_nothing(db: Connection) -> None:
+    """Make ``db``'s transaction write something that changes nothing; raises
+    SQLAlchemyError, here or when it commits, where nothing can be written."""
+    sqlite = db.dialect.name == "sqlite"
+    db.exec_driver_sql(_SQLITE_WRITE if sqlite else _POSTGRESQL_WRITE)
 
 
 def _is_locked(cause: object) -> bool:

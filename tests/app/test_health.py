@@ -148,6 +148,20 @@ def test_a_read_only_database_is_no_health(
     assert seconds() == FakeClock().now
 
 
+@pytest.mark.engines("postgres")
+def test_rows_that_somebody_holds_are_no_fault(
+    app: Flask, client: FlaskClient, seconds: FakeClock
+) -> None:
+    """The write touches none, however long they are held."""
+    vault = app.extensions["vault"].engine
+    with vault.begin() as db:
+        db.exec_driver_sql("SELECT 1 FROM audit_head FOR UPDATE")
+        db.exec_driver_sql("SELECT 1 FROM vault FOR UPDATE")
+        for _ in range(3):
+            assert ask(client) == WELL
+            seconds.advance(EVERY_SECONDS)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a SQLite file's write lock, as somebody at a sqlite3 shell may."""

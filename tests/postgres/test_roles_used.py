@@ -173,7 +173,10 @@ def test_every_ops_command_works_as_its_role(roles: Roles, app: Flask) -> None:
     typed("status")
     typed("audit", "list")
     typed("audit", "anchor")
-    typed("doctor", code=1)
+    told = typed("doctor", code=1)
+    assert re.search(r"^ok +vault role: ops1 ", told, re.M), told
+    assert re.search(r"^ok +vault TLS: sslmode=verify-full$", told, re.M), told
+    assert re.search(r"^unknown +site database: DATABASE_URL is not set", told, re.M)
     assert expired in typed("purge", "--expired-for", "90", "--dry-run")
     typed("purge", "--expired-for", "90")
     typed("duplicates", code=1)
@@ -206,7 +209,7 @@ def _rotate(typed: object, roles: Roles, bad: str) -> None:
 
 
 def _new_keys(typed: object, folder: Path) -> None:
-    """A root that is given up, one that is finished, and a web key."""
+    """A root that is given up, one that is finished, a web key, and a lost one."""
     assert callable(typed)
     typed("root", "rotate")
     typed("root", "rotate", "--abandon")
@@ -216,16 +219,24 @@ def _new_keys(typed: object, folder: Path) -> None:
         (folder / f"{name}.new").replace(folder / name)
     typed("web-key", "rotate")
     (folder / "web.key.new").replace(folder / "web.key")
+    (folder / "web.key").unlink()
+    typed("web-key", "recover")
 
 
 def test_a_backup_has_a_login_of_its_own(roles: Roles) -> None:
-    """It reads both databases, as the runbook's lines make it, and writes neither."""
+    """It reads both databases, as the runbook's lines make it, and writes neither; the
+    site's login can make a backup too, and that of ops one of the vault."""
     block = next(b for b in blocks("PostgreSQL: roles") if "backup1" in b)
     typed = roles.type(block)
     assert typed.returncode == 0, typed.stdout
-    for database in ("site", "vault"):
-        url = roles.url("backup1", database).replace("+psycopg", "")
-        dumped = roles.type(f"pg_dump --format=custom --file=dump '{url}'\n")
-        assert dumped.returncode == 0, dumped.stdout
-        refused = roles.type(f"psql '{url}' --command='CREATE TABLE planted ()'\n")
-        assert "permission denied" in refused.stdout
+    for login, databases in {
+        "backup1": ("site", "vault"),
+        "web1": ("site", "vault"),
+        "ops1": ("vault",),
+    }.items():
+        for database in databases:
+            url = roles.url(login, database).replace("+psycopg", "")
+            dumped = roles.type(f"pg_dump --format=custom --file=dump '{url}'\n")
+            assert dumped.returncode == 0, dumped.stdout
+            refused = roles.type(f"psql '{url}' --command='CREATE TABLE planted ()'\n")
+            assert "permission denied" in refused.stdout

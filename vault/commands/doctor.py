@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import click
 
 from .. import crypto
+from ..card.scrub import scrub
 from ..clock import system_clock
 from ..errors import VaultError
 from ..ops.census import take_census
 from ..ops.doctor.checks import everything
-from ..ops.doctor.finding import Finding, Place, fault, look, ok, warning
 from ..ops.doctor.mail import send
+from ..ops.doctor.result import CheckResult, Place, fault, look, ok, warning
 from ..ops.doctor.site import Address, through
 from ..settings import VaultSettings, site_words
 from ..store.database import reading
@@ -56,7 +58,8 @@ def doctor(
     if url:
         Address.parse(url)
     place = read_settings()
-    found = list(_all(place, url, mail))
+    # A server may answer with what it was given, and an address may hold a number.
+    found = [replace(one, text=scrub(one.text)) for one in _all(place, url, mail)]
     place.close()
     if as_json:
         told = [vars(finding) for finding in found]
@@ -66,7 +69,7 @@ def doctor(
     context.exit(EXIT_FOUND if _wrong(found) else 0)
 
 
-def _all(place: Place, url: str | None, mail: str | None) -> Iterator[Finding]:
+def _all(place: Place, url: str | None, mail: str | None) -> Iterator[CheckResult]:
     yield from look("ciphers", _ciphers, place)
     yield from everything(place)
     yield from look("half done", _half_done, place)
@@ -76,12 +79,12 @@ def _all(place: Place, url: str | None, mail: str | None) -> Iterator[Finding]:
         yield from look("mail", lambda here: send(mail, here), place)
 
 
-def _ciphers(_place: Place) -> Iterator[Finding]:
+def _ciphers(_place: Place) -> Iterator[CheckResult]:
     crypto.self_test()
     yield ok("ciphers", "the ciphers give their known answers")
 
 
-def _half_done(place: Place) -> Iterator[Finding]:
+def _half_done(place: Place) -> Iterator[CheckResult]:
     """What a command left that was killed, or a file that is not in its place yet."""
     settings = place.settings
     try:
@@ -98,7 +101,7 @@ def _half_done(place: Place) -> Iterator[Finding]:
         yield ok("half done", "nothing was left by a command that was killed")
 
 
-def _not_in_place(place: Place) -> Iterator[Finding]:
+def _not_in_place(place: Place) -> Iterator[CheckResult]:
     path = place.settings.web_key
     new = new_file_for(path)
     if new.exists() and place.vault_under(WebKey.read(new)).is_well():
@@ -109,7 +112,7 @@ def _not_in_place(place: Place) -> Iterator[Finding]:
         )
 
 
-def _show(found: Sequence[Finding]) -> None:
+def _show(found: Sequence[CheckResult]) -> None:
     for finding in found:
         mend = f"; {finding.mend}" if finding.mend else ""
         # A name in a row or a file is unchecked.
@@ -120,5 +123,5 @@ def _show(found: Sequence[Finding]) -> None:
         click.echo(f"{counted(len(wrong), 'line')} to look at", err=True)
 
 
-def _wrong(found: Sequence[Finding]) -> list[Finding]:
+def _wrong(found: Sequence[CheckResult]) -> list[CheckResult]:
     return [finding for finding in found if finding.is_wrong]

@@ -54,7 +54,7 @@ from ..store.schema import (
     VAULT,
 )
 from ..store.triggers import require_no_triggers
-from ..trail import Actor, AuditEntry, Chain, Trail, read_head
+from ..trail import Actor, AuditEntry, Chain, Trail, read_entries, read_head
 from ..web.vault import Vault
 from ..web.web_key import WebKey
 from .expected_rows import MISSING
@@ -164,10 +164,23 @@ def _left_whole(root_key: RootKey, path: Path, engine: Engine, clock: Clock) -> 
     if left.vault_id != root_key.vault_id:
         return False
     vault = OpenVault(left, root_key, engine, clock)
-    if not is_signed_by(vault, left):
+    if not (is_signed_by(vault, left) and _was_last(left, engine)):
         return False
     vault.require_ready()
     return True
+
+
+def _was_last(left: WebKey, engine: Engine) -> bool:
+    """Say whether the trail ends with the recovery that made this key, as it does until
+    the file has its name.  Somebody who kept a copy of a lost key could lay that here."""
+    with reading(engine) as db:
+        entries = list(read_entries(db, after=read_head(db).seq - 1))
+    newest = entries[-1] if entries else None
+    return (
+        newest is not None
+        and newest.event == RECOVERED
+        and newest.detail.get("web_key") == left.name
+    )
 
 
 class _RootsWord(OpsSigner):
@@ -212,6 +225,7 @@ class _Signing:
             self._done.rows += self._sign(db, signer, table)
         done = self._done
         detail = {
+            "web_key": self._new.name,
             "entries": done.entries,
             "rows": done.rows,
             "left": dict(list(done.left.items())[:MOST_NAMED]),

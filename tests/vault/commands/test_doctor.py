@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socketserver
 import sqlite3
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,25 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
 
 from tests.actors.mail import Mails
 from tests.places.site import Place, free_port
 from vault.clock import DAY_SECONDS, system_clock
 from vault.ops.doctor import checks, machine
-from vault.ops.doctor.finding import Finding
+from vault.ops.doctor.result import CheckResult
 
 from .shell import PASSPHRASE, Shell
 
+NUMBERED = "4810000000020000@example.jp"
 SITE_DB, VAULT_DB = Path("instance/site.db"), Path("instance/vault.db")
 
 
@@ -82,7 +95,7 @@ def test_a_check_that_fails_ends_no_other(
 ) -> None:
     """It is unknown, with why."""
 
-    def broken(_place: object) -> Iterator[Finding]:
+    def broken(_place: object) -> Iterator[CheckResult]:
         raise PermissionError(13, "Permission denied", "x")
 
     monkeypatch.setitem(checks.CHECKS, "swap", broken)
@@ -225,6 +238,19 @@ def test_an_old_backup_and_an_old_proof_are_said(
     )
 
 
+def test_a_proof_that_found_something_is_a_fault(house: Shell) -> None:
+    """However new it is; each of the three has its line."""
+    (token,) = house.seal()
+    house.edit(f"UPDATE card SET last4 = '9999' WHERE token = '{token}'")
+    assert house("verify", VAULT_ROOT_KEY="safe/root.key").code == 1
+    told = found(house)
+    assert (told["verify"][0]["state"], told["audit verify"][0]["state"]) == (
+        "fault",
+        "warning",
+    )
+    assert told["restore --drill"][0]["state"] == "warning"
+
+
 def test_the_machine_is_looked_at(
     house: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -267,9 +293,9 @@ def test_mail_says_what_the_server_answered(
 
 class _Refusing:
     async def handle_RCPT(
-        self, _s: SMTP, _i: Session, _e: Envelope, _address: str, _o: list[str]
+        self, _s: SMTP, _i: Session, _e: Envelope, address: str, _o: list[str]
     ) -> str:
-        return "550 5.1.1 nobody of that name"
+        return f"550 5.1.1 {address}: nobody of that name"
 
 
 def test_a_mail_that_is_refused_says_where_and_why(house: Shell) -> None:
@@ -278,13 +304,15 @@ def test_a_mail_that_is_refused_says_where_and_why(house: Shell) -> None:
     server = Controller(_Refusing(), hostname="127.0.0.1", port=port)
     server.start()
     try:
-        told = found(house, "--mail", "a@example.jp", MAIL_PORT=str(port))["mail"][0]
+        told = found(house, "--mail", NUMBERED, MAIL_PORT=str(port))["mail"][0]
         plain = {"MAIL_PORT": str(port), "MAIL_TLS": "tls"}
         tls = found(house, "--mail", "a@example.jp", **plain)["mail"][0]
     finally:
         server.stop()
     assert told["state"] == "fault"
-    assert "the address: 550 5.1.1 nobody of that name" in told["text"]
+    assert "the address: " in told["text"]
+    assert "nobody of that name" in told["text"]
+    assert "4810000000020000" not in told["text"]
     assert (tls["state"], "(tls)" in tls["text"]) == ("fault", True)
     gone = found(house, "--mail", "a@example.jp", MAIL_PORT=str(port))["mail"][0]
     assert (gone["state"], f"127.0.0.1:{port}" in gone["text"]) == ("fault", True)
@@ -310,13 +338,20 @@ class _Poor(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A little server of HTTP, and its address."""
+def serving(
+    handler: type[BaseHTTPRequestHandler], certificate: Path | None = None
+) -> Iterator[str]:
+    """A little server of HTTP, or of https with a certificate, and its address."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+        scheme = "http" if certificate is None else "https"
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
@@ -339,6 +374,47 @@ def test_a_poor_site_is_seen_through_its_address(house: Shell) -> None:
     } <= wrong
     assert told["site X-Frame-Options"][0]["text"] == "came 2 times"
     assert told["site visitors"][0]["state"] == "unknown"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, good for ten days, in one
+    file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    here = x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
+    now = datetime.fromtimestamp(system_clock(), UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=10, hours=1))
+        .add_extension(x509.SubjectAlternativeName([here]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate"
+    encoding, plain = Encoding.PEM, NoEncryption()
+    path.write_bytes(
+        key.private_bytes(encoding, PrivateFormat.PKCS8, plain)
+        + made.public_bytes(encoding)
+    )
+    return path
+
+
+def test_tls_and_the_certificates_end_are_seen(house: Shell, certificate: Path) -> None:
+    """Trusted, it says the version and how long; untrusted, no page is asked for."""
+    with serving(_Poor, certificate) as url:
+        told = found(house, "--url", url, SSL_CERT_FILE=str(certificate))
+        strange = found(house, "--url", url)
+    assert told["site TLS"][0]["state"] == "ok"
+    assert "TLSv1.3" in told["site TLS"][0]["text"]
+    assert told["site certificate"][0]["state"] == "warning"
+    assert ", 10 days" in told["site certificate"][0]["text"]
+    assert told["site Strict-Transport-Security"][0]["text"] == "did not come"
+    assert "secure" in told["site cookies"][0]["text"]
+    assert strange["site TLS"][0]["state"] == "fault"
+    assert "self-signed" in strange["site TLS"][0]["text"]
+    assert "site login" not in strange
 
 
 def test_no_site_and_no_address_are_said(house: Shell) -> None:

@@ -142,6 +142,20 @@ def test_a_row_that_was_put_right_is_proven_by_the_next(full: Shell) -> None:
     assert full("verify").code == 0
 
 
+def test_a_copy_of_the_lost_key_is_not_taken_for_a_new_one(full: Shell) -> None:
+    """Laid where a killed run leaves its file, by somebody who kept one: after a first
+    recovery, too, whose key was lost again."""
+    for _ in range(2):
+        lose(full)
+        lost = LOST.read_bytes()
+        part_of(WEB_KEY).write_bytes(lost)
+        part_of(WEB_KEY).chmod(0o600)
+        assert full("web-key", "recover").code == 0
+        assert WEB_KEY.read_bytes() != lost
+        assert full("verify").code == 0
+        assert full("status", VAULT_WEB_KEY=str(LOST)).code == 1
+
+
 def test_a_backup_under_the_lost_key_is_unpacked_and_recovered(full: Shell) -> None:
     """Restore refuses it; its two files are whole databases all the same."""
     assert full("verify").code == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import databases, files, history, machine
-from .finding import Check, Finding, Place, look
+from .result import Check, CheckResult, Place, look
 
 CHECKS: dict[str, Check] = {
     "web key": files.web_key,
@@ -34,7 +34,7 @@ CHECKS: dict[str, Check] = {
 """The checks by the name of a finding about one that could not be made."""
 
 
-def everything(place: Place) -> Iterator[Finding]:
+def everything(place: Place) -> Iterator[CheckResult]:
     """Make every check; one that fails ends none of the others."""
     for name, check in CHECKS.items():
         yield from look(name, check, place)

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Select, column, inspect, select, table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...settings import DEFAULT_SITE_DATABASE_URL
 from ...store.database import reading, sqlite_path
 from ...store.revisions import REVISIONS
-from .finding import Finding, Place, fault, first_line, ok, warning
+from .result import CheckResult, Place, fault, first_line, ok, unknown, warning
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -24,6 +25,8 @@ _MIGRATE = "flask --app wsgi migrate"
 _RESTORE = (
     "stop the site, keep a copy, and follow docs/operations.md, under: The disk died"
 )
+ON_WEB_HOST = "run doctor on the web host too, as the site's role"
+_REFUSED = "permission denied"
 _VERIFIED = ("verify-full",)
 _TIMEOUTS = (
     "lock_timeout",
@@ -34,6 +37,11 @@ _POWERS = text(
     "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls"
     " FROM pg_roles WHERE rolname = current_user"
 )
+_REWRITES = text(
+    "SELECT bool_or(has_table_privilege(oid, 'UPDATE')"
+    " OR has_table_privilege(oid, 'DELETE')) FROM pg_class"
+    " WHERE relname = 'audit_entry' AND relnamespace = current_schema()::regnamespace"
+)
 _SLOTS = text(
     "SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) AS held"
     " FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL"
@@ -42,10 +50,13 @@ _SLOTS = text(
 _MOST_SHOWN = 200
 
 
-def answer(place: Place) -> Iterator[Finding]:
+def answer(place: Place) -> Iterator[CheckResult]:
     """Check that each database answers, has its tables, and is whole."""
     for name, url in place.databases.items():
         path = sqlite_path(url)
+        if name == "site" and _is_elsewhere(place, path):
+            yield unknown("site database", "DATABASE_URL is not set here", ON_WEB_HOST)
+            continue
         if path is not None and not path.is_file():
             yield fault(
                 f"{name} database",
@@ -57,10 +68,22 @@ def answer(place: Place) -> Iterator[Finding]:
             yield from _one(place, name, url, path)
         except SQLAlchemyError as error:
             cause = first_line(getattr(error, "orig", None) or type(error).__name__)
-            yield fault(f"{name} database", f"does not answer: {cause}", _mend(path))
+            said = f"does not answer: {cause}"
+            if _REFUSED in cause:
+                yield unknown(f"{name} database", said, ON_WEB_HOST)
+            else:
+                yield fault(f"{name} database", said, _mend(path))
 
 
-def _one(place: Place, name: str, url: str, path: Path | None) -> Iterator[Finding]:
+def _is_elsewhere(place: Place, path: Path | None) -> bool:
+    """Say whether the site's database is not named here, as on a host for ops alone."""
+    settings = place.settings
+    is_default = settings.site_database_url == DEFAULT_SITE_DATABASE_URL
+    on_server = sqlite_path(settings.database_url) is None
+    return is_default and on_server and path is not None and not path.exists()
+
+
+def _one(place: Place, name: str, url: str, path: Path | None) -> Iterator[CheckResult]:
     with reading(place.engine(url)) as db:
         if path is not None:
             damage = _damage(db)
@@ -115,7 +138,7 @@ def _mend(path: Path | None) -> str:
     return f"chmod 600 {path}"
 
 
-def disk_room(place: Place) -> Iterator[Finding]:
+def disk_room(place: Place) -> Iterator[CheckResult]:
     """Check the room on the disk of each file of a database."""
     folders = [path.parent for path in place.sqlite_files().values()]
     for folder in dict.fromkeys(folder for folder in folders if folder.is_dir()):
@@ -127,7 +150,7 @@ def disk_room(place: Place) -> Iterator[Finding]:
             yield ok("disk room", said)
 
 
-def connection(place: Place) -> Iterator[Finding]:
+def connection(place: Place) -> Iterator[CheckResult]:
     """Check how each PostgreSQL database is connected: TLS, and the limits that keep a
     page from waiting for ever."""
     for name, db in _servers(place):
@@ -155,23 +178,31 @@ def connection(place: Place) -> Iterator[Finding]:
             )
 
 
-def powers(place: Place) -> Iterator[Finding]:
+def powers(place: Place) -> Iterator[CheckResult]:
     """Check that the role may do no more than it has to."""
     for name, db in _servers(place):
         row: Any = db.execute(_POWERS).one()
         facts = row._mapping
         held = [power[3:] for power, has in facts.items() if has is True]
+        rewrites = bool(db.execute(_REWRITES).scalar())
+        if rewrites:
+            yield warning(
+                f"{name} role",
+                f"{row.rolname} may change and delete entries of the trail",
+                "docs/operations.md, under: PostgreSQL: roles",
+            )
         if held:
             yield warning(
                 f"{name} role",
                 f"{row.rolname} is {', '.join(held)}",
                 "give the site and the commands roles of their own without that",
             )
-        else:
-            yield ok(f"{name} role", f"{row.rolname} has no power over the server")
+        if not held and not rewrites:
+            said = f"{row.rolname} has no power over the server or the trail"
+            yield ok(f"{name} role", said)
 
 
-def slots(place: Place) -> Iterator[Finding]:
+def slots(place: Place) -> Iterator[CheckResult]:
     """Check that no forgotten replication slot keeps the write-ahead log, and with it
     what was deleted."""
     for name, db in _servers(place):
@@ -189,9 +220,19 @@ def slots(place: Place) -> Iterator[Finding]:
 
 def _servers(place: Place) -> Iterator[tuple[str, Connection]]:
     for name, url in place.databases.items():
-        if sqlite_path(url) is None:
+        if sqlite_path(url) is None and _answers(place, url):
             with reading(place.engine(url)) as db:
                 yield name, db
+
+
+def _answers(place: Place, url: str) -> bool:
+    """Say whether a database answers at all; ``answer`` says why not."""
+    try:
+        with reading(place.engine(url)) as db:
+            db.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return False
+    return True
 
 
 def _encrypted(db: Connection) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import FileRefused
+from ...store.key_file import is_handed_in
 from ...store.write_queue import SUFFIX as QUEUE
 from ...web.web_key import WebKey
 from ..root_key import RootKey, read_root_text
-from .finding import Finding, Place, fault, ok, unknown, warning
+from .result import CheckResult, Place, fault, ok, unknown, warning
 
 _SIDE_FILES = ("", "-wal", "-shm", "-journal", QUEUE)
 _SECRETS = {
@@ -21,7 +22,7 @@ _SECRETS = {
 }
 
 
-def web_key(place: Place) -> Iterator[Finding]:
+def web_key(place: Place) -> Iterator[CheckResult]:
     """Check that the web key file is there, private and whole."""
     path = place.settings.web_key
     try:
@@ -32,9 +33,9 @@ def web_key(place: Place) -> Iterator[Finding]:
         yield ok("web key", f"{path} is private and whole")
 
 
-def modes(place: Place) -> Iterator[Finding]:
+def modes(place: Place) -> Iterator[CheckResult]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
-    wrong = [path for path in _private(place) if _mode(path) & 0o077]
+    wrong = [path for path in _private(place) if _is_open(path)]
     for path in wrong:
         yield fault("file modes", f"{path} can be read by others", f"chmod 600 {path}")
     for path in _folders(place):
@@ -49,7 +50,7 @@ def modes(place: Place) -> Iterator[Finding]:
         yield ok("file modes", "no database or secret can be read by others")
 
 
-def owners(place: Place) -> Iterator[Finding]:
+def owners(place: Place) -> Iterator[CheckResult]:
     """Check that each database and what is beside it belongs to the owner of their
     folder, who is the account that runs the site."""
     wrong = False
@@ -70,7 +71,7 @@ def owners(place: Place) -> Iterator[Finding]:
         yield ok("file owners", "the databases belong to the owner of their folder")
 
 
-def root_key(place: Place) -> Iterator[Finding]:
+def root_key(place: Place) -> Iterator[CheckResult]:
     """Check that the root key is not within reach of the web server."""
     beside = place.settings.web_key.with_name("root.key")
     named = place.settings.root_key
@@ -87,7 +88,7 @@ def root_key(place: Place) -> Iterator[Finding]:
         yield ok("root key", "no root key file lies here")
 
 
-def _root_key_file(place: Place, path: Path) -> Iterator[Finding]:
+def _root_key_file(place: Place, path: Path) -> Iterator[CheckResult]:
     account = _site_account(place)
     # Root reads every file; the site account's own check says not to run as root.
     if account and _can_read(account, path):
@@ -105,12 +106,12 @@ def _root_key_file(place: Place, path: Path) -> Iterator[Finding]:
         )
 
 
-def passphrase(place: Place) -> Iterator[Finding]:
+def passphrase(place: Place) -> Iterator[CheckResult]:
     """Check that the passphrase does not lie beside what it opens."""
     path, key = place.settings.root_passphrase_file, place.settings.root_key
     if path is None or not path.exists():
         return
-    if _mode(path) & 0o077:
+    if _is_open(path):
         yield fault("passphrase", f"{path} can be read by others", f"chmod 600 {path}")
     if key is not None and key.exists() and key.stat().st_dev == path.stat().st_dev:
         yield warning(
@@ -122,21 +123,27 @@ def passphrase(place: Place) -> Iterator[Finding]:
         yield ok("passphrase", f"{path} lies apart from the root key")
 
 
-def site_account(place: Place) -> Iterator[Finding]:
+def site_account(place: Place) -> Iterator[CheckResult]:
     """Say which account runs the site and whether it can open what it needs."""
     account = _site_account(place)
     if account is None:
         yield unknown("site account", "which account runs the site can't be told here")
         return
-    needs = [place.settings.web_key, *place.sqlite_files().values()]
-    there = [path for path in needs if path.exists()]
+    there = [path for path in place.sqlite_files().values() if path.exists()]
     shut = [path for path in there if not _can_read(account, path)]
     for path in shut:
-        yield warning(
+        yield fault(
             "site account",
             f"{_name(account)}, who runs the site, can't open {path}",
-            f"chown {_name(account)} {path}, unless systemd hands it over "
-            "(LoadCredential)",
+            f"chown {_name(account)} {path}",
+        )
+    key = place.settings.web_key
+    if key.exists() and not _can_read(account, key):
+        yield unknown(
+            "site account",
+            f"{_name(account)}, who runs the site, can't open {key} by itself",
+            "right where systemd hands it over (LoadCredential); else chown "
+            f"{_name(account)} {key}",
         )
     if account == 0:
         yield warning(
@@ -191,6 +198,11 @@ def _folders(place: Place) -> list[Path]:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def _is_open(path: Path) -> bool:
+    """Whether others can read the file; a secret's mount is the service's alone."""
+    return bool(_mode(path) & 0o077) and not is_handed_in(path)
 
 
 def _name(account: int) -> str:

@@ -5,27 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from ...card.expiry import JAPAN_OFFSET
 from ...clock import DAY_SECONDS
 from ...errors import VaultError
 from ...store.database import reading
 from ...store.schema import AUDIT_ENTRY
-from ...trail import SKEW_SECONDS, read_entries
+from ...trail import SKEW_SECONDS
 from ..anchor import newest_given
 from ..census import take_census
+from ..checks import Done, newest_backup, newest_checks
 from ..purge import doubt_about_clock
 from ..rotation.status import running_rotation
-from .finding import Finding, Place, fault, ok, unknown, warning
+from .result import CheckResult, Place, fault, ok, unknown, warning
 
 # The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
 OLD_ANCHOR_DAYS = 8
 OLD_BACKUP_DAYS = 2
 OLD_PROOF_DAYS = 35
+DRILL = "restore --drill"
+PROOFS = {
+    "verify": "cardvault verify",
+    "audit verify": "cardvault audit verify --anchor FILE",
+    DRILL: "cardvault restore FILE --drill",
+}
+"""What is to be done every month, and how."""
 
 
-def belongs(place: Place) -> Iterator[Finding]:
+def belongs(place: Place) -> Iterator[CheckResult]:
     """Check that the web key and the vault's database belong together, and what the
     census finds wrong."""
     try:
@@ -59,7 +67,7 @@ def belongs(place: Place) -> Iterator[Finding]:
         yield ok("data keys", "none is a year old or worn")
 
 
-def clock(place: Place) -> Iterator[Finding]:
+def clock(place: Place) -> Iterator[CheckResult]:
     """Compare the clock with the trail's newest entry."""
     vault = place.vault()
     newest = select(AUDIT_ENTRY.c.at).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
@@ -82,7 +90,7 @@ def clock(place: Place) -> Iterator[Finding]:
         yield ok("clock", "it goes on from the trail's newest entry")
 
 
-def anchors(place: Place) -> Iterator[Finding]:
+def anchors(place: Place) -> Iterator[CheckResult]:
     """Check that anchors leave, where AUDIT_ANCHOR_COMMAND used to send them.  Where
     they are kept by hand the trail has no entry about them."""
     vault = place.vault()
@@ -111,17 +119,17 @@ def anchors(place: Place) -> Iterator[Finding]:
         yield ok("anchor", f"given away {aged(given.at, now)}")
 
 
-def backups(place: Place) -> Iterator[Finding]:
+def backups(place: Place) -> Iterator[CheckResult]:
     """Say how old the newest backup is, by the trail."""
     vault = place.vault()
     if not place.sqlite_files():
         yield unknown("backup", "what pg_dump makes is not in the trail")
         return
-    with reading(vault.engine) as db:
-        at = _newest(db, "backup.made")
     now = vault.clock()
+    with reading(vault.engine) as db:
+        at = newest_backup(db, now)
     if at is None:
-        yield warning("backup", "none was ever made", "cardvault backup FILE")
+        yield warning("backup", "none was made lately", "cardvault backup FILE")
     elif now - at > OLD_BACKUP_DAYS * DAY_SECONDS:
         said = f"the newest was made {aged(at, now)}"
         yield warning("backup", said, "cardvault backup FILE, every day")
@@ -129,33 +137,25 @@ def backups(place: Place) -> Iterator[Finding]:
         yield ok("backup", f"the newest was made {aged(at, now)}")
 
 
-def proofs(place: Place) -> Iterator[Finding]:
-    """Say when every card was last opened by ``cardvault verify``, by the trail."""
+def proofs(place: Place) -> Iterator[CheckResult]:
+    """Say how old the monthly proofs are and how they came out, by the trail."""
     vault = place.vault()
     with reading(vault.engine) as db:
-        at = _last_verified(db, f"root {vault.web_key.root.id}")
-    now = vault.clock()
-    if at is None:
-        yield warning("verify", "was never run under this root", "cardvault verify")
-    elif now - at > OLD_PROOF_DAYS * DAY_SECONDS:
-        yield warning("verify", f"last run {aged(at, now)}", "cardvault verify")
-    else:
-        yield ok("verify", f"last run {aged(at, now)}")
+        found = newest_checks(db)
+    for name, words in PROOFS.items():
+        if name != DRILL or place.sqlite_files():
+            yield _proof(name, words, found.get(name), vault.clock())
 
 
-def _newest(db: Connection, event: str) -> int | None:
-    query = select(AUDIT_ENTRY.c.at).where(AUDIT_ENTRY.c.event == event)
-    at = db.scalar(query.order_by(AUDIT_ENTRY.c.seq.desc()).limit(1))
-    return at if isinstance(at, int) else None
-
-
-def _last_verified(db: Connection, subject: str) -> int | None:
-    """When ``verify`` last used the root, whose entries have this subject."""
-    last = None
-    for entry in read_entries(db, subject=subject):
-        if entry.event == "root.used" and entry.detail.get("command") == "verify":
-            last = entry.at
-    return last if isinstance(last, int) else None
+def _proof(name: str, words: str, done: Done | None, now: int) -> CheckResult:
+    if done is None:
+        return warning(name, "was never done", words)
+    when = f"last done {aged(done.at, now)}"
+    if not done.well:
+        return fault(name, f"{when}, and found something", f"see what it says: {words}")
+    if now - done.at > OLD_PROOF_DAYS * DAY_SECONDS:
+        return warning(name, when, words)
+    return ok(name, f"{when}, and found nothing")
 
 
 def shown(at: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from .finding import Finding, Place, ok, unknown, warning
+from .result import CheckResult, Place, ok, unknown, warning
 
 # Until when Python's makers mend faults of a version (PEP 664, 693, 719, 745, 790).
 PYTHON_ENDS = {
@@ -31,7 +31,7 @@ _STATUS_OFFSET, _TIMEX_BYTES, _UNSYNCHRONISED = 40, 512, 0x0040
 _MOST_NAMED = 5
 
 
-def core_files(_place: Place) -> Iterator[Finding]:
+def core_files(_place: Place) -> Iterator[CheckResult]:
     """Check that no process of ours leaves a core file, which could hold a key."""
     pattern = _read(PROC / "sys/kernel/core_pattern")
     if resource.getrlimit(resource.RLIMIT_CORE)[0] != 0:
@@ -49,7 +49,7 @@ def core_files(_place: Place) -> Iterator[Finding]:
         yield ok("core files", "off: the site and this command leave none")
 
 
-def swap(_place: Place) -> Iterator[Finding]:
+def swap(_place: Place) -> Iterator[CheckResult]:
     """Check that memory with a live data key can't reach the disk in the clear."""
     lines = _read(PROC / "swaps").splitlines()[1:]
     plain = [line.split()[0] for line in lines if not _is_encrypted(line.split()[0])]
@@ -74,7 +74,7 @@ def _is_encrypted(device: str) -> bool:
     return uuid.startswith("CRYPT-")
 
 
-def clock_source(_place: Place) -> Iterator[Finding]:
+def clock_source(_place: Place) -> Iterator[CheckResult]:
     """Ask the kernel whether something keeps the clock right."""
     # adjtimex with modes 0 changes nothing; the status is after three longs (with the
     # first int padded to one) and two more of them.
@@ -95,7 +95,7 @@ def clock_source(_place: Place) -> Iterator[Finding]:
         yield ok("clock source", "the clock is synchronised")
 
 
-def python(place: Place) -> Iterator[Finding]:
+def python(place: Place) -> Iterator[CheckResult]:
     """Check that faults of this Python are still mended."""
     version = sys.version_info[:2]
     name, end = ".".join(map(str, version)), PYTHON_ENDS.get(version)
@@ -107,7 +107,7 @@ def python(place: Place) -> Iterator[Finding]:
         yield ok("python", f"{name} is mended until {end}")
 
 
-def libraries(_place: Place) -> Iterator[Finding]:
+def libraries(_place: Place) -> Iterator[CheckResult]:
     """Compare the libraries that are installed with the lock file."""
     lock = CODE / "requirements.txt"
     if not lock.is_file():
@@ -127,7 +127,7 @@ def libraries(_place: Place) -> Iterator[Finding]:
         yield ok("libraries", f"all {len(pinned)} are those of the lock file")
 
 
-def proxies(place: Place) -> Iterator[Finding]:
+def proxies(place: Place) -> Iterator[CheckResult]:
     """Say what PROXY_HOPS is; how many proxies there are can't be known from here."""
     hops = place.site.get("PROXY_HOPS", "")
     if not hops:

@@ -11,7 +11,7 @@ from email.utils import make_msgid
 from pathlib import Path
 
 from ...errors import FileRefused, InputError
-from .finding import Finding, Place, fault, first_line, ok
+from .result import CheckResult, Place, fault, first_line, ok
 
 SECONDS = 20
 NAME = "mail"
@@ -68,7 +68,7 @@ class MailSettings:
         return text.rstrip("\r\n")
 
 
-def send(address: str, place: Place) -> Iterator[Finding]:
+def send(address: str, place: Place) -> Iterator[CheckResult]:
     """Send one mail to ``address``; the finding has the server's words."""
     settings = MailSettings.read(place.site)
     stage = "connecting"

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from ...clock import DAY_SECONDS
 from ...errors import InputError
-from .finding import Finding, Place, fault, ok, unknown, warning
 from .history import shown
+from .result import CheckResult, Place, fault, ok, unknown, warning
 
 SECONDS = 10
 CERTIFICATE_DAYS = 21
@@ -86,7 +86,7 @@ def ask(address: Address, path: str) -> Answer:
         connection.close()
 
 
-def through(url: str, place: Place) -> Iterator[Finding]:
+def through(url: str, place: Place) -> Iterator[CheckResult]:
     """Everything that can be seen of the site at ``url``.  Raises InputError when it is
     no address."""
     address = Address.parse(url)
@@ -106,18 +106,32 @@ def through(url: str, place: Place) -> Iterator[Finding]:
         )
         return
     if address.secure:
-        yield from _certificate(address, place.clock())
-        yield from _redirect(address)
+        yield from _seen("site certificate", _certificate(address, place.clock()))
+        yield from _seen("site redirect", _redirect(address))
         yield from _once("Strict-Transport-Security", page)
     else:
         yield warning(
             "site TLS", f"{url} is plain http", "give the https address of the site"
         )
-    yield from _page(address, page)
-    yield from _others(address)
+    yield from _seen("site login", _page(address, page))
+    yield from _seen("site health", _health(address))
+    yield from _seen("site numbers", _numbers(address))
+    yield unknown(
+        "site visitors",
+        "whether the proxy says who asks (X-Forwarded-For) can't be told from outside",
+        "log in, and see your own address in: cardvault audit list",
+    )
 
 
-def _certificate(address: Address, now: int) -> Iterator[Finding]:
+def _seen(name: str, results: Iterator[CheckResult]) -> Iterator[CheckResult]:
+    """What one part of the site shows; when it does not answer, the next is asked."""
+    try:
+        yield from results
+    except _NETWORK as error:
+        yield unknown(name, f"can't be told: {error or type(error).__name__}")
+
+
+def _certificate(address: Address, now: int) -> Iterator[CheckResult]:
     context = ssl.create_default_context()
     with (
         socket.create_connection((address.host, address.port), SECONDS) as plain,
@@ -139,7 +153,7 @@ def _certificate(address: Address, now: int) -> Iterator[Finding]:
         yield ok("site certificate", said)
 
 
-def _redirect(address: Address) -> Iterator[Finding]:
+def _redirect(address: Address) -> Iterator[CheckResult]:
     name, plain = "site redirect", Address(secure=False, host=address.host, port=80)
     try:
         answer = ask(plain, "/login")
@@ -157,7 +171,7 @@ def _redirect(address: Address) -> Iterator[Finding]:
         )
 
 
-def _page(address: Address, page: Answer) -> Iterator[Finding]:
+def _page(address: Address, page: Answer) -> Iterator[CheckResult]:
     """What the login page's answer shows."""
     if page.status != http.client.OK:
         yield fault(
@@ -178,7 +192,7 @@ def _page(address: Address, page: Answer) -> Iterator[Finding]:
         )
 
 
-def _cookies(address: Address, page: Answer) -> Iterator[Finding]:
+def _cookies(address: Address, page: Answer) -> Iterator[CheckResult]:
     cookies = page.all("Set-Cookie")
     if not cookies:
         yield unknown("site cookies", "/login sets none")
@@ -199,7 +213,7 @@ def _cookies(address: Address, page: Answer) -> Iterator[Finding]:
             yield ok("site cookies", f"{name} is {', '.join(sorted(wanted))}")
 
 
-def _once(name: str, page: Answer) -> Iterator[Finding]:
+def _once(name: str, page: Answer) -> Iterator[CheckResult]:
     found = page.all(name)
     if len(found) == 1:
         yield ok(f"site {name}", found[0][:60])
@@ -217,7 +231,7 @@ def _once(name: str, page: Answer) -> Iterator[Finding]:
         )
 
 
-def _cache(address: Address, page: Answer) -> Iterator[Finding]:
+def _cache(address: Address, page: Answer) -> Iterator[CheckResult]:
     """Ask a second time: a page out of a cache would have the same form's token."""
     name, mend = "site cache", "let the proxy keep no answer (proxy_cache off;)"
     again = ask(address, "/login")
@@ -230,13 +244,16 @@ def _cache(address: Address, page: Answer) -> Iterator[Finding]:
         yield ok(name, "/login is made anew each time, no-store")
 
 
-def _others(address: Address) -> Iterator[Finding]:
+def _health(address: Address) -> Iterator[CheckResult]:
     health = ask(address, "/healthz")
     said = f"/healthz answers {health.status}"
     if health.status == http.client.OK:
         yield ok("site health", said)
     else:
         yield fault("site health", said, "cardvault doctor on the web host; its log")
+
+
+def _numbers(address: Address) -> Iterator[CheckResult]:
     # Who has no login is led to it before the search is looked at.
     refused = ask(address, f"/cards?q={NUMBER}")
     leads = str(refused.headers.get("Location", ""))
@@ -248,8 +265,3 @@ def _others(address: Address) -> Iterator[Finding]:
             f"an address with a number in it is answered with {refused.status}",
             "is this the site of this version?",
         )
-    yield unknown(
-        "site visitors",
-        "whether the proxy says who asks (X-Forwarded-For) can't be told from outside",
-        "log in, and see your own address in: cardvault audit list",
-    )

@@ -22,7 +22,7 @@ DAMAGED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of the doctor's: ``name`` of the check, ``state`` (ok, warning, fault or
     unknown), ``text``, what was seen, and ``mend``, what to do ("" when nothing)."""
 
@@ -37,24 +37,24 @@ class Finding:
         return self.state in (WARNING, FAULT)
 
 
-def ok(name: str, text: str) -> Finding:
+def ok(name: str, text: str) -> CheckResult:
     """All is well."""
-    return Finding(name, OK, text)
+    return CheckResult(name, OK, text)
 
 
-def warning(name: str, text: str, mend: str) -> Finding:
+def warning(name: str, text: str, mend: str) -> CheckResult:
     """It works, and weakens the vault or will not work for long."""
-    return Finding(name, WARNING, text, mend)
+    return CheckResult(name, WARNING, text, mend)
 
 
-def fault(name: str, text: str, mend: str) -> Finding:
+def fault(name: str, text: str, mend: str) -> CheckResult:
     """It does not work, or gives a secret away."""
-    return Finding(name, FAULT, text, mend)
+    return CheckResult(name, FAULT, text, mend)
 
 
-def unknown(name: str, text: str, mend: str = "") -> Finding:
+def unknown(name: str, text: str, mend: str = "") -> CheckResult:
     """It can't be told from here."""
-    return Finding(name, UNKNOWN, text, mend)
+    return CheckResult(name, UNKNOWN, text, mend)
 
 
 @dataclass
@@ -104,10 +104,10 @@ class Place:
             engine.dispose()
 
 
-Check = Callable[[Place], Iterator[Finding]]
+Check = Callable[[Place], Iterator[CheckResult]]
 
 
-def look(name: str, check: Check, place: Place) -> Iterator[Finding]:
+def look(name: str, check: Check, place: Place) -> Iterator[CheckResult]:
     """Make one check.  Whatever it meets is a finding of its own, so that the others
     are made all the same."""
     try:
