@@ -107,7 +107,7 @@ def proxying(folder: Path, front: int, behind: int) -> Iterator[None]:
         yield
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 @pytest.fixture
