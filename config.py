@@ -7,9 +7,20 @@ default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from difflib import get_close_matches
+from email.utils import parseaddr
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 
 from vault import VaultSettings
@@ -18,8 +29,24 @@ from vault.settings import DEFAULT_SITE_DATABASE_URL
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 MIN_SECRET_BYTES = 32
 _OFF = ("0", "false", "no")
+# How a value of deploy/settings.example begins that nobody has filled in yet.
+UNFILLED = "FILL_IN"
 STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
+LOG_FORMATS = ("text", "json")
+MAIL_TLS = ("none", "starttls", "tls")
+# Where a mail server speaks TLS from the first byte (RFC 8314), and where it doesn't.
+TLS_PORT, PLAIN_PORT = 465, 25
+_HOST = re.compile(r"\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_-]+")
+_SERVER = re.compile(r"[A-Za-z0-9._-]+")
+
+# How alike a name must be to one of ours to be taken for it, misspelt; and what other
+# sites call settings that have another name here.
+ALIKE = 0.9
+CALLED_ELSEWHERE = {
+    "MAIL_PASSWORD": "MAIL_PASSWORD_FILE",
+    "MAIL_USE_SSL": "MAIL_TLS",
+}
 
 
 class ConfigError(Exception):
@@ -34,11 +61,11 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class MailConfig:
-    """Where the code mail is handed over, and its words."""
+    """Where the code mail is handed over, and its words.  ``tls`` is one of MAIL_TLS."""
 
     server: str
     port: int
-    use_tls: bool
+    tls: str
     username: str
     password: str = field(repr=False)
     sender: str
@@ -70,6 +97,7 @@ class Config:
     login_failures_per_origin: int
     luhn_exempt_unionpay: bool
     card_stopped_values: tuple[str, ...]
+    log_format: str
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Config:
@@ -80,28 +108,26 @@ class Config:
         return config
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> tuple[Config, list[str]]:
+    def read(
+        cls, environ: Mapping[str, str], *, pages: bool = True
+    ) -> tuple[Config, list[str]]:
         """Every setting, and what is wrong with them; with a fault in the list the
-        configuration is for naming further ones, not for running a site."""
-        read = _Reader(environ)
+        configuration is for naming further ones, not for running a site.
+
+        Without ``pages`` it is for a command, which may be typed where the site's own
+        secret is not: in its place is one that nobody knows and that ends with the
+        process, and the site is one of this machine's alone."""
+        read = _Reader(environ, pages=pages)
         loopback = read.flag("ALLOW_INSECURE_LOOPBACK")
         read.refuse_debugging(loopback)
+        read.refuse_unfilled()
         config = cls(
             secret_key=read.secret("SECRET_KEY"),
             secret_key_fallbacks=read.secrets("SECRET_KEY_FALLBACKS"),
             database_url=read.text("DATABASE_URL", DEFAULT_SITE_DATABASE_URL),
             database_pool=read.number("DATABASE_POOL", 8, 1, 1000),
             vault=VaultSettings.from_environ(environ),
-            mail=MailConfig(
-                server=read.text("MAIL_SERVER", "127.0.0.1"),
-                port=read.number("MAIL_PORT", 25, 1, 65535),
-                use_tls=read.flag("MAIL_USE_TLS"),
-                username=read.text("MAIL_USERNAME", ""),
-                password=read.file("MAIL_PASSWORD_FILE"),
-                sender=read.text("MAIL_DEFAULT_SENDER", "no-reply@localhost"),
-                subject=read.text("MAIL_SUBJECT", "MOT光クレジットカード通知"),
-                product=read.text("MAIL_PRODUCT", "MOT光クレジットカード登録"),
-            ),
+            mail=_read_mail(read),
             trusted_hosts=read.hosts("TRUSTED_HOSTS", loopback),
             proxy_hops=read.number("PROXY_HOPS", 0, 0, 10),
             allowed_networks=read.networks("ALLOWED_NETWORKS"),
@@ -125,6 +151,7 @@ class Config:
             ),
             luhn_exempt_unionpay=read.flag("LUHN_EXEMPT_UNIONPAY"),
             card_stopped_values=read.names("CARD_STOPPED_VALUES") or STOPPED_VALUES,
+            log_format=read.choice("LOG_FORMAT", LOG_FORMATS),
         )
         if config.login_factor == "passkey" and not config.passkey_host:
             read.faults.append(
@@ -137,15 +164,52 @@ class Config:
     def passkey_host(self) -> str:
         """The host passkeys belong to (WebAuthn's RP ID): the first of
         ``trusted_hosts`` that is a name, or "" when all are IP addresses."""
-        hosts = (host.partition(":")[0] for host in self.trusted_hosts)
-        return next((host for host in hosts if _is_name(host)), "")
+        return next((host for host in self.trusted_hosts if _is_name(host)), "")
+
+
+def misspelt(environ: Mapping[str, str]) -> list[str]:
+    """A line for each variable that is no setting and nearly has the name of one."""
+    asked = _Asked()
+    Config.read(asked)
+    plain = {_plain(name): name for name in asked.names}
+    lines = []
+    for name in sorted(environ):
+        if not environ[name] or name in asked.names:
+            continue
+        close = get_close_matches(_plain(name), plain, 1, ALIKE)
+        meant = CALLED_ELSEWHERE.get(name) or (plain[close[0]] if close else "")
+        if meant:
+            lines.append(f"{name} is no setting and changes nothing; is {meant} meant?")
+    return lines
+
+
+def _plain(name: str) -> str:
+    return name.upper().replace("_", "").replace("-", "")
+
+
+class _Asked(Mapping[str, str]):
+    """An empty environment that keeps the ``names`` it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 class _Reader:
     """Reads settings one by one and collects what is wrong with them."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, pages: bool) -> None:
         self._environ = environ
+        self._pages = pages
         self.faults: list[str] = []
 
     def text(self, name: str, default: str) -> str:
@@ -162,6 +226,14 @@ class _Reader:
         debug = (self._environ.get("FLASK_DEBUG") or "0").lower()
         if debug not in _OFF and not loopback:
             self.faults.append("FLASK_DEBUG is on; take it out of the environment")
+
+    def refuse_unfilled(self) -> None:
+        """A value of the example settings would be a host or a sender of nobody's."""
+        self.faults += [
+            f"{name} is not filled in; write it into the settings file"
+            for name, value in sorted(self._environ.items())
+            if value.startswith(UNFILLED)
+        ]
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self._environ.get(name) or str(default)
@@ -191,9 +263,18 @@ class _Reader:
         return values
 
     def hosts(self, name: str, loopback: bool) -> tuple[str, ...]:
-        hosts = self.names(name) or (LOOPBACK_HOSTS if loopback else ())
-        if not hosts:
+        """Host names in the letters browsers send; a port is left out, since a visitor
+        may come by any that leads here."""
+        by_itself = loopback or not self._pages
+        given = self.names(name) or (LOOPBACK_HOSTS if by_itself else ())
+        if not given:
             self.faults.append(f"{name} is missing; give the host names of the site")
+        wrong = [text for text in given if not _host(text)]
+        self.faults += [
+            f"{name} holds {text!r}; give the host alone, like cards.example.jp"
+            for text in wrong
+        ]
+        hosts = tuple(_host(text) for text in given if text not in wrong)
         if loopback and not set(hosts) <= set(LOOPBACK_HOSTS):
             self.faults.append(
                 f"ALLOW_INSECURE_LOOPBACK is 1 with {name} {','.join(hosts)}; "
@@ -213,6 +294,60 @@ class _Reader:
                 )
         return tuple(found)
 
+    def server(self, name: str, default: str) -> str:
+        """A name or an IP address, without a port."""
+        value = self.text(name, default)
+        if not (_SERVER.fullmatch(value) or _address(value)):
+            self.faults.append(
+                f"{name} is {value!r}; give the name alone, and the port as MAIL_PORT"
+            )
+        return value
+
+    def line(self, name: str, default: str) -> str:
+        """Text for a header of a mail, where a line break would be a fault."""
+        value = self.text(name, default)
+        if not value.isprintable():
+            self.faults.append(f"{name} is {value!r}; give one line")
+        return value
+
+    def sender(self, name: str, default: str) -> str:
+        value = self.line(name, default)
+        local, at, domain = parseaddr(value)[1].rpartition("@")
+        if not (local and at and domain):
+            self.faults.append(
+                f"{name} is {value!r}; give an address like no-reply@example.co.jp"
+            )
+        return value
+
+    def tls(self, name: str, *, starttls: bool) -> str:
+        """One of MAIL_TLS; ``starttls`` is what MAIL_USE_TLS says."""
+        said = "starttls" if starttls else "none"
+        value = self._environ.get(name) or said
+        if value not in MAIL_TLS:
+            self.faults.append(f"{name} is {value!r}; give {', '.join(MAIL_TLS)}")
+            return said
+        if starttls and value != said:
+            self.faults.append(
+                f"MAIL_USE_TLS is 1, which means starttls, and {name} is {value}; "
+                "take MAIL_USE_TLS out"
+            )
+        return value
+
+    def password(self, name: str, username: str) -> str:
+        """The password in a file, which goes with ``username`` or not at all."""
+        path, found = self._environ.get(name), len(self.faults)
+        password = self.file(name)
+        # A file that can't be read is a fault already.
+        if len(self.faults) > found:
+            return password
+        if path and not password:
+            self.faults.append(f"{name} {path} is empty; put the password into it")
+        elif username and not path:
+            self.faults.append(f"MAIL_USERNAME is set and {name} is not; set both")
+        elif path and not username:
+            self.faults.append(f"{name} is set and MAIL_USERNAME is not; set both")
+        return password
+
     def file(self, name: str) -> str:
         path = self._environ.get(name)
         if not path:
@@ -225,7 +360,11 @@ class _Reader:
             return ""
 
     def secret(self, name: str) -> str:
-        value = self._environ.get(name) or self.file(f"{name}_FILE")
+        # The file's name is asked for in any case, so that it counts as a setting.
+        file = self._environ.get(f"{name}_FILE")
+        if not (self._pages or self._environ.get(name) or file):
+            return secrets.token_hex(MIN_SECRET_BYTES)
+        value = self._environ.get(name) or (self.file(f"{name}_FILE") if file else "")
         if len(value.encode()) < MIN_SECRET_BYTES:
             self.faults.append(
                 f"{name} (or {name}_FILE) is missing or under "
@@ -234,12 +373,60 @@ class _Reader:
         return value
 
 
-def _is_name(host: str) -> bool:
+def _read_mail(read: _Reader) -> MailConfig:
+    """The settings of the mail; what doesn't go together is added to the faults."""
+    tls = read.tls("MAIL_TLS", starttls=read.flag("MAIL_USE_TLS"))
+    username = read.text("MAIL_USERNAME", "")
+    usual = TLS_PORT if tls == "tls" else PLAIN_PORT
+    mail = MailConfig(
+        server=read.server("MAIL_SERVER", "127.0.0.1"),
+        port=read.number("MAIL_PORT", usual, 1, 65535),
+        tls=tls,
+        username=username,
+        password=read.password("MAIL_PASSWORD_FILE", username),
+        sender=read.sender("MAIL_DEFAULT_SENDER", "no-reply@localhost"),
+        subject=read.line("MAIL_SUBJECT", "MOT光クレジットカード通知"),
+        product=read.text("MAIL_PRODUCT", "MOT光クレジットカード登録"),
+    )
+    if mail.port == TLS_PORT and tls != "tls":
+        read.faults.append(
+            f"MAIL_PORT is {TLS_PORT}, where TLS begins at once, and MAIL_TLS is {tls}; "
+            "set MAIL_TLS=tls"
+        )
+    elif mail.password and tls == "none" and not _is_loopback(mail.server):
+        read.faults.append(
+            f"MAIL_TLS is none and the password for {mail.server} would cross the "
+            "network for all to read; set MAIL_TLS=starttls, or tls with port 465"
+        )
+    return mail
+
+
+def _host(text: str) -> str:
+    """A host name as browsers send it, without its port; "" when it is none."""
+    name, colon, port = text.partition(":")
     try:
-        ip_address(host)
+        name = name.lower().encode("idna").decode("ascii") if name else ""
+    except UnicodeError:
+        # A name that begins with a dot stands for all below it, and has an empty label.
+        name = name.lower()
+    fits = _HOST.fullmatch(name) and (port.isdigit() if colon else True)
+    return name if fits else ""
+
+
+def _is_name(host: str) -> bool:
+    return _address(host) is None and host[:1].isalnum()
+
+
+def _is_loopback(server: str) -> bool:
+    address = _address(server)
+    return server.lower() == "localhost" or bool(address and address.is_loopback)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
     except ValueError:
-        return host[:1].isalnum()
-    return False
+        return None
 
 
 def _why(error: Exception) -> str:

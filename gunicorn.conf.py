@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import resource
 import socket
 from http import HTTPStatus
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
+
+
+def _by_its_path(path: Path) -> ModuleType:
+    """A module that is none of the site's: the master reads this file, and a reload
+    would go on serving whatever code of the site the master holds."""
+    spec = spec_from_file_location(f"_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not there; put the project's files back")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _lines_of_the_log() -> ModuleType:
+    """app/log_lines.py beside this file, or where the site is installed."""
+    beside = Path(__file__).with_name("app") / "log_lines.py"
+    installed = find_spec("app") if not beside.exists() else None
+    home = installed.origin if installed else None
+    return _by_its_path(Path(home).with_name(beside.name) if home else beside)
+
+
+_lines = _lines_of_the_log()
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]  # untyped library
+    """gunicorn's own lines, as LOG_FORMAT says; plain text off the journal stays as
+    gunicorn writes it."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set up the error log; called again at each reload."""
+        super().setup(cfg)
+        kind = os.environ.get("LOG_FORMAT") or "text"
+        journal = _lines.is_journal(os.environ)
+        if kind != "json" and not journal:
+            return
+        handler = self._get_gunicorn_handler(self.error_log)
+        if handler is not None:
+            handler.setFormatter(_lines.formatter(kind, journal=journal))
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
@@ -21,8 +63,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
     ) -> None:
         """Answer what is no request with 400, a fault of ours with 500; the log has
         the kind of the first alone, for its text quotes what was sent."""
-        # Not above: the master reads this file, and a reload would go on serving
-        # whatever code of the site the master holds.
+        # Not above, for the master reads this file too.
         from app.errors import answer_broken  # noqa: PLC0415
 
         if isinstance(exc, ParseException):
@@ -37,10 +78,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
             self.log.debug("the sender hung up first")
 
 
+def post_worker_init(_worker: Any) -> None:
+    """Leave what a worker has loaded out of every later search for garbage, which would
+    go through all of it in the middle of a page."""
+    gc.collect()
+    gc.freeze()
+
+
 # A core file of any of these processes would hold what an operator just typed.
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 worker_class = Worker
+logger_class = Logger
 workers = 2
 threads = 8
 # A data key is never shared across a fork: each worker loads the site itself.

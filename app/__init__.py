@@ -10,9 +10,23 @@ from flask.typing import ResponseReturnValue
 from config import Config
 from vault import Vault
 from vault.clock import Clock, system_clock
+from vault.errors import FileRefused
 from vault.store.database import connect
 
-from . import arrivals, auth, cards, cli, csp_reports, db, errors, log, mail, security
+from . import (
+    arrivals,
+    auth,
+    cards,
+    cli,
+    csp_reports,
+    db,
+    errors,
+    log,
+    mail,
+    mail_commands,
+    security,
+    turns,
+)
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
@@ -32,14 +46,18 @@ class Site(Flask):
 def create_app(config: Config, clock: Clock = system_clock) -> Flask:
     """Make the site.  ``clock`` gives seconds since 1970 UTC.
 
-    Raises FileRefused when the web key file can't be used.  The databases are not
-    checked here but in ``start.safe_config``.
+    Neither the web key file nor the databases are checked here but in
+    ``startup.safe_config``, because some commands need none of them.
     """
     app = Site(__name__, template_folder=str(TEMPLATES))
     app.extensions["settings"] = config
     app.extensions["clock"] = clock
     pool = config.database_pool
-    app.extensions["vault"] = Vault.open(config.vault, clock, pool)
+    try:
+        app.extensions["vault"] = Vault.open(config.vault, clock, pool)
+    except FileRefused as refusal:
+        # ``current.vault`` raises it for whoever needs the vault.
+        app.extensions["vault"] = refusal
     app.extensions["site_engine"] = connect(config.database_url, pool=pool)
     for part in (
         log,
@@ -52,6 +70,8 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
         csp_reports,
         cards,
         cli,
+        mail_commands,
+        turns,
     ):
         part.init_app(app)
     return app

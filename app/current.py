@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from config import Config
 from vault import Vault
+from vault.errors import FileRefused
 
 
 def settings() -> Config:
@@ -22,8 +23,10 @@ def now() -> int:
 
 
 def vault() -> Vault:
-    """The site's vault."""
-    opened: Vault = current_app.extensions["vault"]
+    """The site's vault.  Raises FileRefused when its web key file can't be used."""
+    opened: Vault | FileRefused = current_app.extensions["vault"]
+    if isinstance(opened, FileRefused):
+        raise opened
     return opened
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,13 +28,12 @@ from vault.kill_points import kill_point
 from vault.store.database import readers, reading
 
 from . import current
+from .happenings import Kind, entered, happened
 
 Act = Callable[[], object]
 InVault = Callable[[Connection], object]
 IsSaved = Callable[[Session], bool]
 Answer = TypeVar("Answer")
-
-log = logging.getLogger(__name__)
 
 
 class Base(DeclarativeBase):
@@ -207,6 +205,8 @@ class Work:
         self._unless_saved = []
         self._let_go_of_vault()
         self._read()
+        for one in told:
+            entered(one.event, one.outcome, one.by.origin)
         self._follow()
 
     def _tell_not_saved(self, told: Iterable[_Entry], error: SQLAlchemyError) -> None:
@@ -228,7 +228,7 @@ class Work:
                     act(db)
                 self._append(db, (replace(one, outcome="failure") for one in done))
         except (SQLAlchemyError, VaultError) as untold:
-            log.error("an entry tells of what was not saved: %s", _cause(untold))
+            happened(Kind.NOT_SAVED, cause=_cause(untold))
 
     def _tell(self) -> list[_Entry]:
         """Make the vault's commit append what was recorded, and return that.  A Work
@@ -264,7 +264,7 @@ class Work:
                         act(db)
             except (SQLAlchemyError, VaultError) as error:
                 # The request's own change is committed, so its page must say so.
-                log.error("left for flask cards reconcile: %s", _cause(error))
+                happened(Kind.LEFT_OVER, cause=_cause(error))
             kill_point("site-followed")
         for done in after_commit:
             done()
@@ -277,8 +277,9 @@ class Work:
                 step()
 
 
-def _cause(error: Exception) -> object:
-    return getattr(error, "orig", None) or error
+def _cause(error: Exception) -> str:
+    # PostgreSQL's further lines quote the row.
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def work() -> Work:
@@ -331,11 +332,11 @@ def commit_work() -> None:
         work().commit()
 
 
-def site_answers() -> bool:
-    """Say whether the site's own database answers."""
+def answers(site_engine: Engine) -> bool:
+    """Say whether the site's own database answers, and has its tables."""
     try:
-        with reading(current.site_engine()) as db:
-            db.execute(text("SELECT 1"))
+        with reading(site_engine) as db:
+            db.execute(text("SELECT 1 FROM operator LIMIT 1"))
     except SQLAlchemyError:
         return False
     return True

@@ -7,13 +7,14 @@ headers and quotes a piece of what was sent.
 
 from __future__ import annotations
 
-import logging
+import sqlite3
 from http import HTTPStatus
 
 from flask import Flask, current_app, render_template, request, session
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as OutOfConnections
 from werkzeug.exceptions import (
     HTTPException,
     InternalServerError,
@@ -25,7 +26,16 @@ from werkzeug.wrappers import Response as BaseResponse
 from vault.card.token import random_letters
 from vault.errors import VaultError
 
-from .security import HEADERS, ForeignNetwork, UnknownVisitor
+from .happenings import Facts, Kind, happened
+from .log import milliseconds
+from .security import (
+    HEADERS,
+    ForeignNetwork,
+    LostPort,
+    PlainHttp,
+    UnknownVisitor,
+    tell_unknown_host,
+)
 
 INCIDENT_LETTERS = 8
 
@@ -73,6 +83,8 @@ UNSENT_CARD_PAGE = (
     + "ブラウザーの「再読み込み」でもう一度送信できます。"
     + "二重に登録されることはありません。",
 )
+# Refusals that would come again at every address, so their page has no button.
+BARRED = (ForeignNetwork, LostPort, PlainHttp, SecurityError, UnknownVisitor)
 # Refusals of somebody who may be logged in; the others are answered without asking.
 MAY_BE_KNOWN = frozenset({400, 404, 405, 413})
 FOREIGN_PAGE = (
@@ -83,12 +95,22 @@ PROXY_PAGE = (
     "サーバーの設定に誤りがあるため、このサイトは利用できません。",
     "お手数ですが、管理者に連絡してください。原因と直し方は、サーバーのログに書かれています。",
 )
+HTTPS_PAGE = (
+    "アドレスの先頭を https に変えて、開き直してください。",
+    "すでに https で始まっている場合は、管理者に連絡してください。",
+)
+HOST_PAGE = (
+    "このアドレスでは利用できません。",
+    "正しいアドレスで開き直すか、管理者に連絡してください。",
+)
 RETRY_SECONDS = "5"
 BARE_PAGE = """<!doctype html>
 <html lang="ja"><meta charset="utf-8"><title>{0}</title><p>{0}</p><p>{1}</p></html>
 """
 
-log = logging.getLogger(__name__)
+# PostgreSQL's for a lock, a deadlock, a conflict or a statement that took too long.
+BUSY_STATES = frozenset({"55P03", "40P01", "40001", "57014"})
+BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def init_app(app: Flask) -> None:
@@ -96,6 +118,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf_failed)
     app.register_error_handler(ForeignNetwork, _came_from_outside)
     app.register_error_handler(UnknownVisitor, _came_unknown)
+    app.register_error_handler(LostPort, _came_unknown)
+    app.register_error_handler(PlainHttp, _came_by_http)
+    app.register_error_handler(SecurityError, _came_by_another_name)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(SQLAlchemyError, _database_failed)
     app.register_error_handler(VaultError, _vault_failed)
@@ -116,34 +141,73 @@ def _came_from_outside(error: ForeignNetwork) -> BaseResponse:
     return _page(error, FOREIGN_PAGE)
 
 
-def _came_unknown(error: UnknownVisitor) -> BaseResponse:
+def _came_unknown(error: UnknownVisitor | LostPort) -> BaseResponse:
     return _page(error, PROXY_PAGE)
 
 
+def _came_by_http(error: PlainHttp) -> BaseResponse:
+    return _page(error, HTTPS_PAGE)
+
+
+def _came_by_another_name(error: SecurityError) -> BaseResponse:
+    tell_unknown_host()
+    return _page(error, HOST_PAGE)
+
+
 def _database_failed(error: SQLAlchemyError) -> BaseResponse:
-    return _unavailable(getattr(error, "orig", None) or error)
+    cause = getattr(error, "orig", None) or error
+    return _unavailable(cause, _kind_of(error, cause))
+
+
+def _kind_of(error: SQLAlchemyError, cause: BaseException) -> Kind:
+    """What the log calls an error of a database: away or busy, which every request of
+    the next minutes may meet too, or one that nobody expected."""
+    if isinstance(error, OutOfConnections):
+        return Kind.LOCK_GIVEN_UP
+    state, code = getattr(cause, "sqlstate", None), _sqlite_code(cause)
+    if state in BUSY_STATES or code in BUSY_CODES:
+        return Kind.LOCK_GIVEN_UP
+    away = isinstance(error, OperationalError | InterfaceError)
+    # SQLite's plain error is one of the statement: a table is missing, for example.
+    expected = away and code != sqlite3.SQLITE_ERROR
+    return Kind.DATABASE_AWAY if expected else Kind.REQUEST_FAILED
+
+
+def _sqlite_code(cause: BaseException) -> int | None:
+    code: int | None = getattr(cause, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _vault_failed(error: VaultError) -> BaseResponse:
-    return _unavailable(error)
+    return _unavailable(error, Kind.REQUEST_FAILED)
 
 
-def _unavailable(cause: BaseException) -> BaseResponse:
-    response = _incident(ServiceUnavailable(), cause)
+def _unavailable(cause: BaseException, kind: Kind) -> BaseResponse:
+    response = _incident(ServiceUnavailable(), cause, kind)
     response.headers["Retry-After"] = RETRY_SECONDS
     return response
 
 
 def _broken(error: Exception) -> BaseResponse:
-    return _incident(InternalServerError(), error)
+    return _incident(InternalServerError(), error, Kind.REQUEST_FAILED)
 
 
-def _incident(page: HTTPException, cause: BaseException) -> BaseResponse:
-    """The page with an incident number; the log has the error under the same number."""
+def _incident(page: HTTPException, cause: BaseException, kind: Kind) -> BaseResponse:
+    """The page with an incident number; the log has the error under the same number:
+    one line where a database is away or busy, else with its traceback."""
     letters = random_letters(INCIDENT_LETTERS)
     half = INCIDENT_LETTERS // 2
     incident = f"{letters[:half]}-{letters[half:]}"
-    log.error("incident %s", incident, exc_info=cause)
+    facts: Facts = {
+        "incident": incident,
+        "error": type(cause).__name__,
+        "page": request.endpoint or "",
+        "ms": milliseconds(),
+    }
+    unexpected = kind is Kind.REQUEST_FAILED
+    if not unexpected:
+        facts["cause"] = str(cause).partition("\n")[0]
+    happened(kind, trace=cause if unexpected else None, **facts)
     _restore_session()
     return _page(page, incident=incident)
 
@@ -173,7 +237,7 @@ def _page(
         advice=advice,
         incident=incident,
         known=_is_known(error),
-        barred=isinstance(error, ForeignNetwork | UnknownVisitor),
+        barred=isinstance(error, BARRED),
     )
     response = current_app.make_response((page, status))
     for name, value in error.get_headers():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from config import Config, ConfigError
+from config import Config, ConfigError, misspelt
+from tests.actors.reader import settings_in_code
 from tests.places.site import ROOT, Place, free_port
 
 LEAST = {"SECRET_KEY": "s" * 32, "TRUSTED_HOSTS": "cards.example.jp"}
@@ -54,6 +56,21 @@ def test_two_settings_are_enough() -> None:
         ("MAIL_PORT", "65536"),
         ("MAIL_USE_TLS", "yes"),
         ("MAIL_PASSWORD_FILE", "/nowhere/password"),
+        ("MAIL_PASSWORD_FILE", "/dev/null"),
+        ("MAIL_USERNAME", "site"),
+        ("MAIL_TLS", "ssl"),
+        ("MAIL_PORT", "465"),
+        ("MAIL_SERVER", "smtp.example.jp:587"),
+        ("MAIL_SERVER", "smtp://smtp.example.jp"),
+        ("MAIL_DEFAULT_SENDER", "no-reply"),
+        ("MAIL_DEFAULT_SENDER", "a@example.jp\nBcc: b@example.jp"),
+        ("MAIL_SUBJECT", "one\ntwo"),
+        ("TRUSTED_HOSTS", "https://cards.example.jp"),
+        ("TRUSTED_HOSTS", "cards.example.jp/"),
+        ("TRUSTED_HOSTS", "cards.example.jp:https"),
+        ("TRUSTED_HOSTS", "cards.example.jp cards2.example.jp"),
+        ("TRUSTED_HOSTS", "*.example.jp"),
+        ("TRUSTED_HOSTS", "[2001:db8::1]"),
         ("ALLOW_INSECURE_LOOPBACK", "true"),
         ("ALLOW_INSECURE_LOOPBACK", "1"),
         ("FLASK_DEBUG", "1"),
@@ -86,6 +103,8 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
     environ = {
         **LEAST,
         "SECRET_KEY_FALLBACKS": "f" * 32,
+        "MAIL_USERNAME": "site",
+        "MAIL_TLS": "starttls",
         "MAIL_PASSWORD_FILE": str(password),
     }
     config = Config.from_environ(environ)
@@ -103,11 +122,150 @@ def test_secrets_may_lie_in_files(tmp_path: Path, mark: str) -> None:
         {
             "TRUSTED_HOSTS": "a",
             "SECRET_KEY_FILE": str(tmp_path / "secret"),
+            "MAIL_USERNAME": "site",
             "MAIL_PASSWORD_FILE": str(tmp_path / "password"),
         }
     )
     assert config.secret_key == "x" * 40
     assert config.mail.password == "mail-password"
+
+
+@pytest.mark.parametrize(
+    ("given", "tls", "port"),
+    [
+        ({}, "none", 25),
+        ({"MAIL_USE_TLS": "1"}, "starttls", 25),
+        ({"MAIL_USE_TLS": "1", "MAIL_TLS": "starttls"}, "starttls", 25),
+        ({"MAIL_USE_TLS": "0", "MAIL_TLS": "tls"}, "tls", 465),
+        ({"MAIL_TLS": "tls"}, "tls", 465),
+        ({"MAIL_TLS": "tls", "MAIL_PORT": "2465"}, "tls", 2465),
+        ({"MAIL_TLS": "starttls", "MAIL_PORT": "587"}, "starttls", 587),
+    ],
+)
+def test_tls_of_the_mail_and_its_usual_port(
+    given: dict[str, str], tls: str, port: int
+) -> None:
+    """MAIL_USE_TLS is the older way to ask for STARTTLS."""
+    mail = Config.from_environ({**LEAST, **given}).mail
+    assert (mail.tls, mail.port) == (tls, port)
+
+
+@pytest.mark.parametrize("tls", ["none", "tls"])
+def test_two_settings_of_tls_that_contradict_are_refused(tls: str) -> None:
+    """Nobody has to guess which of them counts."""
+    (fault,) = faults(MAIL_USE_TLS="1", MAIL_TLS=tls)
+    assert "take MAIL_USE_TLS out" in fault
+
+
+@pytest.mark.parametrize("tls", ["", "none", "starttls"])
+def test_port_465_takes_tls_from_the_first_byte_alone(tls: str) -> None:
+    """Anything else would wait there until it is given up, and send nothing."""
+    (fault,) = faults(MAIL_PORT="465", MAIL_TLS=tls)
+    assert fault.endswith("set MAIL_TLS=tls")
+
+
+@pytest.mark.parametrize(
+    ("server", "crosses"),
+    [
+        ("smtp.example.jp", True),
+        ("192.0.2.1", True),
+        ("2001:db8::1", True),
+        ("127.0.0.2", False),
+        ("::1", False),
+        ("localhost", False),
+    ],
+)
+def test_no_mail_password_crosses_a_network_in_the_clear(
+    tmp_path: Path, server: str, crosses: bool
+) -> None:
+    """On this host it may."""
+    (tmp_path / "password").write_text("mail-password")
+    given = {
+        "MAIL_SERVER": server,
+        "MAIL_USERNAME": "site",
+        "MAIL_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    Config.from_environ({**LEAST, **given, "MAIL_TLS": "starttls"})
+    _, found = Config.read({**LEAST, **given})
+    assert ["MAIL_TLS is none" in fault for fault in found] == [True] * crosses
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ("Cards.Example.JP", ("cards.example.jp",)),
+        ("cards.example.jp:8443, cards", ("cards.example.jp", "cards")),
+        (".example.jp", (".example.jp",)),
+        ("カード.example.jp", ("xn--lck0cth.example.jp",)),
+        ("192.0.2.1:8443", ("192.0.2.1",)),
+    ],
+)
+def test_hosts_are_read_as_browsers_send_them(
+    given: str, hosts: tuple[str, ...]
+) -> None:
+    """In small letters, and on any port."""
+    config = Config.from_environ({**LEAST, "TRUSTED_HOSTS": given})
+    assert config.trusted_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("LOGINFACTOR", "LOGIN_FACTOR"),
+        ("login_factor", "LOGIN_FACTOR"),
+        ("PROXY_HOP", "PROXY_HOPS"),
+        ("TRUSED_HOSTS", "TRUSTED_HOSTS"),
+        ("ALLOWED_NETWORK", "ALLOWED_NETWORKS"),
+        ("SECRET_KEYFILE", "SECRET_KEY_FILE"),
+        ("SECRET_KEY_FALLBACK", "SECRET_KEY_FALLBACKS"),
+        ("VAULT_WEBKEY", "VAULT_WEB_KEY"),
+        ("VAULT_DATABSE_URL", "VAULT_DATABASE_URL"),
+        ("MAIL_PASSWORD", "MAIL_PASSWORD_FILE"),
+        ("MAIL_USE_SSL", "MAIL_TLS"),
+    ],
+)
+def test_a_misspelt_setting_is_named_with_what_is_meant(name: str, meant: str) -> None:
+    """It would be read over, and the setting keep its default."""
+    (line,) = misspelt({**LEAST, name: "secret"})
+    assert line == f"{name} is no setting and changes nothing; is {meant} meant?"
+
+
+# What shells, systemd, containers, CI and other programs put into an environment.
+ORDINARY = (
+    *("CI", "COLORTERM", "DBUS_SESSION_BUS_ADDRESS", "DEBIAN_FRONTEND", "DISPLAY"),
+    *("EDITOR", "GPG_KEY", "HOME", "HOST", "HOSTNAME", "LANG", "LANGUAGE", "LC_ALL"),
+    *("LESS", "LOGNAME", "LS_COLORS", "MAIL", "MAILCHECK", "MAILPATH", "MAILTO"),
+    *("MANPATH", "OLDPWD", "PAGER", "PATH", "PROMPT_COMMAND", "PWD", "SHELL", "SHLVL"),
+    *("SSH_AUTH_SOCK", "SSH_CLIENT", "SSH_TTY", "SUDO_COMMAND", "SUDO_USER", "TERM"),
+    *("TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "XDG_RUNTIME_DIR", "_", "http_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "PROXY", "PROXY_HOST"),
+    *("CREDENTIALS_DIRECTORY", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID"),
+    *("NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "SYSTEMD_EXEC_PID"),
+    *("KUBERNETES_PORT", "KUBERNETES_SERVICE_HOST", "DATABASE_PORT", "DATABASE_HOST"),
+    *("DATABASE_SERVICE_HOST", "DATABASE_NAME", "MAIL_SERVICE_PORT", "MAIL_HOST"),
+    *("VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", "VAULT_NAMESPACE"),
+    *("VAULT_SERVICE_HOST", "SECRET", "SECRET_KEY_BASE", "ALLOWED_HOSTS"),
+    *("DJANGO_SETTINGS_MODULE", "FLASK_APP", "FLASK_ENV", "FLASK_RUN_PORT"),
+    *("FLASK_RUN_FROM_CLI", "GUNICORN_CMD_ARGS", "SERVER_SOFTWARE", "WEB_CONCURRENCY"),
+    *("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHON_VERSION"),
+    *("PGHOST", "PGPASSWORD", "PGUSER", "PURGE_DAYS", "PURGE_MAIL", "PORT"),
+    *("GITHUB_TOKEN", "SITE_PACKAGES", "CODE_SIGN", "LOGIN", "COPYFILE_DISABLE"),
+)
+
+
+def test_nothing_of_an_ordinary_environment_is_taken_for_a_setting() -> None:
+    """Nor any setting itself, nor a name that says nothing."""
+    everything = dict.fromkeys([*ORDINARY, *settings_in_code()], "x")
+    assert misspelt({**everything, "LOGINFACTOR": ""}) == []
+
+
+def test_a_misspelt_setting_is_named_at_the_start(tmp_path: Path) -> None:
+    """Once a process, and nothing is refused for it."""
+    place = Place(tmp_path, more={"LOGINFACTOR": "passkey"}).make()
+    with place.serving("--workers", "1"):
+        pass
+    log = (tmp_path / "gunicorn.log").read_text()
+    assert log.count("LOGINFACTOR is no setting") == 1
 
 
 def test_a_refused_start_is_one_message_and_ends_gunicorn(tmp_path: Path) -> None:
@@ -244,6 +402,14 @@ def ask(place: Place, path: str, **headers: str) -> tuple[int, str]:
             return refused.code, refused.read().decode()
 
 
+def bare(place: Place, line: bytes) -> bytes:
+    """The body that gunicorn answers to a request line without a header."""
+    with socket.create_connection(("127.0.0.1", place.port), timeout=120) as wire:
+        wire.sendall(line + b"\r\n\r\n")
+        with wire.makefile("rb") as answer:
+            return answer.read().partition(b"\r\n\r\n")[2]
+
+
 @pytest.mark.parametrize("hops", ["", "2"])
 def test_gunicorn_believes_no_proxy_by_itself(tmp_path: Path, hops: str) -> None:
     """PROXY_HOPS forgotten, or two behind one proxy: no page, one line in the log for
@@ -257,6 +423,10 @@ def test_gunicorn_believes_no_proxy_by_itself(tmp_path: Path, hops: str) -> None
             assert status == 403
             assert "サーバーの設定に誤りがある" in page
         assert ask(place, "/healthz", **told) == (200, "ok\n")
+        assert ask(place, "/healthz", Host="10.0.0.1:8000") == (200, "ok\n")
+        assert bare(place, b"GET /healthz HTTP/1.0") == b"ok\n"
+        assert bare(place, b"GET /livez HTTP/1.0") == b"ok\n"
+        assert b"<html" in bare(place, b"GET /login HTTP/1.0")
         assert ask(place, "/login")[0] == 403
     log = (tmp_path / "gunicorn.log").read_text()
     assert log.count(f"PROXY_HOPS is {hops or 0}, and X-Forwarded-For") == 1

@@ -9,6 +9,18 @@ from pathlib import Path
 DEFAULT_DATABASE_URL = "sqlite:///instance/vault.db"
 DEFAULT_SITE_DATABASE_URL = "sqlite:///instance/site.db"
 DEFAULT_WEB_KEY = "instance/web.key"
+# Settings of the site's that ``cardvault doctor`` looks at; config.py reads them.
+SITE_NAMES = (
+    "SECRET_KEY_FILE",
+    "PROXY_HOPS",
+    "MAIL_SERVER",
+    "MAIL_PORT",
+    "MAIL_TLS",
+    "MAIL_USE_TLS",
+    "MAIL_USERNAME",
+    "MAIL_PASSWORD_FILE",
+    "MAIL_DEFAULT_SENDER",
+)
 
 
 @dataclass(frozen=True)
@@ -41,3 +53,8 @@ class VaultSettings:
             site_database_url=environ.get("DATABASE_URL") or DEFAULT_SITE_DATABASE_URL,
             audit_anchor_command=environ.get("AUDIT_ANCHOR_COMMAND", ""),
         )
+
+
+def site_words(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of ``SITE_NAMES`` that are set, unchecked."""
+    return {name: environ[name] for name in SITE_NAMES if environ.get(name)}

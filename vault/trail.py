@@ -10,7 +10,7 @@ the keys again, and only it can begin a trail.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from . import crypto
 from .card.scrub import one_line, scrub
 from .crypto import Cipher, Mac
 from .errors import IntegrityFault
+from .store.database import add_rows
 from .store.row_macs import canonical
 from .store.schema import AUDIT_ENTRY, AUDIT_HEAD
 
@@ -49,7 +50,6 @@ _LATEST = select(AUDIT_ENTRY.c.at, AUDIT_ENTRY.c.mac).where(
 _HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update(
     of=AUDIT_HEAD
 )
-_ADD = insert(AUDIT_ENTRY)
 _MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
 
 
@@ -119,10 +119,10 @@ class Trail:
         for entry in _with_set_back(entries, latest):
             seq += 1
             values = _row_of(seq, entry)
-            before = entry_mac(self._vault_id, key, tuple(values.values()), before)
-            rows.append({**values, "mac": before})
+            before = entry_mac(self._vault_id, key, values, before)
+            rows.append((*values, before))
             key = next_chain_key(key)
-        db.execute(_ADD, rows)
+        add_rows(db, AUDIT_ENTRY.name, AUDIT_ENTRY.columns.keys(), rows)
         self.write_head(db, seq, key)
 
     def write_head(self, db: Connection, seq: int, key: bytes) -> None:
@@ -185,18 +185,18 @@ def _with_set_back(entries: Iterable[NewEntry], latest: int) -> Iterator[NewEntr
         yield entry
 
 
-def _row_of(seq: int, entry: NewEntry) -> dict[str, Any]:
+def _row_of(seq: int, entry: NewEntry) -> tuple[int | str, ...]:
     """An entry's columns in the table's order, without its MAC."""
-    return {
-        "seq": seq,
-        "at": entry.at,
-        "actor": _clean(entry.by.name),
-        "event": entry.event,
-        "outcome": entry.outcome,
-        "origin": _clean(entry.by.origin),
-        "subject": _clean(entry.subject),
-        "detail": json.dumps(_cleaned(entry.detail), ensure_ascii=False),
-    }
+    return (
+        seq,
+        entry.at,
+        _clean(entry.by.name),
+        entry.event,
+        entry.outcome,
+        _clean(entry.by.origin),
+        _clean(entry.subject),
+        json.dumps(_cleaned(entry.detail), ensure_ascii=False),
+    )
 
 
 def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> bytes:
@@ -213,11 +213,16 @@ def next_chain_key(key: bytes) -> bytes:
 
 
 def read_entries(
-    db: Connection, *, after: int = 0, subject: str | None = None, views: bool = True
+    db: Connection,
+    *,
+    after: int = 0,
+    subject: str | None = None,
+    views: bool = True,
+    events: Collection[str] = (),
 ) -> Iterator[AuditEntry]:
     """The entries after ``after`` in order, without checking the chain; ``views``
-    also those that tell who looked."""
-    for row in _rows(db, after, subject, views):
+    also those that tell who looked; with ``events`` only those of these kinds."""
+    for row in _rows(db, after, subject, views, events=events):
         yield _entry(row)
 
 
@@ -270,6 +275,11 @@ class Chain:
             yield fault
         elif head is not None:
             yield from self._check_head(trail, head)
+
+    @property
+    def end(self) -> tuple[int, bytes]:
+        """How many entries were walked, and the key of the one that comes next."""
+        return self._next - 1, self._key
 
     def _check(self, row: Row[Any]) -> AuditEntry | IntegrityFault:
         macs = [
@@ -338,12 +348,15 @@ def _rows(
     subject: str | None,
     views: bool = True,
     size: int = PAGE,
+    events: Collection[str] = (),
 ) -> Iterator[Row[Any]]:
     query = select(AUDIT_ENTRY).order_by(AUDIT_ENTRY.c.seq).limit(size)
     if subject is not None:
         query = query.where(AUDIT_ENTRY.c.subject == subject)
     if not views:
         query = query.where(AUDIT_ENTRY.c.event != VIEWED)
+    if events:
+        query = query.where(AUDIT_ENTRY.c.event.in_(events))
     while True:
         page = db.execute(query.where(AUDIT_ENTRY.c.seq > after)).all()
         yield from page

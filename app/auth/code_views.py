@@ -6,7 +6,7 @@ from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import Field
 
-from app import current
+from app import current, mail
 from app.db import work
 
 from . import answers, codes, guard, pages, texts
@@ -111,6 +111,7 @@ def _code_page(form: CodeForm, status: int, not_sent: str = "") -> ResponseRetur
         address=login.address,
         minutes=current.settings().code_ttl // 60,
         taken=accepted,
+        late=not accepted and mail.is_late(),
         question=passkeys.login_options(pages.party(), login) if asks else "",
     )
     return page, status

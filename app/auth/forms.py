@@ -22,6 +22,7 @@ MAX_PASSKEY_NAME = 30
 # Tolerant on purpose: Japan's mobile carriers gave out addresses with dots in a row and
 # before the at sign.  It only has to be one address that adds no header to a mail.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]+")
+_QUOTED = re.compile(r'^"([^"\\]*)"@')
 _DOMAIN = re.compile(
     r"(?=.{3,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
@@ -55,9 +56,11 @@ def is_address(text: str) -> bool:
 
 
 def typed_address(text: str) -> str:
-    """A typed address with full width folded and outer blanks cut; a line break stays,
+    """A typed address with full width folded and outer blanks cut, and without the
+    quotes that some programs put round a part with dots in a row; a line break stays,
     so that ``is_address`` refuses it."""
-    return unicodedata.normalize("NFKC", text).translate(_WIDTH).strip(" ")
+    folded = unicodedata.normalize("NFKC", text).translate(_WIDTH).strip(" ")
+    return _QUOTED.sub(r"\1@", folded)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]  # untyped library

@@ -8,9 +8,10 @@ from werkzeug.exceptions import BadRequest, TooManyRequests
 
 from app import current
 from app.db import work
+from app.happenings import Kind, happened
 from app.japan_time import japan_time
 from app.mail import post_code
-from vault import SiteSeal
+from vault import Actor, SiteSeal
 
 from . import codes, guard, lockout, service, texts
 from .factors import passkeys, rules
@@ -68,6 +69,7 @@ def require_unblocked_origin() -> None:
     """Raise TooManyRequests when this request's origin failed too often."""
     limit = current.settings().login_failures_per_origin
     if lockout.is_blocked(work().site, guard.origin(), limit, current.now()):
+        happened(Kind.LOGIN_HELD_OFF, origin=guard.origin())
         raise TooManyRequests(retry_after=lockout.ORIGIN_SECONDS)
 
 
@@ -107,8 +109,7 @@ def not_sent(refusal: codes.Refusal) -> str:
 
 
 def send_code(login: Login) -> None:
-    """Make a code if the login may have one; it is mailed after the commit."""
-    to_mail = service.send_code(work().site, login, code_key(), guard.trace())
-    if to_mail is not None:
-        address, made = to_mail
-        work().after_commit(lambda: post_code(address, made))
+    """Make a code; after the commit it is mailed, if the address is bound."""
+    address, made = service.send_code(work().site, login, code_key(), guard.trace())
+    asked, by = login.id, Actor(login.operator.login_id, guard.origin())
+    work().after_commit(lambda: post_code(address, made, asked, by))

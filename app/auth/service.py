@@ -89,17 +89,15 @@ def bound_address(login: Login) -> str | None:
     return None
 
 
-def send_code(
-    site: Session, login: Login, key: bytes, trace: Trace
-) -> tuple[str, str] | None:
-    """Store a new code; returns the stored address and the code to be mailed, or None
-    when the address is not bound.  Both cases execute the same statements."""
+def send_code(site: Session, login: Login, key: bytes, trace: Trace) -> tuple[str, str]:
+    """Store a new code; returns the stored address, or "" when the typed one is not
+    bound, and the code to be mailed.  Both cases execute the same statements."""
     address, code = bound_address(login), codes.new_code()
     digest = codes.digest(key, login, code) if address else ""
     codes.keep(site, login, digest, trace.now)
-    event = "login.code_sent" if address else "login.code_refused"
+    event = "login.code_made" if address else "login.code_refused"
     trace.record(event, login.operator.login_id)
-    return (address, code) if address else None
+    return address or "", code
 
 
 def log_in(site: Session, login: Login, trace: Trace, event: str) -> str:

@@ -19,17 +19,18 @@ from .forms import CardForm, DeleteForm, EditForm
 from .models import Customer
 from .script_rules import script_rules
 from .search import listing
+from .search.listed import Listed
 from .search.query import SOON_MONTHS, STOPPED, Query
 from .tickets import Tickets
 
 
-def badges(now: int) -> Callable[[Customer], str]:
+def badges(now: int) -> Callable[[Customer | Listed], str]:
     """What tells 期限切れ, 期限間近 (this month or the next) or nothing of a customer's
     card at ``now``."""
     this_month = japan_time.month_key(now)
     last_soon = japan_time.month_key(now, later=SOON_MONTHS - 1)
 
-    def badge(customer: Customer) -> str:
+    def badge(customer: Customer | Listed) -> str:
         if customer.expiry < this_month:
             return texts.EXPIRED
         return texts.EXPIRES_SOON if customer.expiry <= last_soon else ""
@@ -111,10 +112,21 @@ def list_page(form: CardForm, found: listing.Page) -> str:
         counts=counts,
         gone=service.gone(current.vault(), found.customers),
         badge=badges(at),
+        edit=_edit_links(found.query),
         brands=BRAND_LABELS,
         filters=_filters(found.query, counts),
         texts=texts,
     )
+
+
+def _edit_links(query: Query) -> Callable[[Listed], str]:
+    """The address of a customer's edit page, with the list's parameters: they and the
+    rest of it are the same for every row, and made once."""
+    anyone = "anyone"
+    before, _, after = url_for(
+        "cards.edit", public_id=anyone, **query.args()
+    ).partition(anyone)
+    return lambda customer: f"{before}{customer.public_id}{after}"
 
 
 def _filters(query: Query, counts: listing.Counts) -> dict[str, str]:

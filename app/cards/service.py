@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor, Card, Expiry, Pan, Token, Vault
-from vault.card.token import random_letters, random_words
+from vault.card.token import ALL, Share, random_letters, sorted_words
 from vault.errors import IntegrityFault, UnknownToken
 from vault.store.database import checkpoint, reading
 
 from . import texts, unsaved
 from .models import Customer
 from .search import index
+from .search.listed import Listed
 from .typed import digits_of, search_key
 
 PUBLIC_ID_LETTERS = 24
@@ -60,10 +61,9 @@ def new_public_id() -> str:
     return random_letters(PUBLIC_ID_LETTERS)
 
 
-def new_public_ids(count: int) -> list[str]:
-    """``count`` of them, drawn at once and sorted, because an index takes neighbours
-    faster."""
-    return sorted(random_words(count, PUBLIC_ID_LETTERS))
+def new_public_ids(count: int, share: Share = ALL) -> list[str]:
+    """``count`` of them, drawn at once, as ``sorted_words`` draws them."""
+    return sorted_words(count, PUBLIC_ID_LETTERS, share)
 
 
 def register(unit: Work, new: NewCard, public_id: str, by: Actor, now: int) -> Customer:
@@ -210,7 +210,7 @@ def describe(vault: Vault, vault_db: Connection, customer: Customer) -> Card | s
         return vault.missing(vault_db, [token])[token]
 
 
-def gone(vault: Vault, customers: Iterable[Customer]) -> dict[str, str]:
+def gone(vault: Vault, customers: Iterable[Customer | Listed]) -> dict[str, str]:
     """Those of ``customers``' tokens whose card no longer exists, with the reason."""
     with reading(vault.engine) as vault_db:
         return vault.missing(vault_db, [customer.token for customer in customers])

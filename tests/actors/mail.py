@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
+from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -68,10 +69,24 @@ class Mails:
         return self._arrived.empty()
 
 
+class _Server(Controller):
+    """A server of aiosmtpd that speaks SMTP as ``kind`` does."""
+
+    kind: type[SMTP] = SMTP
+
+    def factory(self) -> SMTP:
+        """Make the end of a connection: aiosmtpd's hook."""
+        return self.kind(self.handler, **self.SMTP_kwargs)
+
+
 @contextmanager
-def receiving(mails: Mails, port: int = 0) -> Iterator[int]:
-    """Run a mail server that gives everything to ``mails``; its port."""
-    server = Controller(mails, hostname="127.0.0.1", port=port or free_port())
+def receiving(
+    mails: Mails, port: int = 0, kind: type[SMTP] = SMTP, **options: Any
+) -> Iterator[int]:
+    """Run a mail server that gives everything to ``mails``; its port.  ``options`` are
+    those of aiosmtpd's controller, for example for TLS."""
+    server = _Server(mails, hostname="127.0.0.1", port=port or free_port(), **options)
+    server.kind = kind
     server.start()
     try:
         yield server.port

@@ -17,7 +17,7 @@ from tests.places.site import PASSWORD
 from vault import Vault
 
 from .forms import CARD, forms_of, hidden
-from .mail import Mails
+from .mail import PATIENCE_SECONDS, Mails
 
 LOGIN_ID = "taro"
 ADDRESS = "taro@example.co.jp"
@@ -74,10 +74,13 @@ class Auth:
         return self.post("/login/code", code=code)
 
     def to_code(self) -> str:
-        """Go as far as the code page and return the code that was mailed."""
+        """Go as far as the code page and return the code that was mailed, when the
+        trail says that it was."""
         self.password()
         self.address()
-        return self.mailbox.code()
+        code = self.mailbox.code()
+        assert self.app.extensions["outbox"].settle(PATIENCE_SECONDS)
+        return code
 
     def login(self) -> TestResponse:
         """Go all the steps."""

@@ -30,7 +30,13 @@ KEYS_BEFORE = 16
 KEYS = 7
 # The entries of one login; and one whose number depends on how many processes serve.
 LOGIN = Counter(
-    ["login.password", "login.code_sent", "login.code", "login.logged_in"],
+    [
+        "login.password",
+        "login.code_made",
+        "login.code_sent",
+        "login.code",
+        "login.logged_in",
+    ],
 )
 BY_PROCESS = "key.minted"
 HEADINGS = [

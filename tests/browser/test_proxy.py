@@ -1,29 +1,21 @@
-"""A real nginx in front, set up as the README says, and what its logs keep (WEB-06)."""
+"""A real nginx in front, set up as deploy/nginx.conf says, and what its logs keep, also
+when it logs more than that (WEB-06)."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_browser import Desk, Site
-from tests.forked import Started
-from tests.places.site import ROOT, Place, free_port
+from tests.places.nginx import NGINX, Behind, placed, proxying, replaced, shipped
+from tests.places.site import free_port
 from tests.spellings import holders, typed_ways
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 # A published test number that nothing else here uses.
 NUMBER = "4012888888881881"
 
@@ -32,82 +24,18 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Behind(Place):
-    """A place with nginx in front: its address is nginx's."""
-
-    front: int = 0
-
-    @property
-    def url(self) -> str:
-        """Where nginx answers."""
-        return f"https://127.0.0.1:{self.front}"
-
-    def wait(self, site: Started) -> None:
-        """Wait for gunicorn itself."""
-        Place(self.folder, port=self.port).wait(site)
-
-
-def certificate(folder: Path) -> None:
-    """cards.crt and cards.key, made for this test."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cards.example.jp")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cards.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "cards.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-
-
-def configured(folder: Path, front: int, behind: int) -> str:
-    """The README's block with this test's ports and folder, and beside its log the
-    one an nginx keeps when nobody says anything."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = readme.partition("```nginx\n")[2].partition("```")[0]
-    for old, new in (
-        ("listen 443 ssl;", f"listen 127.0.0.1:{front} ssl;"),
-        ("/etc/ssl/", f"{folder}/"),
-        ("127.0.0.1:8000", f"127.0.0.1:{behind}"),
-        ("/var/log/nginx/cards.log cards;", f"{folder}/cards.log cards;"),
+def talkative(folder: Path, front: int, behind: int) -> str:
+    """The file as shipped, and beside its logs those an nginx keeps when nobody says
+    anything: whole addresses, and errors at their default level."""
+    file = replaced(
+        shipped(),
+        ("error.log crit;", "error.log;"),
         (
             "    location / {",
             f"    access_log {folder}/combined.log;\n    location / {{",
         ),
-    ):
-        assert block.count(old) > 0, old
-        block = block.replace(old, new)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    # The error log at its own default level.
-    return (
-        f"user root;\ndaemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n"
-        f"events {{}}\nhttp {{\n{temporary}{block}}}\n"
     )
-
-
-@contextmanager
-def proxying(folder: Path, front: int, behind: int) -> Iterator[None]:
-    """nginx in front of a port."""
-    folder.mkdir()
-    certificate(folder)
-    (folder / "nginx.conf").write_text(configured(folder, front, behind))
-    assert NGINX is not None
-    words = [NGINX, "-p", str(folder), "-e", f"{folder}/error.log"]
-    server = subprocess.Popen([*words, "-c", f"{folder}/nginx.conf"])
-    try:
-        yield
-    finally:
-        server.terminate()
-        server.wait(120)
+    return placed(file, folder, front, behind, free_port())
 
 
 @pytest.fixture
@@ -125,7 +53,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         place.make()
         (place.folder / "root.key").unlink()
         place.front = free_port()
-        with proxying(tmp_path / "nginx", place.front, place.port):
+        folder = tmp_path / "nginx"
+        file = talkative(folder, place.front, place.port)
+        with proxying(folder, file, place.front):
             site = Site(place, mails)
             yield site
             site.end()
@@ -157,7 +87,7 @@ def test_a_proxys_logs_hold_no_number_that_was_searched_for(
     logs = {path.name: path.read_bytes() for path in (tmp_path / "nginx").glob("*.log")}
     assert b'"POST /cards/search HTTP/1.1" 303' in logs["combined.log"]
     assert b"GET /cards?q=1881" in logs["combined.log"]
-    assert b"POST /cards/search 303" in logs["cards.log"]
-    assert b"q=" not in logs["cards.log"]
+    assert b"POST /cards/search 303" in logs["access.log"]
+    assert b"q=" not in logs["access.log"]
     assert b'request: "POST /cards/search HTTP/1.1"' in logs["error.log"]
     assert holders(logs, NUMBER) == []

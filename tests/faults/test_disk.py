@@ -112,9 +112,28 @@ def test_a_disk_that_takes_nothing_is_503_and_passes(
         witness = Witness(place, mails[0])
         with refusing(way, place, site.pid):
             witness.is_told()
+            witness.sees_health(503)
         if way == "read-only":
             served.close()
             subprocess.run(["umount", folder], check=True)
             mount_image(tmp_path)
             served.enter_context(place.serving())
         witness.goes_on()
+
+
+@pytest.mark.skipif("no space" not in ways(), reason="nothing can be mounted here")
+def test_a_full_disk_is_backed_up_to_another(
+    tmp_path: Path, open_at: Callable[[Path], Place]
+) -> None:
+    """The entry can't be written, which is said; the backup is whole, and a command
+    that has to write names the disk."""
+    with disk("no space", tmp_path) as folder:
+        place, kept = open_at(folder), tmp_path / "kept.backup"
+        fill(folder / "filled")
+        done = place.run("cardvault", "backup", str(kept))
+        assert done.returncode == 0, done.stderr
+        assert "the trail has no entry of this backup" in done.stderr
+        asked = place.run("cardvault", "audit", "list")
+        assert "make room on the disk of" in asked.stderr
+        drill = place.ops("restore", str(kept), "--drill", TMPDIR=str(tmp_path))
+        assert drill.returncode == 0, drill.stderr

@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ ABANDON_STEPS = [
     for step in points_in("vault/ops/root_rotation.py")
     if step.startswith("root-abandon")
 ]
+RECOVER_STEPS = points_in("vault/ops/web_key_recovery.py")
 CARDS = 5
 
 
@@ -155,3 +158,52 @@ def test_abandon_killed_at_a_step_is_finished_by_the_same_command(
     assert place.ops("verify").returncode == 0
     assert place.ops(*ROOT).returncode == 0
     assert place.ops(*FINALIZE).returncode == 0
+
+
+RECOVER = ("web-key", "recover")
+
+
+def lose(place: Place) -> None:
+    """Take the web key file away; it is not there twice."""
+    (place.folder / "web.key").unlink()
+
+
+def recovered(killing: Killing) -> None:
+    """Type it to its end: every row is proven, and nothing lies about."""
+    done = killing.run(*RECOVER)
+    assert done.returncode == 0, done.stdout + done.stderr
+    verified = killing.run("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert not list(killing.place.folder.glob("web.key.*"))
+    with closing(sqlite3.connect(killing.place.folder / "vault.db")) as db:
+        query = "SELECT count(*) FROM audit_entry WHERE event = 'web_key.recovered'"
+        assert db.execute(query).fetchone() == (1,)
+
+
+def test_a_recovery_killed_before_any_line_is_finished_by_the_same_command(
+    killing: Killing,
+) -> None:
+    """At random lines of a whole run, every third time on what the kill before left:
+    the key that signs the rows is never lost a second time."""
+    draw = random.Random("recover")
+    lose(killing.place)
+    whole = killing.run(*RECOVER)
+    assert whole.returncode == 0, whole.stderr
+    for number in range(KILLS):
+        if number % 3 == 0:
+            killing.begin()
+            lose(killing.place)
+        killing.run(*RECOVER, kill_before=draw.randrange(1, whole.lines + 1))
+        if number % 3 == 2:
+            recovered(killing)
+
+
+@pytest.mark.parametrize("step", RECOVER_STEPS)
+def test_a_recovery_killed_at_a_step_is_finished_by_the_same_command(
+    killing: Killing, step: str
+) -> None:
+    """Before the commit nothing is signed; after it only the file's name is missing."""
+    lose(killing.place)
+    killed = killing.place.ops(*RECOVER, kill_at=step)
+    assert killed.returncode == -signal.SIGKILL
+    recovered(killing)

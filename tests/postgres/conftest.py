@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.places.postgres_cluster import Cluster
+from tests.places.postgres_cluster import PROGRAMS, Cluster
 from tests.places.site import Place
 from vault import WebKey
 from vault.ops import RootKey
 
 from .many import Many, connected, make
 from .meeting import Here, site_here
+from .roles import Roles, made
 
 
 @pytest.fixture
@@ -52,3 +53,13 @@ def here(
     """A site in this process whose statements are looked at; who waits is patient."""
     with site_here(server, tmp_path_factory.mktemp("here"), keys) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
+    """A server with the roles, databases and vault of the runbook's chapter."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    there = made(tmp_path_factory.mktemp("roles"))
+    yield there
+    there.cluster.remove()

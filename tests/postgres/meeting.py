@@ -45,7 +45,7 @@ TIMED_OUT = "due to lock timeout"
 TRIES = 4
 SLOW = (-1, -1)
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-# What another may have to wait for, and what comes right before a commit.
+# What another may have to wait for, and what comes before the trail is locked.
 HOLDS = re.compile(r"INSERT|UPDATE|DELETE|advisory|statement_timeout', '0'")
 PASSWORD, ADDRESS, CODE = "correct horse battery 5", "taro@example.co.jp", "abcdefgh"
 OPS = Actor("ops", "command")

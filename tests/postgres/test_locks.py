@@ -20,6 +20,7 @@ from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.clock import system_clock
 from vault.ops import RootKey
 from vault.ops.create import create_vault
+from vault.ops.rotation import workers
 from vault.ops.rotation.batches import Batches
 from vault.ops.rotation.ranges import take
 from vault.ops.rotation.rotation import Rotation
@@ -30,6 +31,7 @@ from vault.web.live_key import DATA_KEY_SECONDS
 
 pytestmark = pytest.mark.postgres
 
+HANGS = 120
 OPS, TARO = Actor("ops", "command"), Actor("taro", "192.0.2.1")
 # Long enough for a slow machine; a test that fails ends, and leaves nobody waiting.
 PATIENT = "?options=-c%20lock_timeout%3D60s%20-c%20statement_timeout%3D60s"
@@ -153,6 +155,37 @@ def test_workers_wait_only_for_the_trail(place: VaultPlace) -> None:
             free = select(CARD.c.id).with_for_update(skip_locked=True)
             assert sorted(db.execute(free).scalars()) == [5, 6]
             db.commit()
+    assert place.findings() == {}
+
+
+def test_a_batch_that_waits_for_the_trail_gives_its_cards_up(
+    place: VaultPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit of one of them goes on as soon as the batch has waited its first time,
+    and the batch begins anew."""
+    _, rotation = begun(place, 2)
+    monkeypatch.setattr(workers, "PATIENCE", (0.01,) * 1000)
+    tried: list[int] = []
+    run = Batches.run
+
+    def count(batches: Batches, *args: object) -> object:
+        tried.append(len(tried))
+        return run(batches, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Batches, "run", count)
+    with ThreadPoolExecutor(1) as thread, place.engine.connect() as db:
+        place.open_vault().trail.lock(db)
+        batch = thread.submit(lambda: next(rotation.reencrypt(2)))
+        until(lambda: len(tried) > 1)
+        # Whoever has the trail gets the cards too, which a batch that kept them while
+        # it waits for the trail would never let happen.
+        db.execute(select(CARD.c.id).with_for_update())
+        db.commit()
+        batch.result(HANGS)
+    for _ in (*rotation.reencrypt(10), *rotation.read_back()):
+        pass
+    rotation.finish(OPS)
+    assert rotation.row["reencrypted"] == 2
     assert place.findings() == {}
 
 

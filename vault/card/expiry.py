@@ -18,6 +18,8 @@ _BOTH = re.compile(r"([0-9]{1,2})[/／]([0-9]{2}|[0-9]{4})")
 _KEPT: dict[int, str | None] = {ord(sign): sign for sign in HYPHENS}
 
 
+# A file of many cards asks for the same second.
+@lru_cache(maxsize=16)
 def months_now(now: int) -> int:
     """The month ``now`` (seconds since 1970 UTC) lies in, in Japan time, as
     12 * year + month - 1."""

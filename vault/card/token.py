@@ -10,6 +10,9 @@ asking a database.
 from __future__ import annotations
 
 import secrets
+from array import array
+from itertools import product
+from typing import NamedTuple
 
 from ..errors import InputError
 
@@ -26,6 +29,11 @@ _AFTER = {
     ]
     for letter, value in _VALUES.items()
 }
+# Each pair of letters, by its place in their order.
+_PAIRS = tuple(map("".join, product(ALPHABET, repeat=2)))
+# So many first letters put a word into a share of all words.
+_LEADING = 6
+_LEADS = len(ALPHABET) ** _LEADING
 PREFIX = "card_"
 RANDOM_LETTERS = 30
 LENGTH = len(PREFIX) + RANDOM_LETTERS + 1
@@ -43,6 +51,40 @@ def random_words(count: int, size: int) -> list[str]:
     """``count`` texts of ``size`` random letters each, drawn at once."""
     letters = random_letters(count * size)
     return [letters[at : at + size] for at in range(0, len(letters), size)]
+
+
+class Share(NamedTuple):
+    """A part of all words in their order: from ``begins`` to ``ends`` of ``total``."""
+
+    begins: int
+    ends: int
+    total: int
+
+
+ALL = Share(0, 1, 1)
+
+
+def sorted_words(count: int, size: int, share: Share = ALL) -> list[str]:
+    """``count`` random words of ``size`` letters (7 or more) within ``share``, in their
+    order, because an index takes neighbours faster.
+
+    Whoever writes many in batches gives each batch the next share, so that a batch
+    changes few pages of an index.  The words of all batches together are spread as
+    random ones are, so one is as hard to guess; only where a word stands among them
+    tells in which batch it was written.
+    """
+    begins, ends, total = share
+    drawn = sorted(array("Q", secrets.token_bytes(8 * count)))
+    leads = [
+        ((begins << 64) + (ends - begins) * one) * _LEADS // (total << 64)
+        for one in drawn
+    ]
+    tails = random_words(count, size - _LEADING)
+    # Some may have the same leading letters.
+    return sorted(
+        _PAIRS[lead // 160_000] + _PAIRS[lead // 400 % 400] + _PAIRS[lead % 400] + tail
+        for lead, tail in zip(leads, tails, strict=True)
+    )
 
 
 def _check_letter(letters: str) -> str:
@@ -64,12 +106,11 @@ class Token(str):
         return cls.several(1)[0]
 
     @classmethod
-    def several(cls, count: int) -> list[Token]:
-        """``count`` fresh tokens, drawn at once.  They are sorted, because an index
-        takes neighbours faster."""
+    def several(cls, count: int, share: Share = ALL) -> list[Token]:
+        """``count`` fresh tokens, drawn at once, as ``sorted_words`` draws them."""
         return [
             cls(PREFIX + letters + _check_letter(letters))
-            for letters in sorted(random_words(count, RANDOM_LETTERS))
+            for letters in sorted_words(count, RANDOM_LETTERS, share)
         ]
 
     @classmethod

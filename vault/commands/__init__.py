@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from importlib import import_module
+from importlib import import_module, metadata
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,10 +20,13 @@ from ..errors import (
     WrongRootKey,
     WrongVault,
 )
+from ..store.refusals import explain
 from .output import harmless
 from .uses import Verbs
-from .vaults import HintedUsage
+from .vaults import HintedUsage, read_settings
 
+DISTRIBUTION = "cardvault-site"
+"""What setup.cfg calls the package."""
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_WRONG_ROOT, EXIT_HELD = 1, 2, 3, 5, 6
 
 HELP = """Keep the card vault: see where it stands, open it, prove it.
@@ -75,7 +78,33 @@ def _verb(typed: str) -> click.Command:
     return verb
 
 
+def installed_version() -> str:
+    """The version that was installed; or that none was, where the code runs as it
+    lies."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _print_version(
+    context: click.Context, _option: click.Parameter, asked: bool
+) -> None:
+    """Print the version of the code that runs, and end."""
+    if asked and not context.resilient_parsing:
+        click.echo(f"cardvault {installed_version()}")
+        context.exit()
+
+
 @click.group(cls=Cardvault, invoke_without_command=True, help=HELP)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and exit.",
+)
 @click.pass_context
 def cardvault(context: click.Context) -> None:
     if context.invoked_subcommand is None:
@@ -110,10 +139,11 @@ def main() -> None:
         hint = error.hint or "look closer with: cardvault verify"
         _fail(str(error), hint, EXIT_FOUND)
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or type(error).__name__
+        settings = read_settings()
+        what, hint = explain(error, (settings.database_url, settings.site_database_url))
         _fail(
-            f"the vault's database does not answer: {cause}",
-            "check VAULT_DATABASE_URL and run the same command again",
+            f"the vault's database does not answer: {what}",
+            hint or "check VAULT_DATABASE_URL and run the same command again",
             EXIT_INTERRUPTED,
         )
 

@@ -17,6 +17,7 @@ from ..store.database import connect, sqlite_path
 from ..store.files import disk_faults, require_free
 from .anchors import give_anchor
 from .output import japan_time
+from .uses import warn
 from .vaults import EXAMPLE, actor, read_settings, vault_without_root_key
 
 KEYS = "not in it: keep the web key and the root key elsewhere, each on its own"
@@ -43,7 +44,7 @@ def backup(file: Path, as_json: bool) -> None:
     vault, site = vault_without_root_key(), connect(settings.site_database_url)
     end_tidily()
     with disk_faults(file):
-        manifest = backups.make(vault, site, file, actor())
+        manifest = backups.make(vault, site, file, actor(), _warn_unrecorded)
         size = file.stat().st_size
     give_anchor(vault, actor())
     if as_json:
@@ -54,6 +55,14 @@ def backup(file: Path, as_json: bool) -> None:
     show(manifest)
     click.echo(f"keys    {KEYS}")
     click.echo(f"next    cardvault restore {file} --drill")
+
+
+def _warn_unrecorded() -> None:
+    database, _ = database_files(read_settings(), "pg_dump")
+    warn(
+        f"the trail has no entry of this backup: the disk of {database} takes no more",
+        "note it by hand: who, when, why; then make room there",
+    )
 
 
 def database_files(settings: VaultSettings, tool: str) -> tuple[Path, Path]:

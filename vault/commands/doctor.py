@@ -2,103 +2,126 @@
 
 from __future__ import annotations
 
-import resource
-import shutil
-import stat
-from collections.abc import Iterator
-from pathlib import Path
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import click
-from sqlalchemy import text
 
 from .. import crypto
-from ..clock import DAY_SECONDS
-from ..ops.anchor import newest_given
+from ..card.scrub import scrub
+from ..clock import system_clock
+from ..errors import VaultError
 from ..ops.census import take_census
-from ..settings import VaultSettings
-from ..store.database import reading, sqlite_path
-from ..web.vault import Vault
-from .anchors import age
+from ..ops.doctor.checks import everything
+from ..ops.doctor.mail import send
+from ..ops.doctor.result import CheckResult, Place, fault, look, ok, warning
+from ..ops.doctor.site import Address, through
+from ..settings import VaultSettings, site_words
+from ..store.database import reading
+from ..web.web_key import WebKey
 from .half_done import half_done
-from .output import harmless
-from .vaults import EXAMPLE, read_settings, vault_without_root_key
+from .output import counted, harmless
+from .vaults import EXAMPLE, new_file_for
 
-LOW_DISK_BYTES = 500 * 1024 * 1024
-# The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
-OLD_ANCHOR_DAYS = 8
+EXIT_FOUND = 1
 
 
-@click.command(epilog=EXAMPLE + "cardvault doctor")
+def read_settings(environ: Mapping[str, str] = os.environ) -> Place:
+    """What the checks look at, by the environment's settings."""
+    settings, site = VaultSettings.from_environ(environ), site_words(environ)
+    return Place(settings, site, system_clock)
+
+
+@click.command(
+    epilog=EXAMPLE
+    + "cardvault doctor\n"
+    + "  cardvault doctor --url https://cards.example.jp\n"
+    + "  cardvault doctor --mail ops@example.jp --json"
+)
+@click.option("--url", metavar="URL", help="Ask the site at its public address, too.")
+@click.option("--mail", metavar="ADDRESS", help="Send one mail by the MAIL_ settings.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def doctor(context: click.Context) -> None:
-    """Check this machine's files, database and limits. Needs no root key.
+def doctor(
+    context: click.Context, url: str | None, mail: str | None, as_json: bool
+) -> None:
+    """Check this machine's files, databases, keys and limits. Needs no root key.
 
-    Exit code 1 when something weakens the vault; each line says what to do.
+    It changes nothing. Each line is ok, warning, fault or unknown, with what to do; one
+    check that can't be made ends no other. Run it as the site's account or as root, with
+    the site's settings.
+
+    Exit code 1 when there is a warning or a fault.
     """
+    if url:
+        Address.parse(url)
+    place = read_settings()
+    # A server may answer with what it was given, and an address may hold a number.
+    found = [replace(one, text=scrub(one.text)) for one in _all(place, url, mail)]
+    place.close()
+    if as_json:
+        told = [vars(finding) for finding in found]
+        click.echo(json.dumps({"ok": not _wrong(found), "checks": told}))
+    else:
+        _show(found)
+    context.exit(EXIT_FOUND if _wrong(found) else 0)
+
+
+def _all(place: Place, url: str | None, mail: str | None) -> Iterator[CheckResult]:
+    yield from look("ciphers", _ciphers, place)
+    yield from everything(place)
+    yield from look("half done", _half_done, place)
+    if url:
+        yield from look("site", lambda here: through(url, here), place)
+    if mail:
+        yield from look("mail", lambda here: send(mail, here), place)
+
+
+def _ciphers(_place: Place) -> Iterator[CheckResult]:
     crypto.self_test()
-    click.echo("ok       the ciphers give their known answers")
-    settings, vault = read_settings(), vault_without_root_key()
-    click.echo("ok       the web key and the database belong together")
-    found = [
-        *_files(settings),
-        *_left(settings, vault),
-        *_database(settings, vault),
-        *_anchors(vault),
-        *_machine(),
-    ]
-    for line in found:
-        click.echo(f"warning  {harmless(line)}")
-    context.exit(1 if found else 0)
+    yield ok("ciphers", "the ciphers give their known answers")
 
 
-def _files(settings: VaultSettings) -> Iterator[str]:
-    database = sqlite_path(settings.database_url)
-    if database is not None and stat.S_IMODE(database.stat().st_mode) & 0o077:
-        yield f"{database} can be read by others; chmod 600 {database}"
-    root_key = settings.root_key or settings.web_key.with_name("root.key")
-    if root_key.exists():
-        yield f"the root key {root_key} lies on this machine; take it off a web server"
-
-
-def _left(settings: VaultSettings, vault: Vault) -> Iterator[str]:
-    with reading(vault.engine) as db:
-        census = take_census(vault, db)
-    for one in half_done(settings, vault, census):
-        yield f"{one.what}; next: {one.next}"
-    yield from census.unmarked
-
-
-def _database(settings: VaultSettings, vault: Vault) -> Iterator[str]:
-    path = sqlite_path(settings.database_url)
-    if path is None:
+def _half_done(place: Place) -> Iterator[CheckResult]:
+    """What a command left that was killed, or a file that is not in its place yet."""
+    settings = place.settings
+    try:
+        vault = place.vault()
+    except VaultError:
+        yield from _not_in_place(place)
         return
     with reading(vault.engine) as db:
-        answer = db.execute(text("PRAGMA quick_check")).scalar()
-    if answer != "ok":
-        yield f"SQLite finds {path} damaged: {answer}; restore a backup"
-    free = shutil.disk_usage(path.parent).free
-    if free < LOW_DISK_BYTES:
-        yield f"{free // 1024 // 1024} MB are left on the disk of {path}; make room"
+        census = take_census(vault, db)
+    left = half_done(settings, vault, census)
+    for one in left:
+        yield warning("half done", one.what, one.next)
+    if not left:
+        yield ok("half done", "nothing was left by a command that was killed")
 
 
-def _anchors(vault: Vault) -> Iterator[str]:
-    """Warn where AUDIT_ANCHOR_COMMAND used to send anchors and no longer does.  Where
-    they are kept by hand the trail has no entry about them, and there is no warning."""
-    with reading(vault.engine) as db:
-        given = newest_given(db)
-    if given.failed_since:
-        yield (
-            "the last anchor could not be given away; see what "
-            "AUDIT_ANCHOR_COMMAND says"
+def _not_in_place(place: Place) -> Iterator[CheckResult]:
+    path = place.settings.web_key
+    new = new_file_for(path)
+    if new.exists() and place.vault_under(WebKey.read(new)).is_well():
+        yield fault(
+            "half done",
+            f"the vault already uses the new web key file, {new}",
+            f"mv {new} {path}, then restart the site",
         )
-    now = vault.clock()
-    if given.at is not None and now - given.at > OLD_ANCHOR_DAYS * DAY_SECONDS:
-        yield f"the newest anchor is old (given away {age(given.at, now)}); run a backup"
 
 
-def _machine() -> Iterator[str]:
-    if resource.getrlimit(resource.RLIMIT_CORE)[0] != 0:
-        yield "core files are on; a core file may hold a key: ulimit -c 0"
-    swaps = Path("/proc/swaps")
-    if swaps.exists() and len(swaps.read_text().splitlines()) > 1:
-        yield "swap is on; memory with a live data key may reach the disk: encrypt it"
+def _show(found: Sequence[CheckResult]) -> None:
+    for finding in found:
+        mend = f"; {finding.mend}" if finding.mend else ""
+        # A name in a row or a file is unchecked.
+        line = harmless(f"{finding.name}: {finding.text}{mend}")
+        click.echo(f"{finding.state:<8} {line}")
+    wrong = _wrong(found)
+    if wrong:
+        click.echo(f"{counted(len(wrong), 'line')} to look at", err=True)
+
+
+def _wrong(found: Sequence[CheckResult]) -> list[CheckResult]:
+    return [finding for finding in found if finding.is_wrong]

@@ -11,7 +11,7 @@ from ..ops.duplicates import Duplicates, Search
 from ..store.database import reading
 from .output import counted, reader_may_leave
 from .progress import watching
-from .uses import record_use
+from .uses import note_result, record_use
 from .vaults import EXAMPLE, vault_with_root_key
 
 EXIT_FOUND, EXIT_LEFT_OUT = 1, 4
@@ -34,6 +34,12 @@ def duplicates(context: click.Context, as_json: bool) -> None:
     left: list[tuple[str, str]] = []
     with reading(vault.engine) as db, watching() as watch:
         found = Search(vault, db, watch, lambda *card: left.append(card)).run()
+    counts = {
+        "numbers": len(found.groups),
+        "found": sum(map(len, found.groups)),
+        "left_out": found.left_out,
+    }
+    note_result(vault, "duplicates", well=not (found.groups or left), counts=counts)
     for token, problem in left:
         _name_left_out(token, problem)
     with reader_may_leave():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ from ..store.files import part_of
 from .vaults import EXAMPLE, actor, new_passphrase, read_settings
 
 DEFAULT_ROOT_KEY = Path("instance/root.key")
+CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+"""Clears a terminal's screen and what was scrolled off it."""
 
 
 @click.command(epilog=EXAMPLE + "VAULT_ROOT_KEY=/media/usb/root.key cardvault init")
@@ -43,7 +46,21 @@ def init(no_passphrase: bool, count: int | None, threshold: int | None) -> None:
     click.echo(f"web key   {place.web_key}   seals cards; the web server needs it")
     if place.root_key is not None:
         click.echo(f"root key  {root_path}   opens cards; keep it off the web server")
+        if given.root_key is not None:
+            _warn_of_one_disk(root_path, place)
     click.echo("next      flask --app wsgi migrate")
+
+
+def _warn_of_one_disk(root_path: Path, place: NewPlace) -> None:
+    """Say when the root key lies on the disk of what it opens: the medium may not be
+    mounted."""
+    database = place.database
+    if database and root_path.stat().st_dev == database.stat().st_dev:
+        click.echo(
+            f"warning   {root_path} lies on the disk of {database}; is its medium "
+            "mounted?",
+            err=True,
+        )
 
 
 def _by_file(
@@ -103,12 +120,32 @@ def _clear_way(place: NewPlace) -> None:
 
 
 def show_shares(lines: list[str], threshold: int) -> None:
-    """Print a root key's shares, the only time they are ever shown."""
+    """Print a root key's shares, the only time they are ever shown.  On a terminal each
+    is alone on the screen, for its custodian, until Enter (PCI DSS 3.7.6)."""
     click.echo(
         f"any {threshold} of these {len(lines)} shares open the vault.", err=True
     )
     click.echo(
         "They are shown this once and kept nowhere: one custodian each.", err=True
     )
-    for line in lines:
-        click.echo(line)
+    alone = sys.stdin.isatty() and sys.stdout.isatty()
+    for number, line in enumerate(lines, 1):
+        if alone:
+            _show_alone(line, number, len(lines))
+        else:
+            click.echo(line)
+
+
+def _show_alone(line: str, number: int, count: int) -> None:
+    """Show one share when its custodian is there, and clear it from the screen."""
+    click.echo(f"Share {number} of {count}: its custodian alone, then Enter.", err=True)
+    _await_enter()
+    click.echo(line)
+    click.echo("Written down and compared? Enter clears it.", err=True)
+    _await_enter()
+    click.echo(CLEAR, nl=False)
+
+
+def _await_enter() -> None:
+    if not sys.stdin.readline():
+        raise click.Abort

@@ -23,6 +23,7 @@ from ..ops.root_key import RootKey, read_root_text
 from ..ops.rotation.start import require_made_by_root
 from ..settings import VaultSettings
 from ..store.database import connect, reading
+from ..store.key_file import take_owner
 from ..store.revisions import REVISIONS
 from ..store.row_macs import RowSigner
 from ..store.schema import PURGED, VAULT
@@ -91,6 +92,9 @@ def prepare() -> None:
             sealing_key=vault.web_key.sealing_key,
         )
         successor.write(change.new_web)
+    take_owner(change.new_web, change.old_web)
+    if change.old_root is not None and change.new_root is not None:
+        take_owner(change.new_root, change.old_root)
     count = root_rotation.prepare(vault, secret, actor())
     give_anchor(vault, actor())
     click.echo(f"{counted(count, 'data key')} wrapped to root {secret.public.id} too")
@@ -267,6 +271,7 @@ def _print_next(web_key: WebKey, change: RootChange, known: RootKey | None) -> N
     if web_waits:
         web_key.require_made_by(at_hand.ops)
         move = f"mv {change.new_web} {change.old_web}"
+        click.echo("the site answers 503 from here, until on each host that has one:")
         click.echo(f"next  {move}, then restart the site")
     if waiting is not None and at_hand.public.id != web_key.root.id:
         new = _read_new_root(at_hand.ops, change, waiting)

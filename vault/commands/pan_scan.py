@@ -11,6 +11,7 @@ import click
 from ..card.scrub import one_line, scrub
 from ..ops.pan_scan import Found, holds_number, scan
 from .output import counted
+from .uses import note_result_here
 from .vaults import EXAMPLE
 
 EXIT_FOUND, EXIT_UNREAD = 1, 2
@@ -31,6 +32,7 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
     JSON. Looks into gzip, bzip2, xz, tar, zip, .xlsx and .docx, mail files and SQLite.
     Not into PDF, 7z, RAR, old or locked Office files: those are named and counted.
     Pictures are not read. Prints file, place and mask, never a number. Needs no key.
+    Where the settings lead to a vault, its trail records how much was found.
 
     Exit code 1: something was found; 2: nothing was found, but not all could be looked
     into. What could not is named.
@@ -52,6 +54,8 @@ def pan_scan(context: click.Context, paths: tuple[Path, ...]) -> None:
         # printed; only what was found is written to that pipe.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         context.exit(EXIT_FOUND)
+    counts = {"places": len(paths), "found": count, "not_looked_into": unread}
+    note_result_here("pan-scan", well=not (count or unread), counts=counts)
     _say_counts(count, unread)
     context.exit(EXIT_FOUND if count else EXIT_UNREAD if unread else 0)
 

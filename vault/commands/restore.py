@@ -20,7 +20,7 @@ from ..web.vault import Vault
 from ..web.web_key import WebKey
 from .anchors import give_anchor, read_anchors
 from .backup import JSON, database_files, end_tidily, show
-from .uses import note_use_here
+from .uses import note_result_here, note_use_here
 from .vaults import EXAMPLE, actor, read_root_key, read_settings
 
 NEXT = (
@@ -131,6 +131,8 @@ def _drill(
         note_use_here(root_id, "restore --drill")
     done = drills.drill(opened, web_key, root_key, system_clock, anchor)
     cards, took = opened.manifest.cards, round(done.seconds, 1)
+    counts = {"opened": cards, "found": len(done.findings)}
+    note_result_here("restore --drill", well=not done.findings, counts=counts)
     if as_json:
         found = [vars(finding) for finding in done.findings]
         facts = {"ok": not found, "cards": cards, "seconds": took, "findings": found}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 
 import click
 
 from ..errors import FileRefused, WrongRootKey
 from ..ops import root_shares
-from ..ops.root_key import MIN_PASSPHRASE
-from ..store.files import sync_folder
-from ..store.key_file import write_private
+from ..ops.root_key import MIN_PASSPHRASE, RootKey, read_root_text
+from ..store.files import require_free, sync_folder
+from ..store.key_file import take_owner, write_private
 from ..web.web_key import WebKey
 from . import new_root
 from .init import show_shares
@@ -45,6 +46,9 @@ def rotate(finalize: bool, abandon: bool) -> None:
     is wrapped to both roots and the old one stays the vault's. --abandon gives the new
     root up, for example when its shares were lost. A backup made before --finalize
     opens with the old root alone: keep the old root as long as such a backup.
+
+    From --finalize on the site answers 503, until on each of its hosts the new web key
+    file is in the place of the old one and the site is restarted.
     """
     if finalize and abandon:
         raise click.UsageError("give --finalize or --abandon, not both")
@@ -82,14 +86,52 @@ def check_shares() -> None:
     """
     web_key = WebKey.read(read_settings().web_key)
     given = read_shares()
-    public = root_shares.combine(given, web_key.vault_id).secret().public
+    _require_this_vaults(root_shares.combine(given, web_key.vault_id), web_key)
+    note_use_here(web_key.root.id, "root check-shares")
+    click.echo(f"{len(given)} shares open root {web_key.root.id}, each one tried")
+
+
+@root.command(epilog=EXAMPLE + "cardvault root join --out /media/usb/root.key")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="The new root key file; nothing is ever written over.",
+)
+def join(out: Path) -> None:
+    """Make a sealed root key file of shares, for example when its passphrase is lost.
+
+    Give as many shares as the threshold, or more, one a line; an empty line ends. The
+    file's passphrase is asked for, or read from VAULT_ROOT_PASSPHRASE_FILE. The shares
+    open the vault as before.
+    """
+    settings = read_settings()
+    web_key = WebKey.read(settings.web_key)
+    require_free(out)
+    if settings.root_passphrase_file is None and not sys.stdin.isatty():
+        raise click.UsageError(
+            "no passphrase for the new file: set VAULT_ROOT_PASSPHRASE_FILE, or run "
+            "this on a terminal"
+        )
+    passphrase = new_passphrase(settings)
+    root_key = root_shares.combine(read_shares(), web_key.vault_id)
+    _require_this_vaults(root_key, web_key)
+    note_use_here(web_key.root.id, "root join")
+    root_key.write(out, passphrase)
+    RootKey.parse(read_root_text(out), out, passphrase)
+    click.echo(f"root key  {out}   root {web_key.root.id}, under the passphrase")
+    click.echo(f"next      VAULT_ROOT_KEY={out} cardvault verify")
+
+
+def _require_this_vaults(root_key: RootKey, web_key: WebKey) -> None:
+    """Raise WrongRootKey unless the root that shares gave is the web key's."""
+    public = root_key.secret().public
     if public.encoded != web_key.root.encoded:
         raise WrongRootKey(
             f"these shares are of root {public.id}, not of this vault's",
             hint=f"this vault's root is {web_key.root.id}",
         )
-    note_use_here(public.id, "root check-shares")
-    click.echo(f"{len(given)} shares open root {web_key.root.id}, each one tried")
 
 
 @root.command(
@@ -117,6 +159,7 @@ def passphrase() -> None:
     try:
         written.unlink(missing_ok=True)
         write_private(written, root_key.text(new))
+        take_owner(written, settings.root_key)
         written.replace(settings.root_key)
         sync_folder(settings.root_key.parent)
     except OSError as error:

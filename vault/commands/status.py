@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 
 import click
 from rich.console import Console
@@ -14,8 +15,10 @@ from ..card.scrub import one_line
 from ..clock import DAY_SECONDS
 from ..ops.anchor import Given, newest_given
 from ..ops.census import Census, KeyCount, take_census
+from ..ops.checks import Done, LastDay, last_day, newest_backup, newest_checks
 from ..ops.rotation.status import RotationStatus, running_rotation
 from ..store.database import reading
+from . import openmetrics
 from .anchors import age
 from .half_done import HalfDone, half_done
 from .output import counted
@@ -26,28 +29,45 @@ SHOWN_KEYS = 12
 
 @click.command(epilog=EXAMPLE + "cardvault status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(as_json: bool) -> None:
+@click.option(
+    "--openmetrics",
+    "as_openmetrics",
+    is_flag=True,
+    help="Print OpenMetrics text, for Prometheus.",
+)
+def status(as_json: bool, as_openmetrics: bool) -> None:
     """Show cards, keys, ages and the next step. Needs no root key."""
+    if as_json and as_openmetrics:
+        raise click.UsageError("--json and --openmetrics are two formats; give one")
     vault = vault_without_root_key()
+    now = vault.clock()
     with reading(vault.engine) as db:
         census, rotation = take_census(vault, db), running_rotation(vault, db)
-        given = newest_given(db)
-    found = Status(census, rotation, given, half_done(read_settings(), vault, census))
-    if as_json:
+        given, checks = newest_given(db), newest_checks(db)
+        backup, day = newest_backup(db, now), last_day(db, now)
+    halves = half_done(read_settings(), vault, census)
+    found = Status(census, rotation, given, halves, checks, backup, day)
+    if as_openmetrics:
+        click.echo(as_metrics(found, now), nl=False)
+    elif as_json:
         click.echo(json.dumps(as_object(found)))
     else:
-        show(found, vault.clock())
+        show(found, now)
 
 
 @dataclass(frozen=True)
 class Status:
     """What the command shows: the census, the unfinished rotation, the newest anchor
-    sent away and what is half done."""
+    sent away, what is half done, each check's last result, when a backup was last begun
+    and the last day's counts."""
 
     census: Census
     rotation: RotationStatus | None
     given: Given
     half_done: list[HalfDone]
+    checks: dict[str, Done]
+    backup: int | None
+    last_day: LastDay
 
     @property
     def next_step(self) -> str:
@@ -79,9 +99,24 @@ def as_object(found: Status) -> dict[str, object]:
         "audit_seq": census.audit_seq,
         "anchor": vars(found.given),
         "half_done": [vars(one) for one in found.half_done],
+        "checks": {name: vars(done) for name, done in found.checks.items()},
+        "backup": found.backup,
+        "last_day": vars(found.last_day),
         "warnings": census.warnings(),
         "next": found.next_step,
     }
+
+
+def as_metrics(found: Status, now: int) -> str:
+    """What ``--openmetrics`` prints; ``now`` is seconds since 1970 UTC."""
+    families = chain(
+        openmetrics.of_cards(found.census, now),
+        openmetrics.of_rotation(found.rotation),
+        openmetrics.of_trail(found.census.audit_seq, found.given, found.last_day),
+        openmetrics.of_checks(found.checks, found.backup),
+        openmetrics.of_itself(len(found.census.warnings()), len(found.half_done), now),
+    )
+    return openmetrics.as_text(families)
 
 
 def show(found: Status, now: int) -> None:
@@ -100,6 +135,11 @@ def show(found: Status, now: int) -> None:
         console.print(f"quarantine  {census.quarantined:,} cards can't be opened")
     console.print(f"trail       {counted(census.audit_seq, 'entry')}")
     console.print(f"anchor      {_anchor_line(found.given, now)}")
+    if found.backup is not None:
+        console.print(f"backup      begun {age(found.backup, now)}")
+    for name, done in found.checks.items():
+        came_to = "" if done.well else "; it found something"
+        console.print(f"done        {name}, {age(done.at, now)}{came_to}")
     in_use = [key for key in census.keys if key.state != "destroyed"]
     if in_use:
         console.print(_key_table(in_use))

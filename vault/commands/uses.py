@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..card.scrub import one_line
 from ..clock import system_clock
 from ..errors import VaultError, WrongRootKey
+from ..ops.checks import DONE
 from ..store.database import connect, sqlite_path
 from ..trail import Actor
 from ..web.vault import Vault
@@ -59,6 +60,37 @@ def note_use(vault: Vault, root_id: str, command: str) -> None:
             f"the trail has no entry of this use of the root key: {problem}",
             "note it by hand: who, when, why",
         )
+
+
+def note_result(
+    vault: Vault, check: str, *, well: bool, counts: Mapping[str, int]
+) -> None:
+    """Record how ``check``, one of ``checks.CHECKS``, came out, with its ``counts``;
+    when the trail can't be written, warn.  The check is done, so nothing is raised.
+    In an entry ``cards`` and ``rev`` mean what was done to cards, so no count has such
+    a name."""
+    problem = try_record(
+        vault,
+        DONE,
+        actor(),
+        outcome="success" if well else "failure",
+        subject=check,
+        detail=counts,
+    )
+    if problem:
+        warn(
+            f"the trail has no entry of what this found: {problem}",
+            "keep what it printed, with who and when",
+        )
+
+
+def note_result_here(check: str, *, well: bool, counts: Mapping[str, int]) -> None:
+    """Do the same for a check of something else than the vault of the settings;
+    without such a vault nothing is recorded."""
+    vault = vault_here()
+    if vault is not None:
+        note_result(vault, check, well=well, counts=counts)
+        vault.engine.dispose()
 
 
 def note_use_here(root_id: str, command: str) -> None:

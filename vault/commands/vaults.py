@@ -17,7 +17,12 @@ from ..clock import system_clock
 from ..errors import FileRefused, IntegrityFault, NotMadeByRoot, WrongVault
 from ..ops import root_shares
 from ..ops.open_vault import OpenVault
-from ..ops.root_key import MIN_PASSPHRASE, RootKey, read_root_text
+from ..ops.root_key import (
+    MIN_PASSPHRASE,
+    RootKey,
+    read_passphrase_file,
+    read_root_text,
+)
 from ..settings import VaultSettings
 from ..store.database import connect
 from ..trail import Actor
@@ -90,13 +95,19 @@ def _require_ready(vault: Vault) -> None:
     except NotMadeByRoot:
         raise
     except (IntegrityFault, FileRefused, WrongVault):
-        path = read_settings().web_key
-        if _fits(vault, new_file_for(path)):
-            raise FileRefused(
-                f"the vault already uses the new web key file, {new_file_for(path)}",
-                hint=f"mv {new_file_for(path)} {path}, then restart the site",
-            ) from None
+        require_in_place(vault)
         raise
+
+
+def require_in_place(vault: Vault) -> None:
+    """Raise FileRefused when the vault already uses the new web key file beside the one
+    in use, under which every row would seem to be edited."""
+    path = read_settings().web_key
+    if not vault.is_well() and _fits(vault, new_file_for(path)):
+        raise FileRefused(
+            f"the vault already uses the new web key file, {new_file_for(path)}",
+            hint=f"mv {new_file_for(path)} {path}, then restart the site",
+        )
 
 
 def _fits(vault: Vault, path: Path) -> bool:
@@ -175,7 +186,7 @@ def new_passphrase(settings: VaultSettings) -> str:
     Raises UsageError when it is too short.
     """
     if settings.root_passphrase_file is not None:
-        passphrase = read_root_text(settings.root_passphrase_file).rstrip("\r\n")
+        passphrase = read_passphrase_file(settings.root_passphrase_file)
     elif sys.stdin.isatty():
         passphrase = click.prompt(
             "New root key passphrase",
@@ -199,7 +210,7 @@ def read_passphrase(settings: VaultSettings) -> str | None:
     """The passphrase from its file, or typed on a terminal, or None."""
     path = settings.root_passphrase_file
     if path is not None:
-        return read_root_text(path).rstrip("\r\n")
+        return read_passphrase_file(path)
     if sys.stdin.isatty():
         prompted: str = click.prompt("Root key passphrase", hide_input=True, err=True)
         return prompted

@@ -15,8 +15,8 @@ from ..store.database import reading
 from ..store.revisions import REVISIONS
 from ..store.schema import CARD
 from .output import counted, reader_may_leave
-from .uses import note_use
-from .vaults import EXAMPLE, open_parts
+from .uses import note_result, note_use
+from .vaults import EXAMPLE, open_parts, require_in_place
 
 
 @click.command(epilog=EXAMPLE + "VAULT_ROOT_KEY=/media/usb/root.key cardvault verify")
@@ -26,10 +26,11 @@ def verify(context: click.Context, as_json: bool) -> None:
     """Open every card and check every row of every table.
 
     Exit code 1 when something is wrong; each bad token is named. Needs the root
-    key and changes nothing; the trail records its use.
+    key and changes nothing; the trail records its use and what it found.
     """
     vault = open_parts()
     REVISIONS.require_head(vault.engine, "vault")
+    require_in_place(vault)
     # This refuses a wrong root key.  Damage is reported below with everything else.
     with reading(vault.engine) as db, suppress(IntegrityFault):
         vault.state(db)
@@ -37,6 +38,8 @@ def verify(context: click.Context, as_json: bool) -> None:
     with reading(vault.engine) as db:
         findings = list(find_faults(vault, db))
         cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
+    counts = {"opened": cards, "found": len(findings)}
+    note_result(vault, "verify", well=not findings, counts=counts)
     with reader_may_leave():
         if as_json:
             found = [vars(finding) for finding in findings]

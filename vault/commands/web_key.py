@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
+from sqlalchemy import Connection, Engine, select
 
 from .. import crypto
+from ..card.scrub import one_line
+from ..clock import system_clock
 from ..errors import FileRefused
 from ..ops.open_vault import OpenVault
 from ..ops.rotation.start import require_made_by_root
+from ..ops.web_key_recovery import Recovery, stored_vault_id
+from ..ops.web_key_recovery import recover as recover_web_key
 from ..ops.web_key_rotation import is_signed_by, sign_all_rows
-from ..store.database import reading
-from ..store.schema import PURGED
+from ..store.database import connect, reading
+from ..store.key_file import take_owner, take_owner_of_folder
+from ..store.revisions import REVISIONS
+from ..store.schema import AUDIT_ENTRY, PURGED
 from ..web.vault import Vault
 from ..web.web_key import WebKey
-from .anchors import give_anchor
+from .anchors import ANCHOR_FILE, give_anchor, read_anchors
 from .leavings import clear
 from .output import counted
-from .vaults import EXAMPLE, actor, new_file_for, open_parts, read_settings
+from .vaults import (
+    EXAMPLE,
+    actor,
+    new_file_for,
+    open_parts,
+    read_root_key,
+    read_settings,
+)
+
+EXIT_FOUND = 1
 
 
 @click.group("web-key")
@@ -52,8 +69,95 @@ def rotate() -> None:
         give_anchor(Vault(new, vault.engine, vault.clock), actor())
         click.echo(f"{counted(count, 'row')} signed under the new web key")
     clear(vault.engine)
+    take_owner(new_path, path)
     click.echo(f"new web key  {new_path}")
+    click.echo("the site answers 503 from here, until on each host that has one:")
     click.echo(f"next         mv {new_path} {path}, then restart the site")
+
+
+@web_key.command(
+    epilog=EXAMPLE
+    + "VAULT_ROOT_KEY=/media/usb/root.key cardvault web-key recover --anchor anchors"
+)
+@ANCHOR_FILE
+@click.pass_context
+def recover(context: click.Context, anchor_file: Path | None) -> None:
+    """Make a web key file that was lost anew. Needs the root key.
+
+    Every row is signed under a new sealing key once the root has proven it: a card is
+    opened and held against the trail, the trail is checked from its beginning. A row
+    that can't be proven is named and stays as it is. Nothing is ever written over; if it
+    is killed, run it again. Backups from before need the lost file.
+
+    Exit code 1: rows are left that could not be proven; 5: what only the root makes was
+    not made by it, and nothing was written.
+    """
+    settings = read_settings()
+    crypto.self_test()
+    engine = connect(settings.database_url)
+    REVISIONS.require_head(engine, "vault")
+    if _is_there(settings.web_key, engine):
+        click.echo(f"{settings.web_key} is there and is this vault's; nothing to do")
+        return
+    with reading(engine) as db:
+        vault_id = stored_vault_id(db)
+    anchors = read_anchors(anchor_file, vault_id) if anchor_file else []
+
+    def check(db: Connection) -> None:
+        for anchor in anchors:
+            query = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == anchor.entries)
+            anchor.check(db.execute(query).scalar())
+
+    root_key = read_root_key(settings, vault_id)
+    done = recover_web_key(
+        root_key, settings.web_key, engine, system_clock, actor(), check
+    )
+    take_owner_of_folder(settings.web_key)
+    new = Vault(WebKey.read(settings.web_key), engine, system_clock)
+    give_anchor(new, actor())
+    clear(engine)
+    if done is not None:
+        _show_recovered(done, anchored=bool(anchors))
+    click.echo(f"web key  {settings.web_key}")
+    click.echo("next     restart the site on each host, then: cardvault verify")
+    click.echo("         cardvault backup FILE; those from before need the lost file")
+    context.exit(EXIT_FOUND if done is not None and done.left else 0)
+
+
+def _is_there(path: Path, engine: Engine) -> bool:
+    """Say whether the web key file is there and the vault's; raises FileRefused when
+    another file is in its place, or the one to use is beside it."""
+    if os.path.lexists(path):
+        if Vault(WebKey.read(path), engine, system_clock).is_well():
+            return True
+        raise FileRefused(
+            f"{path} is there, and the vault's rows are not under it",
+            hint="is it another vault's, or an older one? move it away, then run this "
+            "again",
+        )
+    beside = new_file_for(path)
+    if beside.exists() and Vault(WebKey.read(beside), engine, system_clock).is_well():
+        raise FileRefused(
+            f"the sealing key is not lost: the vault's rows are under {beside}",
+            hint=f"mv {beside} {path}, then restart the site",
+        )
+    return False
+
+
+def _show_recovered(done: Recovery, *, anchored: bool) -> None:
+    for subject, problem in done.left.items():
+        click.echo(one_line(f"{subject}  {problem}; not signed"))
+    click.echo(f"{counted(done.rows, 'row')} signed under a new sealing key")
+    click.echo(
+        f"proven   {counted(done.entries, 'entry')} of the trail, from its start"
+    )
+    click.echo(f"proven   {counted(done.cards, 'card')} opened and held against it")
+    if done.by_row_alone:
+        said = f"the expiry of {counted(done.by_row_alone, 'card')} that came by a file"
+        click.echo(f"unproven {said}: flask --app wsgi cards reconcile compares them")
+    if not anchored:
+        click.echo("unproven that no entry is missing at the trail's end: no --anchor")
+    click.echo("unproven what was done with the lost web key by whoever may have it")
 
 
 def _taken_up(left: WebKey, vault: OpenVault) -> WebKey:

@@ -12,8 +12,16 @@ from sqlalchemy import Connection, Row, func, select
 from ..clock import DAY_SECONDS
 from ..crypto import OPS_SUITE
 from ..store.row_macs import NOT_AS_WRITTEN
-from ..store.schema import CARD, DATA_KEY, QUARANTINE, ROTATION, ROTATION_RANGE, VAULT
-from ..trail import read_head
+from ..store.schema import (
+    AUDIT_ENTRY,
+    CARD,
+    DATA_KEY,
+    QUARANTINE,
+    ROTATION,
+    ROTATION_RANGE,
+    VAULT,
+)
+from ..trail import SKEW_SECONDS, read_head
 from ..web.vault import Vault
 from .verify import name_of
 
@@ -22,6 +30,8 @@ MAC_BYTES = 32
 MOST_NAMED = 20
 YEAR_SECONDS = 365 * DAY_SECONDS
 WARN_SECONDS = YEAR_SECONDS - 30 * DAY_SECONDS
+# In a vault in use the trail is never this long without an entry.
+QUIET_DAYS = 31
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,8 @@ class Census:
     quarantined: int
     audit_seq: int
     unmarked: tuple[str, ...]
+    clock: str = ""
+    """What is odd about the clock, held against the trail's newest entry."""
 
     @property
     def generations(self) -> dict[int, int]:
@@ -72,10 +84,12 @@ class Census:
 
     def warnings(self) -> list[str]:
         """What is getting old or worn, a line each (NIST SP 800-38D, 800-57)."""
-        lines = list(self.unmarked)
+        lines = [*self.unmarked, *filter(None, [self.clock])]
         for key in self.keys:
             if key.state == "destroyed":
                 continue
+            if key.age < -SKEW_SECONDS:
+                lines.append(f"data key {key.id} is younger than the clock allows")
             if key.state == "damaged":
                 lines.append(f"data key {key.id} is not as it was written")
             if key.seals >= WARN_SEALS:
@@ -110,7 +124,23 @@ def take_census(vault: Vault, db: Connection) -> Census:
         ).scalar_one(),
         audit_seq=read_head(db).seq,
         unmarked=tuple(_unmarked(vault, db, state)),
+        clock=_odd_clock(db, vault.clock()),
     )
+
+
+def _odd_clock(db: Connection, now: int) -> str:
+    """Why the clock may be wrong at ``now``, or ""."""
+    newest = select(AUDIT_ENTRY.c.at).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
+    last = db.scalar(newest)
+    if not isinstance(last, int):
+        return ""
+    if now < last - SKEW_SECONDS:
+        days = (last - now) // DAY_SECONDS
+        return f"the clock is {days} days behind the trail's newest entry"
+    if now - last > QUIET_DAYS * DAY_SECONDS:
+        days = (now - last) // DAY_SECONDS
+        return f"the clock is {days} days ahead of the trail's newest entry"
+    return ""
 
 
 def _count(vault: Vault, key: Row[Any], cards: int) -> KeyCount:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, exists, insert, inspect, select
 from .. import crypto
 from ..clock import Clock
 from ..errors import FileRefused
+from ..store import grants
 from ..store.database import reading
 from ..store.migrations import HISTORY
 from ..store.schema import METADATA, VAULT
@@ -44,6 +45,7 @@ def create_vault(
     HISTORY.upgrade(engine)
     vault = OpenVault(web_key, root_key, engine, clock)
     with engine.begin() as db:
+        grants.apply(db, grants.GRANTS)
         _write(vault, db, by)
 
 

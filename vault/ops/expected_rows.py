@@ -20,6 +20,7 @@ _KEY_STATES = {
     "key.destroyed": "destroyed",
 }
 _ROTATION_STATES = {"rotation.started": "running", "rotation.finished": "finished"}
+MISSING = "is in the trail, but its row is missing"
 # No card comes near it, and SQLite holds it.
 _HIGHEST_REV = 2**62
 
@@ -171,13 +172,13 @@ class ExpectedRows:
             return
         for subject in (*self._keys, *self._rotations):
             if subject not in self._met:
-                yield subject, "is in the trail, but its row is missing"
+                yield subject, MISSING
         purged = self._purged_before.copy()
         for token, state in self._revs.items():
             if state == PURGED:
                 purged.add(token)
             elif state != ENDED and token not in self._met:
-                yield token, "is in the trail, but its row is missing"
+                yield token, MISSING
         for token in purged:
             if mark_name(token) not in self._met:
                 yield token, "was purged, but is not marked so"

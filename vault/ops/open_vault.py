@@ -56,6 +56,12 @@ class OpenVault(Vault):
         """Check the vault's own row, that this root is the vault's, and that it made
         the row and the web key; raises WrongRootKey and NotMadeByRoot too."""
         self.signer.check_sealing(VAULT, row, "vault row")
+        self.check_root(row)
+        self.require_own_web_key()
+
+    def check_root(self, row: Row[Any]) -> None:
+        """Check that this root is the vault's and that it made the vault's own row;
+        raises WrongRootKey and NotMadeByRoot.  The sealing key is not needed."""
         if self.root_id == row.next_root_id:
             raise WrongRootKey(
                 f"root key {self.root_id} is prepared and is not this vault's root yet",
@@ -68,7 +74,6 @@ class OpenVault(Vault):
                 hint="nothing was written; check VAULT_ROOT_KEY",
             )
         self.signer.check_ops(VAULT, row, "vault row")
-        self.require_own_web_key()
 
     def require_own_web_key(self) -> None:
         """Raise NotMadeByRoot naming the web key file unless this root made it."""

@@ -21,11 +21,10 @@ from ..store.database import reading
 from ..store.schema import AUDIT_ENTRY, CARD, PURGED, QUARANTINE
 from ..trail import Actor
 from ..web.vault import Vault, purge_subject
+from .census import QUIET_DAYS
 from .progress import Step
 
 BATCH = 1000
-# In a vault in use the trail is never this long without an entry.
-QUIET_DAYS = 31
 
 
 def first_kept(days: int, now: int) -> int:

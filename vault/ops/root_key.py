@@ -26,6 +26,8 @@ from ..store.key_file import (
 
 ROOT_KEY_FORMAT = "cardvault root key 1"
 MIN_PASSPHRASE = 12
+MISSING = "mount its medium; or unset VAULT_ROOT_KEY and give custodians' shares"
+WORD_MISSING = "put it back; or unset VAULT_ROOT_PASSPHRASE_FILE and type it"
 _SALT_BYTES = 16
 
 
@@ -127,7 +129,8 @@ def _open_seed(
     if passphrase is None:
         raise WrongRootKey(
             f"the root key {source} is sealed and no passphrase was given",
-            hint="set VAULT_ROOT_PASSPHRASE_FILE or run this on a terminal",
+            hint="set VAULT_ROOT_PASSPHRASE_FILE or run this on a terminal; if it is "
+            "forgotten and there are shares: unset VAULT_ROOT_KEY and give those",
         )
     cost = {name: int(sealed[name]) for name in crypto.PASSPHRASE_COST}
     key = crypto.passphrase_key(passphrase, from_base64(sealed["salt"]), **cost)
@@ -145,4 +148,9 @@ def _open_seed(
 def read_root_text(path: Path) -> str:
     """A root key file's text; raises FileRefused when it is missing or readable by
     others."""
-    return read_private(path)
+    return read_private(path, MISSING)
+
+
+def read_passphrase_file(path: Path) -> str:
+    """The passphrase in a file; raises FileRefused as ``read_root_text`` does."""
+    return read_private(path, WORD_MISSING).rstrip("\r\n")

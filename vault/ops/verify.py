@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Table, select
 from ..card.token import Token
 from ..crypto import OPS_SUITE, Cipher
 from ..errors import InputError, IntegrityFault
+from ..store.row_macs import CardCheck
 from ..store.schema import (
     CARD,
     DATA_KEY,
@@ -39,13 +40,15 @@ class Finding:
     problem: str
 
 
-def verify(vault: OpenVault, db: Connection) -> Iterator[Finding]:
+def verify(
+    vault: OpenVault, db: Connection, check: CardCheck | None = None
+) -> Iterator[Finding]:
     """Open every card and check every row; yields what is wrong.
 
     It goes on after each finding, and whatever a row's columns hold.  ``db`` is one
-    reading transaction.
+    transaction.  ``check`` is as ``opener`` has it.
     """
-    return _Verification(vault, db).run()
+    return _Verification(vault, db, check).run()
 
 
 class TrailReading:
@@ -95,7 +98,9 @@ def _take(expected: ExpectedRows, entry: AuditEntry) -> IntegrityFault | None:
 class _Verification:
     """One run over one moment's tables."""
 
-    def __init__(self, vault: OpenVault, db: Connection) -> None:
+    def __init__(
+        self, vault: OpenVault, db: Connection, check: CardCheck | None = None
+    ) -> None:
         self._vault = vault
         self._db = db
         self._trail = TrailReading(vault)
@@ -105,7 +110,7 @@ class _Verification:
         self._generation = 1
         self._minted: dict[str, int] = {}
         self._ciphers: dict[int, Cipher] = {}
-        self._opened = opener(vault.signer, self._cipher_of)
+        self._opened = opener(vault.signer, self._cipher_of, check)
 
     def run(self) -> Iterator[Finding]:
         """Check the web key, the trail, every table, and then what is missing."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -28,12 +29,24 @@ from .write_queue import Place, WriteQueue
 # A writer waits as long as the queue moves, and gives up when no writer has got its
 # turn for this long.
 LOCK_WAIT_SECONDS = 2.0
+# PostgreSQL's code for it (its manual, appendix A).
+_LOCK_NOT_AVAILABLE = "55P03"
 # How often to look whether a writer outside the queue (a sqlite3 shell) has ended.
 LOCK_LOOK_SECONDS = 0.0005
 
 # Seconds to connect.  A host that is down drops packets, and without a limit a page
 # would wait minutes before the next host is tried.
 CONNECT_SECONDS = "2"
+# What a URL may not set: arguments of the driver that are no settings of a connection.
+# As text from a URL ``autocommit=0`` would be true, and ``prepare_threshold=0``, which is
+# often advised for pgbouncer, an error; nothing is prepared anyway.
+_OF_THE_DRIVER = (
+    "autocommit",
+    "context",
+    "cursor_factory",
+    "prepare_threshold",
+    "row_factory",
+)
 # How many seconds PostgreSQL lets a transaction of ours do nothing, and a statement of
 # a page or of a command run.  When it ends one in a page, the answer is 503.
 IDLE_SECONDS = 60
@@ -41,6 +54,9 @@ PAGE_STATEMENT_SECONDS = 10
 COMMAND_STATEMENT_SECONDS = 15 * 60
 # How many seconds a request waits for a connection of its process's pool.
 POOL_SECONDS = 2
+
+# SQLite takes 32,766 in one statement.
+MOST_VALUES = 30_000
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -74,7 +90,8 @@ def connect(
     turn for ``lock_wait`` seconds (the connection's option, or two).
     PostgreSQL: two seconds to connect to each host, unless the URL says otherwise,
     and the limits of ``_limits`` on every transaction; ``pool`` is how many
-    connections a process that answers pages may have.
+    connections a process that answers pages may have.  Of the URL's settings those of
+    libpq count, the driver's own don't.
     Parameters never appear in errors or logs.
     """
     parsed = make_url(url)
@@ -96,6 +113,7 @@ def connect(
 
 
 def _connect_postgresql(url: URL, pool: int | None) -> Engine:
+    url = url.difference_update_query(_OF_THE_DRIVER)
     url = url.set(query={"connect_timeout": CONNECT_SECONDS, **url.query})
     size: dict[str, Any] = {}
     if pool is not None:
@@ -121,10 +139,11 @@ def _connect_postgresql(url: URL, pool: int | None) -> Engine:
 
 
 def _commit_postgresql(connection: Connection) -> None:
-    _do_last_acts(connection)
     # A commit that waits long for a standby would hit the limit of a statement, and
-    # PostgreSQL would then report it as done without the standby.
+    # PostgreSQL would then report it as done without the standby.  Removed before the
+    # last acts, which lock the trail for everybody, so as to hold it shorter.
     unlimited(connection)
+    _do_last_acts(connection)
 
 
 def _limits(url: URL, *, pages: bool) -> str:
@@ -154,6 +173,19 @@ def unlimited(db: Connection) -> None:
     rows.  The limit on waiting for a lock stays."""
     if db.dialect.name == "postgresql":
         db.exec_driver_sql("SELECT set_config('statement_timeout', '0', true)")
+
+
+def wait_at_most(db: Connection, seconds: float) -> None:
+    """Wait for no lock longer than ``seconds`` in ``db``'s transaction, on PostgreSQL;
+    on SQLite writers queue before they hold anything."""
+    if db.dialect.name == "postgresql":
+        limit = f"{int(seconds * 1000)}ms"
+        db.exec_driver_sql(f"SELECT set_config('lock_timeout', '{limit}', true)")
+
+
+def waited_too_long(error: DBAPIError) -> bool:
+    """Whether PostgreSQL ended a statement because it waited for a lock too long."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def before_commit(db: Connection, act: Act) -> None:
@@ -347,13 +379,26 @@ def add_rows(
 ) -> None:
     """Insert ``rows``, one or more, each with the values of ``columns`` in their order.
 
-    It is one statement of the driver's own: SQLAlchemy takes as long to fill its own as
-    SQLite to write the rows."""
-    names, mark = list(columns), "?" if db.dialect.paramstyle == "qmark" else "%s"
-    marks = ", ".join(mark for _ in names)
+    It is a statement of the driver's own: SQLAlchemy takes as long to fill its own as
+    SQLite to write the rows.  On SQLite it names the values of all rows, up to
+    MOST_VALUES, because a row alone takes half as long again."""
+    names = tuple(columns)
+    if takes_several(db.engine):
+        db.exec_driver_sql(_insertion(table, names, "%s", 1), rows)
+        return
+    most = MOST_VALUES // len(names)
+    for start in range(0, len(rows), most):
+        some = rows[start : start + most]
+        values = tuple(chain.from_iterable(some))
+        db.exec_driver_sql(_insertion(table, names, "?", len(some)), values)
+
+
+@lru_cache(maxsize=32)
+def _insertion(table: str, names: tuple[str, ...], mark: str, rows: int) -> str:
     # The names are this code's own, and every value is a parameter.
-    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
-    db.exec_driver_sql(statement, rows)
+    one = f"({', '.join(mark for _ in names)})"
+    values = ", ".join([one] * rows)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {values}"  # noqa: S608
 
 
 def checkpoint(engine: Engine) -> bool:

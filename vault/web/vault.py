@@ -19,12 +19,12 @@ from ..card.brands import mask
 from ..card.envelope import aad_ending, aad_start, pad
 from ..card.expiry import Expiry
 from ..card.pan import Pan
-from ..card.token import Token
+from ..card.token import ALL, Share, Token
 from ..clock import Clock
 from ..errors import IntegrityFault, UnknownToken
 from ..settings import VaultSettings
 from ..store.database import add_rows, connect
-from ..store.row_macs import card_signer
+from ..store.row_macs import card_checker, card_signer
 from ..store.schema import CARD, PURGED, CardRow
 from ..trail import Actor, AuditEntry
 from . import card_history
@@ -105,20 +105,26 @@ class Vault(DataKeys):
         cards: Sequence[tuple[Pan, Expiry]],
         by: Actor,
         subject: str = "",
+        share: Share = ALL,
     ) -> list[Token]:
         """Seal a batch of new cards under one data key, with one entry in the trail
-        that names them all; returns the tokens in the batch's order.  Raises
+        that names them all; returns the tokens in the batch's order.  ``share`` is the
+        batch's part of all tokens, when it is one of many batches.  Raises
         IntegrityFault, KeyWornOut, WrongVault and FileRefused as ``tokenize`` does; an
         empty batch raises nothing."""
         if not cards:
             return []
-        tokens = self.seal_many(db, cards, by)
+        tokens = self.seal_many(db, cards, by, share)
         detail = {"cards": dict.fromkeys(tokens, 1)}
         self.record(db, "card.imported", by, subject=subject, detail=detail)
         return tokens
 
     def seal_many(
-        self, db: Connection, cards: Sequence[tuple[Pan, Expiry]], by: Actor
+        self,
+        db: Connection,
+        cards: Sequence[tuple[Pan, Expiry]],
+        by: Actor,
+        share: Share = ALL,
     ) -> list[Token]:
         """Seal new cards as ``tokenize_many`` does, for a caller who records each of
         them in the same transaction: a card without an entry is a finding of verify."""
@@ -126,7 +132,7 @@ class Vault(DataKeys):
             return []
         lock_numbers(db)
         key = self._sealing_key(db, by, len(cards))
-        return self._seal(db, key, cards)
+        return self._seal(db, key, cards, share)
 
     def replace(
         self, db: Connection, token: Token, pan: Pan, expiry: Expiry, by: Actor
@@ -280,11 +286,15 @@ class Vault(DataKeys):
         return token
 
     def _seal(
-        self, db: Connection, key: LiveKey, cards: Sequence[tuple[Pan, Expiry]]
+        self,
+        db: Connection,
+        key: LiveKey,
+        cards: Sequence[tuple[Pan, Expiry]],
+        share: Share = ALL,
     ) -> list[Token]:
         """Write new cards, sealed under ``key`` and signed; returns their tokens.  The
         caller has called ``lock_numbers``."""
-        tokens, now = Token.several(len(cards)), self.clock()
+        tokens, now = Token.several(len(cards), share), self.clock()
         seal, mac = key.cipher.sealer(len(cards)), card_signer(self.signer)
         start, ending = aad_start(self.web_key.vault_id), aad_ending(key.id)
         number, rows = next_id(db, CARD), []
@@ -309,11 +319,11 @@ class Vault(DataKeys):
     def show(self, row: Row[Any]) -> str:
         """A row's mask for the trail, or a word that the row is damaged."""
         try:
-            self.signer.check(CARD, row, row.token)
+            card_checker(self.signer)(row)
         except IntegrityFault:
             return "damaged row"
-        card = card_of(row)
-        return f"{card.masked} {card.expiry}"
+        masked = mask(row.prefix, row.last4, row.length)
+        return f"{masked} {Expiry.from_key(row.expiry)}"
 
 
 def purge_subject(at: int) -> str:

@@ -26,6 +26,10 @@ from ..store.key_file import (
 )
 
 WEB_KEY_FORMAT = "cardvault web key 2"
+MISSING = (
+    "put it back from where you keep it; if it is lost: cardvault web-key recover; only "
+    "where there is no vault yet: cardvault init"
+)
 
 
 class WebKey(Unshown):
@@ -95,7 +99,7 @@ class WebKey(Unshown):
     @classmethod
     def read(cls, path: Path) -> WebKey:
         """Read a web key file; raises FileRefused naming the file."""
-        fields = parse_fields(path, read_private(path), WEB_KEY_FORMAT)
+        fields = parse_fields(path, read_private(path, MISSING), WEB_KEY_FORMAT)
         try:
             read = cls(
                 vault_id=str(fields["vault_id"]),

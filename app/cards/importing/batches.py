@@ -4,14 +4,11 @@ A batch is sealed in one transaction of the vault.  Then its customers, the resu
 each row and the number of rows imported so far are committed in one transaction of the
 site.  If the import is killed in between, the next run seals the batch again, and
 ``reconciling`` removes the cards that no customer refers to.
-
-A file is recognized by what its rows have stored in the clear (``known``).  No hash of
-the file is kept, because it would be a hash of card numbers (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -19,15 +16,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.orm import Session
 
-from app.db import Work
 from vault import Actor, Token, Vault
+from vault.card.token import Share
 from vault.store.database import add_rows, takes_several
 
 from .. import service
 from ..models import Customer, ImportJob, ImportRow
 from ..search import index
 from .file import Sheet
-from .rows import Checked, check, written_faults
+from .rows import Checked, written_faults
 
 # While a batch is written the site's own writers wait, on SQLite 30 to 50 ms.
 BATCH = 1000
@@ -64,13 +61,15 @@ class Overtaken(Exception):
 class Prepared(NamedTuple):
     """A batch ready to be written.
 
-    ``results`` has a result for each row.  ``taken`` has for each row to be stored the
+    ``results`` has a result for each row.  ``share`` is the batch's part of the file,
+    and of the new tokens and public ids in their order.  ``taken`` has for each row to be stored the
     card, the customer without a token, the customer's words and, out of ``results``,
     the result.
     """
 
     results: list[Result]
     taken: list[tuple[service.NewCard, dict[str, Any], str, Result]]
+    share: Share
 
 
 def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
@@ -78,68 +77,6 @@ def batches(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
     left = iter(rows)
     while batch := list(islice(left, BATCH)):
         yield batch
-
-
-def find_job(
-    work: Work, sheet: Sheet, luhn_exempt: frozenset[str]
-) -> tuple[int, int] | None:
-    """The job that imports or imported this file: its number and how many rows are
-    imported.  It releases every lock after each batch it reads."""
-    jobs = select(ImportJob.id, ImportJob.done, ImportJob.created_at)
-    jobs = jobs.where(ImportJob.size == sheet.size, ImportJob.rows == sheet.rows)
-    found = work.site.execute(jobs.order_by(ImportJob.id.desc())).all()
-    work.release()
-    for job in found:
-        # Check the rows as of that time: a card that has expired since was accepted
-        # then.
-        rows = (check(row, job.created_at, luhn_exempt) for row in sheet.records())
-        if known(work, job.id, islice(rows, job.done)):
-            return job.id, job.done
-    return None
-
-
-def known(work: Work, job_id: int, rows: Iterable[Checked]) -> bool:
-    """Say whether ``rows``, the first of a file, are those a job has imported.
-
-    None of them may differ, and at least one customer must still exist to compare
-    with: a file whose customers were all deleted counts as new.
-    """
-    told, done = False, 0
-    for batch in batches(rows):
-        query = select(ImportRow, Customer).where(ImportRow.job_id == job_id)
-        query = query.outerjoin(Customer, Customer.public_id == ImportRow.public_id)
-        query = query.where(ImportRow.number > done).order_by(ImportRow.number)
-        kept = work.site.execute(query.limit(len(batch))).all()
-        same = [_is_same(*pair, row) for pair, row in zip(kept, batch, strict=False)]
-        work.release()
-        if len(kept) < len(batch) or False in same:
-            return False
-        told, done = told or True in same, done + len(batch)
-    return told
-
-
-def _is_same(kept: ImportRow, customer: Customer | None, row: Checked) -> bool | None:
-    """Say whether a row of a file is the imported row ``kept``; None when it can't be
-    told."""
-    if row.entry is None or kept.status == REFUSED:
-        result = refused(row)
-        return None if (row.entry is None and _shows(kept, result)) else False
-    if not _shows(kept, _of_card(row.line, row.entry)):
-        return False
-    if customer is None:
-        return None
-    same = {customer.name == row.entry.name, customer.phone == row.entry.phone}
-    if customer.rev == 1:
-        return same == {True}
-    return True if True in same else None
-
-
-def _shows(kept: ImportRow, result: Mapping[str, object]) -> bool:
-    """Say whether an imported row has the values of ``result``, as far as they were
-    stored."""
-    names = {"line", "error", "brand", "last4"}
-    names |= {name for name in ("prefix", "length", "expiry") if getattr(kept, name)}
-    return all(getattr(kept, name) == result[name] for name in names)
 
 
 def newest_job(site: Session) -> int:
@@ -185,22 +122,23 @@ def newest_before(site: Session, job_id: int) -> int:
 def prepare(
     site: Session,
     batch: Sequence[Checked],
+    share: Share,
     newest: int,
     by: Actor,
     now: int,
     skip_likely: bool = False,
 ) -> Prepared:
-    """Make of a batch all that needs no lock.  With ``skip_likely`` the rows that look
+    """Make of a batch, which is the ``share`` of a file, all that needs no lock.  With ``skip_likely`` the rows that look
     like a card of the customers up to ``newest`` are left out."""
     results = _told(site, batch, newest, IMPORTED, skip_likely=skip_likely)
     taken = []
-    public_ids = service.new_public_ids(len(batch))
+    public_ids = service.new_public_ids(len(batch), share)
     for row, result, public_id in zip(batch, results, public_ids, strict=True):
         if row.entry is not None and result["status"] != LIKELY_STORED:
             customer = service.new_customer(row.entry, NO_TOKEN, public_id, by, now)
             result["public_id"] = public_id
             taken.append((row.entry, customer, index.words(customer), result))
-    return Prepared(results, taken)
+    return Prepared(results, taken, share)
 
 
 def take_in(
@@ -223,7 +161,7 @@ def take_in(
     if db.execute(moved).rowcount != 1:
         raise Overtaken
     cards = [(entry.pan, entry.expiry) for entry, *_ in batch.taken]
-    tokens = vault.tokenize_many(vault_db, cards, by, f"import {job_id}")
+    tokens = vault.tokenize_many(vault_db, cards, by, f"import {job_id}", batch.share)
     if tokens:
         for (_, customer, _, result), token in zip(batch.taken, tokens, strict=True):
             customer["token"] = result["token"] = str(token)
@@ -271,16 +209,15 @@ def _told(
     customers up to ``newest``."""
     likely = LIKELY_STORED if skip_likely else POSSIBLE_DUPLICATE
     results = [
-        refused(row)
-        if row.entry is None
-        else _of_card(row.line, row.entry) | {"status": status}
+        refused(row) if row.entry is None else of_card(row.line, row.entry, status)
         for row in batch
     ]
-    good = [result for result in results if result["status"] == status]
+    good = (
+        [result for result in results if result["status"] == status] if newest else []
+    )
     alike = _stored_likenesses(site, set(map(_LIKENESS, good)), newest)
-    for result in good:
-        result["public_id"] = result["token"] = ""
-        if alike and _LIKENESS(result) in alike:
+    for result in good if alike else []:
+        if _LIKENESS(result) in alike:
             result["status"] = likely
     return results
 
@@ -301,11 +238,14 @@ def refused(row: Checked) -> Result:
     }
 
 
-def _of_card(line: int, entry: service.NewCard) -> Result:
-    """A good row's line and number, and what may be shown of its card."""
+def of_card(line: int, entry: service.NewCard, status: str) -> Result:
+    """A good row's result, with what may be shown of its card."""
     pan = entry.pan
     return {
         "line": line,
+        "status": status,
+        "public_id": "",
+        "token": "",
         "brand": pan.brand.name,
         "last4": pan.last4,
         "prefix": pan.prefix,

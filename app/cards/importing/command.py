@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,24 +12,18 @@ from pathlib import Path
 
 import click
 from flask.cli import with_appcontext
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from app import current
 from app.cli import EXIT_FOUND, EXIT_INTERRUPTED, account, example, fail, say
 from app.db import Work, work
 from vault import Actor
+from vault.card.token import Share
 
 from . import batches
 from .batches import Overtaken
 from .file import Record, Sheet
 from .heading import SheetError
+from .known import find_job
 from .results import Results, first_token
 from .rows import Checked, check
 
@@ -50,7 +45,7 @@ class ImportRun:
         self._by = by
         self._newest = batches.newest_job(unit.site)
         unit.release()
-        found = batches.find_job(unit, sheet, luhn_exempt())
+        found = find_job(unit, sheet, luhn_exempt())
         self._job_id, self.done = found or (0, 0)
         self._newest_customer = batches.newest_before(unit.site, self._job_id)
         unit.release()
@@ -67,8 +62,9 @@ class ImportRun:
         begins the job.  Returns the result of each row.  Raises Overtaken when another
         process imports the file."""
         unit = self._unit
+        share = Share(begins, begins + len(batch), self._sheet.rows)
         prepared = batches.prepare(
-            unit.site, batch, self._newest_customer, self._by, now, skip_likely
+            unit.site, batch, share, self._newest_customer, self._by, now, skip_likely
         )
         unit.write()
         if not self._job_id:
@@ -290,25 +286,27 @@ def _sum_up(sheet: Sheet, counts: dict[str, int]) -> int:
 @contextmanager
 def progress(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr, when that is a terminal; ``what`` is written before it."""
-    console, began = Console(stderr=True), time.monotonic()
-    with Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}/s"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as shown:
-        task, came = shown.add_task(what, total=total, completed=done, rate="-"), 0
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    began = time.monotonic()
 
-        def advance(count: int) -> None:
-            nonlocal came
-            came += count
-            rate = f"{came / max(time.monotonic() - began, 0.001):,.0f}"
-            shown.update(task, advance=count, rate=rate)
+    def rate(_: object) -> str:
+        seconds = max(time.monotonic() - began, 0.001)
+        return f"{(bar.pos - done) / seconds:,.0f}/s"
 
-        yield advance
+    # It is told counts alone, so it has no items.
+    bar = click.progressbar(
+        range(0),
+        length=total,
+        label=what,
+        file=sys.stderr,
+        show_pos=True,
+        item_show_func=rate,
+    )
+    bar.pos = done
+    with bar:
+        yield bar.update
 
 
 def luhn_exempt() -> frozenset[str]:

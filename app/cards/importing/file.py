@@ -73,7 +73,7 @@ class Sheet:
                     raise self._broken(reader.line_num, str(error)) from None
                 if cells is None:
                     return
-                if line and any(cell.strip() for cell in cells):
+                if line and "".join(cells).strip():
                     yield line + 1, cells
                 line = reader.line_num
 

@@ -12,6 +12,7 @@ from vault.card.brands import BRAND_LABELS
 
 from .. import texts
 from ..models import Customer
+from .listed import Listed
 from .spreadsheet import BYTE_ORDER_MARK, as_text, harmless
 
 LINES_A_PIECE = 500
@@ -27,7 +28,7 @@ TOKEN_COLUMNS = (
 )
 
 
-def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
+def masked_csv(customers: Iterable[Customer | Listed]) -> Iterator[str]:
     """The customers as lines of CSV (RFC 4180) behind a byte order mark."""
     yield BYTE_ORDER_MARK + _written(texts.CSV_HEADINGS)
     for customer in customers:
@@ -35,7 +36,7 @@ def masked_csv(customers: Iterable[Customer]) -> Iterator[str]:
         yield _written([harmless(cell) for cell in cells(customer)])
 
 
-def cells(customer: Customer) -> tuple[str, ...]:
+def cells(customer: Customer | Listed) -> tuple[str, ...]:
     """What the files of the list say of a customer, in the order of
     ``texts.CSV_HEADINGS``."""
     return (
@@ -57,7 +58,7 @@ def in_pieces(lines: Iterable[str]) -> Iterator[str]:
 
 
 def token_csv(
-    customers: Iterable[Customer], cell: Callable[[str], str] = as_text
+    customers: Iterable[Customer | Listed], cell: Callable[[str], str] = as_text
 ) -> Iterator[str]:
     """Lines of CSV for billing, to be joined with the ops side's export by token;
     ``cell`` writes each cell."""
@@ -66,18 +67,18 @@ def token_csv(
         yield _written([cell(value) for value in _with_token(customer)])
 
 
-def token_csv_for_programs(customers: Iterable[Customer]) -> Iterator[str]:
+def token_csv_for_programs(customers: Iterable[Customer | Listed]) -> Iterator[str]:
     """The same lines with every number and expiry bare."""
     return token_csv(customers, harmless)
 
 
-def token_lines(customers: Iterable[Customer]) -> Iterator[str]:
+def token_lines(customers: Iterable[Customer | Listed]) -> Iterator[str]:
     """The same lines for a person to read, with tabs between the columns."""
     for customer in customers:
         yield "\t".join(_with_token(customer)) + "\n"
 
 
-def _with_token(customer: Customer) -> list[str]:
+def _with_token(customer: Customer | Listed) -> list[str]:
     expiry = customer.expires
     return [
         customer.token,

@@ -26,6 +26,9 @@ from .words import Word
 FEW = 5_000
 WALKED = 20_000
 FIRST_STEP = 2_000
+# Up to here the pages before one are found with it, which a walk does sooner than a
+# sort of everyone.
+SKIPPED = 1_000
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -33,7 +36,7 @@ LAST_CHARACTER = "\U0010ffff"
 class Where:
     """Who matches: those whose words answer ``question`` (if it is not ""), expire
     within ``months`` (YYYYMM, if not None) and meet ``texts``, which compare what the
-    words leave open.  With ``span`` only a part of the order by name is walked along."""
+    words leave open.  With ``span`` only a part of the order is walked along."""
 
     question: str
     months: tuple[int, int] | None
@@ -58,12 +61,16 @@ class Finder:
         """How many match, counted up to ``most`` and one more for any number above."""
         if not self._words:
             return self._count_by_expiry(self._all, most)
-        some = select(Customer.id).where(*self._all.texts, *_within(self._all))
-        if self._all.question:
-            words = index.WORDS
-            some = some.join(words, words.c.rowid == Customer.id)
-            some = some.where(index.answers(self._all.question, self._language))
+        some = self._in_no_order(self._all)
         return self._site.scalar(statements.counting(some, most + 1)) or 0
+
+    def _in_no_order(self, where: Where) -> Select[Any]:
+        # Of many with a name, those within a few months are found faster by these.
+        by_words = where.question and (where.months is None or self._is_few(where))
+        if by_words:
+            met = (*where.texts, *_within(where))
+            return index.customers(where.question, self._language, *met)
+        return self._by_expiry(where).where(*where.texts)
 
     def take(
         self, order: Order, limit: int, *, beyond: Place | None = None, skip: int = 0
@@ -71,15 +78,25 @@ class Finder:
         """The ids of up to ``limit`` who match, in ``order``, after the place
         ``beyond`` or after as many as ``skip``."""
         if skip and self._needs_finding(order):
-            return self._sorted(self._all, order, limit, beyond, skip)
+            if skip > SKIPPED:
+                return self._sorted(self._all, order, limit, beyond, skip)
+            return self.take(order, skip + limit, beyond=beyond)[skip:]
         if not self._needs_finding(order):
             return self._run(
                 order, BY_INDEX, self._all, limit, beyond=beyond, skip=skip
             )
         first = next((word for word in self._words if word.is_name), None)
-        if order.key == "name" and first and not self._is_few(self._all):
+        if order.key == "name" and first:
             return self._by_name(first, order, limit, beyond)
-        return self._page(self._all, order, limit, beyond)
+        return self._page(self._spanned(order), order, limit, beyond)
+
+    def _spanned(self, order: Order) -> Where:
+        """Who matches, and the part of ``order`` where they stand: by expiry, with a
+        filter, no walk begins before its months."""
+        if self._all.months is None or order.key != "expiry":
+            return self._all
+        span = Customer.expiry.between(*self._all.months)
+        return replace(self._all, span=(span,))
 
     def everyone(self, order: Order) -> Select[Any]:
         """The query for all ids in ``order``."""
@@ -98,33 +115,39 @@ class Finder:
     def _by_name(
         self, word: Word, order: Order, limit: int, beyond: Place | None
     ) -> list[int]:
-        """A page by name of many who match.  Those whose names begin with ``word``
-        stand together, where a walk from one end may not come; so they are found apart
-        from the others."""
+        """A page by name.  Those whose names begin with ``word`` stand together, where a
+        walk from one end may not come; so they are found apart from the others."""
         name, to = Customer.name_folded, self._language
         begin = (name >= word.name, name < word.name + LAST_CHARACTER)
         others = [other for other in self._words if other is not word]
         asked = index.question(others, to)
-        parts = []
+        parts: list[int] = []
         for said, compared, span in (
             (word.begins_name(to), (), begin),
             (word.inside_name(to), (not_(and_(*begin)),), ()),
         ):
             question = to.all_of([said, asked]) if asked else said
+            if span and not others:
+                # Everyone who stands there has the word.
+                question = ""
             texts = (*self._all.texts, *compared)
             where = replace(self._all, question=question, texts=texts, span=span)
-            parts += self._page(where, order, limit, beyond)
+            if question or where.months is not None:
+                parts += self._page(where, order, limit, beyond)
+            else:
+                parts += self._run(order, ALL, where, limit, beyond=beyond)
         found = (Customer.id.in_(parts),)
         return self._run(order.computed, ALL, None, limit, also=found)
 
     def _page(
         self, where: Where, order: Order, limit: int, beyond: Place | None
     ) -> list[int]:
-        if not self._is_few(where):
+        few = self._is_few(where)
+        if not few:
             walked = self._walk(where, order, limit, beyond)
             if walked is not None:
                 return walked
-        return self._sorted(where, order, limit, beyond)
+        return self._sorted(where, order, limit, beyond, few=few)
 
     def _walk(
         self, where: Where, order: Order, limit: int, beyond: Place | None
@@ -160,13 +183,15 @@ class Finder:
         limit: int,
         beyond: Place | None,
         skip: int = 0,
+        *,
+        few: bool = False,
     ) -> list[int]:
         """The page, by reading everyone who matches."""
         if not where.question:
             return self._run(
                 order.computed, BY_INDEX, where, limit, beyond=beyond, skip=skip
             )
-        hits = Customer.id.in_(self._hits(where))
+        hits = index.is_among(where.question, self._language, few=few)
         return self._run(
             order.computed,
             COMPUTED,
@@ -191,7 +216,7 @@ class Finder:
     def _hits(self, where: Where) -> Select[Any]:
         """Who may match, by the index of words or else by that of expiries."""
         if where.question:
-            return index.hits(where.question, self._language)
+            return index.hits_first(where.question, self._language)
         return self._by_expiry(where)
 
     @staticmethod

@@ -14,17 +14,21 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    any_,
     cast,
     column,
     delete,
+    func,
     literal,
     literal_column,
     select,
     table,
+    true,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import Session
 
+from ..models import Customer
 from .words import Language, Word, search_words
 
 Row = tuple[int, str]
@@ -56,6 +60,44 @@ def language(site: Session) -> Language:
 def hits(question: str, of: Language) -> Select[Any]:
     """The numbers of the customers whose words answer ``question``."""
     return select(WORDS.c.rowid).where(answers(question, of))
+
+
+def hits_first(question: str, of: Language) -> Select[Any]:
+    """The same numbers, for a statement that is to ask the index of words before
+    anything else.
+
+    PostgreSQL can't tell how many of those whose words answer have the text too.  Left
+    to choose, it makes the words of every customer anew for a common name.  It reads no
+    more of a materialized table than is asked for."""
+    some = hits(question, of)
+    if of is FTS5:
+        return some
+    return select(some.cte("hit").prefix_with("MATERIALIZED").c.rowid)
+
+
+def customers(
+    question: str, of: Language, *conditions: ColumnElement[bool]
+) -> Select[Any]:
+    """The ids, in no order, of the customers whose words answer ``question`` and who
+    meet ``conditions``: each is looked up when their number is met in the index, so
+    that a limit ends the work."""
+    if of is FTS5:
+        some = select(Customer.id).join(WORDS, WORDS.c.rowid == Customer.id)
+        return some.where(answers(question, of), *conditions)
+    hit = hits(question, of).cte("hit").prefix_with("MATERIALIZED")
+    # PostgreSQL looks up one by one what has an offset of its own.
+    one = select(Customer.id).where(Customer.id == hit.c.rowid, *conditions)
+    looked_up = one.offset(0).lateral("looked_up")
+    return select(looked_up.c.id).select_from(hit.join(looked_up, true()))
+
+
+def is_among(question: str, of: Language, *, few: bool) -> ColumnElement[bool]:
+    """The condition that a customer's words answer ``question``.  ``few`` says that not
+    many do; then PostgreSQL looks them up together, which takes half the time."""
+    if few and of is TSEARCH:
+        numbers = func.array(hits(question, of).scalar_subquery())
+        return Customer.id == any_(numbers)
+    return Customer.id.in_(hits_first(question, of))
 
 
 def answers(question: str, of: Language) -> ColumnElement[bool]:

@@ -16,10 +16,12 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from app.db import looking
+from vault.store.database import plain_rows
 
 from ..models import Customer
 from . import statements, stopped
 from .finding import Finder
+from .listed import BY_IDS, Listed
 from .order import Order, Place
 from .query import EXPIRY_FILTERS, STOPPED, Query, months
 
@@ -36,7 +38,7 @@ class Page:
     """Up to 50 customers, and whether there are ``earlier`` and ``later`` ones."""
 
     query: Query
-    customers: Sequence[Customer]
+    customers: Sequence[Listed]
     earlier: bool
     later: bool
 
@@ -80,7 +82,7 @@ class Counts:
         return last_page(self.found)
 
 
-def cursor(customer: Customer) -> str:
+def cursor(customer: Listed) -> str:
     """The name of a customer's place in an order, which holds while they don't
     change."""
     return f"{customer.public_id}.{customer.rev}"
@@ -169,10 +171,10 @@ def _place(site: Session, order: Order, named: str) -> Place | None:
     return None if row is None else (row[0], row[1])
 
 
-def _load(site: Session, ids: Sequence[int]) -> list[Customer]:
+def _load(site: Session, ids: Sequence[int]) -> list[Listed]:
     """The customers of ``ids`` in that order, without deleted ones."""
-    given = {"ids": list(ids)}
-    found = {one.id: one for one in site.scalars(statements.BY_IDS, given)}
+    rows = plain_rows(site.connection(), BY_IDS, {"ids": list(ids)})
+    found = {one.id: one for one in map(Listed._make, rows)}
     return [found[number] for number in ids if number in found]
 
 
@@ -184,9 +186,7 @@ def count_all(site: Session, query: Query, now: int) -> int:
     return site.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
-def all_in_turn(
-    engine: Engine, query: Query, now: int, most: int
-) -> Iterator[Customer]:
+def all_in_turn(engine: Engine, query: Query, now: int, most: int) -> Iterator[Listed]:
     """The customers ``query`` matches, at most ``most``, whatever its page, in its
     order, without those deleted meanwhile.
 

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Select, String, bindparam, func, select
-from sqlalchemy.orm import defer
 
 from ..models import Customer
 from .order import Order, Place
@@ -24,17 +23,6 @@ ALL = ""
 # A filter by the index of expiries, and one that no index has, for rows that are found
 # otherwise.
 BY_INDEX, COMPUTED = "index", "computed"
-
-# What a page of the list shows of its customers; of who was deleted there is nothing.
-BY_IDS = (
-    select(Customer)
-    .where(Customer.id.in_(bindparam("ids", expanding=True)))
-    .options(
-        defer(Customer.name_folded),
-        defer(Customer.phone_digits),
-        defer(Customer.created_by),
-    )
-)
 
 
 def values(

@@ -12,6 +12,7 @@ from xlsxwriter import Workbook
 from .. import texts
 from ..models import Customer
 from . import export
+from .listed import Listed
 
 CONTENT_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # A workbook is made in memory, because XlsxWriter's other way leaves customers' names
@@ -29,7 +30,7 @@ class Busy(Exception):
     """Another workbook is being made, and took longer than WAIT_SECONDS."""
 
 
-def masked_workbook(customers: Iterable[Customer], now: int) -> bytes:
+def masked_workbook(customers: Iterable[Customer | Listed], now: int) -> bytes:
     """The customers, at most MOST_ROWS, as a workbook (.xlsx) made at ``now`` (seconds
     UTC).  Nothing is written to a disk.  Raises Busy."""
     if not _one_at_a_time.acquire(timeout=WAIT_SECONDS):
@@ -45,7 +46,7 @@ def masked_workbook(customers: Iterable[Customer], now: int) -> bytes:
         _one_at_a_time.release()
 
 
-def _write(book: Workbook, customers: Iterable[Customer]) -> None:
+def _write(book: Workbook, customers: Iterable[Customer | Listed]) -> None:
     sheet = book.add_worksheet(texts.SHEET)
     # A cell that a person types into stays text too.
     text = book.add_format({"num_format": "@"})

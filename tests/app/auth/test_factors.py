@@ -193,7 +193,7 @@ def test_an_impossible_setting_is_a_fault(
     [
         ("cards.example.jp,www.example.jp", "cards.example.jp"),
         ("192.0.2.1,cards.example.jp:8443", "cards.example.jp"),
-        ("192.0.2.1:8443,[2001:db8::1]", ""),
+        ("192.0.2.1:8443,192.0.2.2", ""),
     ],
 )
 def test_passkeys_belong_to_the_first_host_name(

@@ -342,6 +342,7 @@ def test_the_trail_tells_a_login(auth: Auth, app: Flask) -> None:
         (event, "success", LOGIN_ID)
         for event in (
             "login.password",
+            "login.code_made",
             "login.code_sent",
             "login.code",
             "login.logged_in",

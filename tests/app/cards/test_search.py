@@ -105,6 +105,7 @@ def test_each_way_finds_what_comparing_finds(
     """In every order, page by page from either end, whichever way is gone."""
     monkeypatch.setattr(finding, "FEW", few)
     monkeypatch.setattr(finding, "WALKED", walked)
+    monkeypatch.setattr(finding, "SKIPPED", walked)
     monkeypatch.setattr(finding, "FIRST_STEP", 25)
     engine = connect(f"sqlite:///{tmp_path / 'site.db'}")
     HISTORY.upgrade(engine)

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from vault.store.schema import METADATA
 
-from .house import House, Ran
+from .house import PASSPHRASE, House, Ran
 from .thief import Thief
 
 # What the trail's two tables hold grows with each attempt, refused ones too.
@@ -23,6 +23,8 @@ EXIT_REFUSED = 5
 # 0 done; 1 found; 2 a file in the way; 4 cards left out; 5 refused; 7 cards left.
 CODES = (0, 1, 2, 4, EXIT_REFUSED, 7)
 PUT_IN_PLACE = "put the new files in place"
+LOSE_THE_WEB_KEY = "lose the web key"
+SEALED = {"VAULT_ROOT_PASSPHRASE_FILE": "safe/word"}
 ELSEWHERE = {
     "VAULT_DATABASE_URL": "sqlite:///elsewhere/vault.db",
     "DATABASE_URL": "sqlite:///elsewhere/site.db",
@@ -56,6 +58,7 @@ def looking(shares: str) -> list[Step]:
         Step(("quarantine", "list")),
         Step(("purge", "--expired-for", "90", "--dry-run")),
         Step(("root", "check-shares"), given=shares),
+        Step(("root", "join", "--out", "safe/joined.key"), shares, SEALED),
         Step(("export", *words)),
         Step(("backup", "safe/day.backup")),
         Step(("restore", "safe/day.backup", "--drill")),
@@ -83,7 +86,9 @@ def changing(token: str) -> list[Step]:
         Step(("quarantine", "drop", token, "--reason", "no backup has it")),
         Step(("purge", "--expired-for", "90")),
         Step(("verify",)),
-        Step(("root", "passphrase"), given="correct horse battery\n"),
+        Step((LOSE_THE_WEB_KEY,)),
+        Step(("web-key", "recover")),
+        Step(("root", "passphrase"), given=f"{PASSPHRASE}\n"),
     ]
 
 
@@ -116,6 +121,9 @@ class Day:
     def _take(self, step: Step) -> None:
         if step.words == (PUT_IN_PLACE,):
             self._house.put_in_place(self._said)
+            return
+        if step.words == (LOSE_THE_WEB_KEY,):
+            self._house.web_path.unlink(missing_ok=True)
             return
         if step.environ and not self._house.is_restored and step.words[0] == "rotate":
             return

@@ -37,6 +37,8 @@ ROTATIONS_KEY, NEXT_KEY = 3, 8
 """The data key that rotation 1 sealed under, and the number the next key gets."""
 
 ROOT = "safe/root.key"
+PASSPHRASE = "correct horse battery"
+"""In ``safe/word``, for the files that are sealed during a day."""
 SQLITE = "sqlite:///instance/vault.db"
 
 
@@ -228,6 +230,8 @@ def _leave(house: House, tokens: dict[str, Token]) -> House:
     """Write down what ops keep and what the tests go by."""
     words = ("root", "split", "--shares", "3", "--threshold", "2")
     (house.folder / "safe/shares").write_text(house.must(*words).out)
+    (house.folder / "safe/word").touch(mode=0o600)
+    (house.folder / "safe/word").write_text(PASSPHRASE)
     (house.folder / "safe/anchor").write_text(house.must("audit", "anchor").out)
     (house.folder / "loot/tokens.json").write_text(json.dumps(tokens))
     return house

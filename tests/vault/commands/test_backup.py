@@ -166,7 +166,8 @@ def test_a_drill_opens_every_card_and_touches_nothing(kept: Shell) -> None:
     assert (told["ok"], told["cards"], told["findings"]) == (True, 2, [])
     assert kept.but_the_trail() == before
     used = ("root.used", "success", {"command": "restore --drill"})
-    assert kept.trail()[-2:] == [used, used]
+    found = ("check.done", "success", {"opened": 2, "found": 0})
+    assert kept.trail()[-4:] == [used, found, used, found]
     assert kept("restore", "kept", "--drill", **ELSEWHERE).code == 0
     assert not Path("elsewhere").exists()
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from vault.commands.init import CLEAR, show_shares
 from vault.ops.root_shares import split
 
 from .shell import PASSPHRASE, Shell, foreign_share
@@ -96,7 +103,11 @@ def test_the_web_key_can_be_changed(shell: Shell) -> None:
     new = {"VAULT_WEB_KEY": "instance/web.key.new"}
     assert shell("verify", **new).code == 0
     assert shell("audit", "verify", **new).code == 0
-    assert shell("verify").code == 1
+    ran = shell("verify")
+    assert (ran.code, "mv instance/web.key.new instance/web.key" in ran.err) == (
+        2,
+        True,
+    )
     assert "already" in shell("web-key", "rotate").out
 
 
@@ -132,3 +143,67 @@ def test_a_key_file_may_begin_with_a_bom(shell: Shell) -> None:
         path = shell.folder / "instance" / name
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert shell("verify").code == 0
+
+
+def test_shares_become_a_sealed_root_key_file(shell: Shell) -> None:
+    """Whoever lost the passphrase has a file again; nothing is written over."""
+    shares = split(shell.open_vault().root_key, 3, 2)
+    given, out = "\n".join(shares[:2]) + "\n\n", "instance/joined.key"
+    Path("word").write_text(PASSPHRASE)
+    Path("word").chmod(0o600)
+    word = {"VAULT_ROOT_PASSPHRASE_FILE": "word", "VAULT_ROOT_KEY": ""}
+    ran = shell("root", "join", "--out", out, given=given, **word)
+    assert (ran.code, out in ran.out) == (0, True)
+    assert Path(out).stat().st_mode & 0o777 == 0o600
+    assert '"seed"' not in Path(out).read_text()
+    opened = shell("verify", **{**word, "VAULT_ROOT_KEY": out})
+    assert opened.code == 0
+    uses = [detail.get("command") for _, _, detail in shell.trail()]
+    assert uses == [None, "root join", "verify"]
+    before = Path(out).read_bytes()
+    again = shell("root", "join", "--out", out, given=given, **word)
+    assert (again.code, "in the way" in again.err) == (2, True)
+    assert Path(out).read_bytes() == before
+
+
+def test_join_refuses_too_few_foreign_and_unsealed(shell: Shell) -> None:
+    """Nothing is written then; without a passphrase no share is asked for."""
+    shares = split(shell.open_vault().root_key, 3, 2)
+    Path("word").write_text(PASSPHRASE)
+    Path("word").chmod(0o600)
+    word = {"VAULT_ROOT_PASSPHRASE_FILE": "word", "VAULT_ROOT_KEY": ""}
+    words = ("root", "join", "--out", "new.key")
+    for given in (shares[0], foreign_share(), f"{shares[0]}\n{foreign_share()}"):
+        assert shell(*words, given=given + "\n\n", **word).code == 5
+    ran = shell(*words, given="\n".join(shares), VAULT_ROOT_KEY="")
+    assert (ran.code, "VAULT_ROOT_PASSPHRASE_FILE" in ran.err) == (2, True)
+    Path("word").write_text("short")
+    assert shell(*words, given="\n".join(shares), **word).code == 2
+    assert not Path("new.key").exists()
+
+
+def test_a_forgotten_passphrase_leads_to_the_shares(shell: Shell) -> None:
+    """The hint says that VAULT_ROOT_KEY may be left out."""
+    shell("root", "passphrase", given=PASSPHRASE + "\n")
+    ran = shell("verify")
+    assert (ran.code, "unset VAULT_ROOT_KEY" in ran.err) == (5, True)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_each_share_is_alone_on_the_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One custodian after the other; on a pipe they are lines."""
+    shown = _Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "stdin", _Terminal("\n" * 4))
+    show_shares(["one", "two"], 2)
+    assert shown.getvalue() == f"one\n{CLEAR}two\n{CLEAR}"
+    piped = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", piped)
+    show_shares(["one", "two"], 2)
+    assert piped.getvalue() == "one\ntwo\n"

@@ -15,11 +15,13 @@ from .shell import PASSPHRASE, Shell
 def test_reading_with_the_root_key_leaves_an_entry(
     shell: Shell, words: tuple[str, ...]
 ) -> None:
-    """It says for what; nothing else changes."""
+    """It says for what, and then what came of it; nothing else changes."""
     before, length = shell.but_the_trail(), len(shell.trail())
     assert shell(*words).code == 0
     used = ("root.used", "success", {"command": " ".join(words)})
-    assert shell.trail()[length:] == [used]
+    first, (event, outcome, counts) = shell.trail()[length:]
+    assert (first, event, outcome) == (used, "check.done", "success")
+    assert not any(counts[name] for name in counts if name not in ("entries", "opened"))
     assert shell.but_the_trail() == before
 
 
@@ -137,3 +139,31 @@ def beside(folder: str) -> dict[str, str]:
         "VAULT_ROOT_KEY": f"{folder}/root.key",
         "VAULT_DATABASE_URL": f"sqlite:///{folder}/vault.db",
     }
+
+
+def test_what_was_found_is_in_the_trail(shell: Shell) -> None:
+    """A failure with its counts, of each check that can find something; no file's name
+    and no token."""
+    token, _ = shell.seal(2)
+    (shell.folder / "numbers.txt").write_text("4012888888881881")
+    assert shell("pan-scan", "numbers.txt").code == 1
+    assert shell("duplicates").code == 1
+    shell.edit(f"UPDATE card SET prefix = '99' WHERE token = '{token}'")
+    assert shell("verify").code == 1
+    shell.edit("UPDATE audit_entry SET actor = 'x' WHERE seq = 2")
+    assert shell("audit", "verify").code == 1
+    done = [entry[1:] for entry in shell.trail() if entry[0] == "check.done"]
+    assert done == [
+        ("failure", {"places": 1, "found": 1, "not_looked_into": 0}),
+        ("failure", {"numbers": 1, "found": 2, "left_out": 0}),
+        ("failure", {"opened": 2, "found": 1}),
+        ("failure", {"found": 1}),
+    ]
+
+
+def test_a_scan_away_from_any_vault_records_nothing(shell: Shell) -> None:
+    """It needs no key, and makes no file."""
+    (shell.folder / "clean.txt").write_text("nothing")
+    ran = shell("pan-scan", "clean.txt", VAULT_DATABASE_URL="sqlite:///none.db")
+    assert (ran.code, ran.err) == (0, "0 numbers found\n")
+    assert not (shell.folder / "none.db").exists()

@@ -15,6 +15,7 @@ import pytest
 
 from vault import WebKey, crypto, errors
 from vault.ops import RootKey
+from vault.store.key_file import take_owner
 
 PASSPHRASE = "correct horse battery"
 
@@ -153,3 +154,27 @@ def test_a_key_is_never_copied_out(keys: tuple[WebKey, RootKey], which: int) -> 
     for copied in ways:
         with pytest.raises(TypeError):
             copied(key)
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "folder"])
+def test_a_link_in_the_place_of_a_key_file_is_given_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    """Whoever owns the folder could have root give away what the link leads to."""
+    old, new, target = (tmp_path / name for name in ("old", "new", "target"))
+    for path, mode in ((old, 0o400), (target, 0o600)):
+        path.touch()
+        path.chmod(mode)
+    if kind == "symbolic":
+        new.symlink_to(target)
+    elif kind == "hard":
+        new.hardlink_to(target)
+    else:
+        new.mkdir(0o700)
+    before = target.stat()
+    with pytest.raises(errors.FileRefused):
+        take_owner(new, old)
+    assert (target.stat().st_mode, target.stat().st_uid) == (
+        before.st_mode,
+        before.st_uid,
+    )

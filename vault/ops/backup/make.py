@@ -7,16 +7,18 @@ import hashlib
 import io
 import sqlite3
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from sqlalchemy import Connection, Engine, func, inspect, select, table, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from ...kill_points import kill_point
 from ...store.database import reading
 from ...store.files import SUFFIX, NewFile
+from ...store.refusals import takes_no_more
 from ...trail import Actor
 from ...web.vault import Vault
 from ..anchor import Anchor
@@ -29,19 +31,28 @@ PAGES = 1024
 COMPRESSION = 1
 # A page has to answer soon, a backup has time, should nothing move for long.
 SITE_WAIT_SECONDS = 30.0
+Unrecorded = Callable[[], None]
 _SIDE_FILES = ("", "-journal", "-wal", "-shm")
 
 
-def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
+def make(
+    vault: Vault,
+    site: Engine,
+    path: Path,
+    by: Actor,
+    unrecorded: Unrecorded | None = None,
+) -> Manifest:
     """Write the vault's database and the ``site``'s into the new file ``path``,
-    while both are in use.  Needs no root key and holds no key.
+    while both are in use.  Needs no root key and holds no key.  ``unrecorded`` is as
+    in ``one_moment``.
 
     Raises FileRefused when something is in the way, OSError or sqlite3.Error
     when the disk refuses; ``path`` is there whole or not at all.
     """
     with NewFile(path) as part:
         with _scratch(path) as paths:
-            with one_moment(vault, site, by, path.name) as (site_db, vault_db):
+            with one_moment(vault, site, by, path.name, unrecorded) as snapshots:
+                site_db, vault_db = snapshots
                 _copy(site_db, paths[SITE])
                 _copy(vault_db, paths[VAULT])
                 kill_point("backup-copied")
@@ -60,7 +71,11 @@ def make(vault: Vault, site: Engine, path: Path, by: Actor) -> Manifest:
 
 @contextmanager
 def one_moment(
-    vault: Vault, site: Engine, by: Actor, name: str
+    vault: Vault,
+    site: Engine,
+    by: Actor,
+    name: str,
+    unrecorded: Unrecorded | None = None,
 ) -> Iterator[tuple[Connection, Connection]]:
     """Read both databases as they were at one moment, after recording the backup
     ``name`` in the trail.
@@ -80,10 +95,15 @@ def one_moment(
     patient = site.execution_options(lock_wait=SITE_WAIT_SECONDS)
     with reading(site) as site_db, reading(vault.engine) as vault_db:
         with patient.begin():
-            with vault.engine.begin() as db:
-                # The entry comes before the copy, so that no copy of the cards exists
-                # without an entry; a backup that is cut off has one too.
-                vault.record(db, "backup.made", by, subject=name)
+            # The entry comes before the copy, so that no copy of the cards exists
+            # without an entry; a backup that is cut off has one too.
+            try:
+                with vault.engine.begin() as db:
+                    vault.record(db, "backup.made", by, subject=name)
+            except SQLAlchemyError as error:
+                if unrecorded is None or not takes_no_more(error):
+                    raise
+                unrecorded()
             # Committing the entry released the vault's lock.  A rotation or a purge may
             # write in between; each of its commits leaves the vault consistent.
             for snapshot in (site_db, vault_db):

@@ -116,20 +116,22 @@ class Reencryptor:
 
     def _load_keys(self, db: Connection) -> None:
         """Load the data keys that web processes minted since the last batch."""
-        for key_id in db.execute(select(DATA_KEY.c.id)).scalars().all():
-            if key_id in self._ciphers or key_id in self._lost:
-                continue
+        there = set(db.execute(select(DATA_KEY.c.id)).scalars())
+        new = there - self._ciphers.keys() - self._lost.keys()
+        if not new:
+            return
+        for key in db.execute(select(DATA_KEY).where(DATA_KEY.c.id.in_(new))):
             try:
-                self._ciphers[key_id] = self._cipher_of(db, key_id)
+                self._ciphers[key.id] = self._cipher_of(key)
             except IntegrityFault as fault:
-                self._lost[key_id] = f"its {fault}"
+                self._lost[key.id] = f"its {fault}"
 
-    def _cipher_of(self, db: Connection, key_id: int) -> tuple[Cipher, bytes] | None:
-        key = db.execute(select(DATA_KEY).where(DATA_KEY.c.id == key_id)).one()
+    def _cipher_of(self, key: Row[Any]) -> tuple[Cipher, bytes] | None:
         # What an edited row says of its generation is not believed.
         if self._vault.is_whole(key) and key.generation >= self._generation:
             return None
-        return self._vault.cipher(db, key_id), aad_ending(key_id)
+        self._vault.signer.check(DATA_KEY, key, f"data key {key.id}")
+        return self._vault.open_key(key), aad_ending(key.id)
 
     def _in_place(self, db: Connection, after: int, size: int, last: int) -> Batch:
         bounds = {"after": after, "last": last, "size": size}

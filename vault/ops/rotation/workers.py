@@ -12,10 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ...errors import LeaseHeld, VaultError
 from ...kill_points import kill_point
+from ...store.database import LOCK_WAIT_SECONDS, wait_at_most, waited_too_long
 from ...trail import Actor
 from ..open_vault import OpenVault
 from .batches import Batches
@@ -24,6 +25,10 @@ from .ranges import take
 from .reencrypt import Batch
 
 COUNTS = ("reencrypted", "newer", "quarantined", "ranges")
+# How long a batch that holds cards waits for a lock, the trail's above all, before it
+# gives its cards up and begins anew: an operator's edit of one of them waits that long
+# with it.  After these tries it waits as long as everybody does.
+PATIENCE = (0.5, 1.0, 1.5)
 LOOK_SECONDS = 0.1
 NAP_SECONDS = 0.1
 
@@ -82,14 +87,35 @@ def work_through(
     took the row over.
     """
     while not row.is_done:
-        with row.vault.engine.begin() as db:
-            batch = batches.run(db, row.cursor, size, row.last_card)
-            row.advance(db, batch, size)
-            kill_point("batch-ready")
+        batch = _next_batch(row, batches, size)
         kill_point("batch-committed")
         counts.count(batch)
         rate.wait_for(batch.seen)
         yield batch
+
+
+def _next_batch(row: LeasedRow, batches: Batches, size: int) -> Batch:
+    """Re-encrypt the next cards, and begin anew when they had to be given up."""
+    before = row.row
+    for patience in PATIENCE:
+        try:
+            return _batch(row, batches, size, patience)
+        except DBAPIError as error:
+            if not waited_too_long(error):
+                raise
+            row.row = before
+    return _batch(row, batches, size)
+
+
+def _batch(
+    row: LeasedRow, batches: Batches, size: int, patience: float = LOCK_WAIT_SECONDS
+) -> Batch:
+    with row.vault.engine.begin() as db:
+        wait_at_most(db, patience)
+        batch = batches.run(db, row.cursor, size, row.last_card)
+        row.advance(db, batch, size)
+        kill_point("batch-ready")
+    return batch
 
 
 def work_on_ranges(
