@@ -19,7 +19,8 @@ from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.card.scrub import holds_card_number, scrub
 from vault.ops import RootKey
 from vault.ops.create import create_vault, new_keys
-from vault.store.database import checkpoint, connect
+from vault.store.database import connect
+from vault.store.sqlite import checkpoint
 
 # A disk takes milliseconds to sync a file, and a run syncs a hundred thousand times.
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3

@@ -27,7 +27,8 @@ from tests.places.vault import FakeClock, VaultPlace
 from vault import Actor, WebKey
 from vault.ops import RootKey
 from vault.ops.create import create_vault
-from vault.store.database import checkpoint, connect
+from vault.store.database import connect
+from vault.store.sqlite import checkpoint
 
 # Argon2id as it is, with less memory than any site may have: a run logs in a
 # thousand times.

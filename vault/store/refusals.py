@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import sqlite_path
+from .sqlite import sqlite_path
 
 AGAIN = "run the same command again"
 _FULL, _READONLY, _CANTOPEN = (

@@ -23,7 +23,7 @@ from vault import Actor
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
     """What is held until the test ends; nobody waits for it long."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     with ExitStack() as stack:
         yield stack
 
