@@ -56,7 +56,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Writers on SQLite wait as long as those on PostgreSQL."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", WAIT_SECONDS)
 
 
 @pytest.fixture
