@@ -18,7 +18,7 @@ from vault.ops import RootKey
 from vault.ops.purge import Purge
 from vault.ops.rotation.start import take_up
 from vault.ops.verify import _Verification
-from vault.store.database import checkpoint, connect
+from vault.store.database import connect
 from vault.store.schema import (
     AUDIT_ENTRY,
     AUDIT_HEAD,
@@ -31,6 +31,7 @@ from vault.store.schema import (
     ROTATION_RANGE,
     VAULT,
 )
+from vault.store.sqlite import checkpoint
 from vault.trail import Chain
 
 OPS = Actor("ops", "command")
