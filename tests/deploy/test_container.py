@@ -115,7 +115,7 @@ def contained(place: Place) -> Iterator[None]:
             yield
         finally:
             site.terminate()
-            site.wait(60)
+            site.wait(120)
 
 
 def healthy(place: Place) -> bool:

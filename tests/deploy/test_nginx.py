@@ -96,7 +96,7 @@ def test_every_log_of_the_shipped_file_is_kept_for_a_year() -> None:
 
 def test_plain_http_is_sent_to_https(proxied: Proxied) -> None:
     """To the site's own name, whatever name was asked for."""
-    connection = http.client.HTTPConnection("127.0.0.1", proxied.plain, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", proxied.plain, timeout=120)
     connection.request("GET", "/login?next=1", headers={"Host": "elsewhere.example"})
     answer = connection.getresponse()
     answer.read()
@@ -124,7 +124,7 @@ def test_tls_begins_with_1_2(
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", proxied.place.front, timeout=30, context=context
+        "127.0.0.1", proxied.place.front, timeout=120, context=context
     )
     with closing(connection):
         if taken:
@@ -165,7 +165,7 @@ def test_a_site_that_does_not_answer_leaves_no_address_in_the_logs(
     site = placed(shipped(), tmp_path, front, nobody, free_port())
     with proxying(tmp_path, site, front):
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", front, timeout=30, context=trusting()
+            "127.0.0.1", front, timeout=120, context=trusting()
         )
         connection.request("GET", "/cards?q=%E9%88%B4%E6%9C%A8")
         assert connection.getresponse().status == 502
