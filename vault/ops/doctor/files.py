@@ -15,10 +15,7 @@ from ..root_key import RootKey, read_root_text
 from .result import CheckResult, Place, fault, ok, unknown, warning
 
 _SIDE_FILES = ("", "-wal", "-shm", "-journal", QUEUE)
-_SECRETS = {
-    "SECRET_KEY_FILE": "the site's secret",
-    "MAIL_PASSWORD_FILE": "the mail password",
-}
+_SECRETS = ("SECRET_KEY_FILE", "MAIL_PASSWORD_FILE")
 
 
 def web_key(place: Place) -> Iterator[CheckResult]:
@@ -35,6 +32,8 @@ def web_key(place: Place) -> Iterator[CheckResult]:
 def modes(place: Place) -> Iterator[CheckResult]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
     wrong = [path for path in _private(place) if _mode(path) & 0o077]
+    # A secret may be the site's group's, as where systemd or a container hands it in.
+    wrong += [path for path in _secrets(place) if _mode(path) & 0o007]
     for path in wrong:
         yield fault("file modes", f"{path} can be read by others", f"chmod 600 {path}")
     for path in _folders(place):
@@ -174,13 +173,16 @@ def _can_read(account: int, path: Path) -> bool:
 def _private(place: Place) -> Iterator[Path]:
     for database in place.sqlite_files().values():
         yield from _beside(database)
+    key = place.settings.root_key
+    if key is not None and key.exists():
+        yield key
+
+
+def _secrets(place: Place) -> Iterator[Path]:
     for setting in _SECRETS:
         path = Path(place.site.get(setting, ""))
         if setting in place.site and path.exists():
             yield path
-    key = place.settings.root_key
-    if key is not None and key.exists():
-        yield key
 
 
 def _beside(database: Path) -> Iterator[Path]:
