@@ -14,7 +14,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, ScriptInfo, with_appcontext
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from config import Config
 from vault import Actor
@@ -25,12 +25,13 @@ from vault.store import grants
 from vault.store.database import connect, reading, sqlite_path
 from vault.store.migrations import HISTORY as VAULT_HISTORY
 from vault.store.migrations import History
-from vault.store.refusals import explain
+from vault.store.refusals import explain, is_denied
 
 from . import current
 from .grants import GRANTS
 from .migrations import HISTORY
 
+ROLES = "docs/operations.md says which login is for what, under: PostgreSQL: roles"
 EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 3
 
 
@@ -115,6 +116,11 @@ def migrate(check: bool) -> None:
         _migrate(check=check)
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or type(error).__name__
+        if is_denied(error):
+            fail(
+                f"nothing was changed: {cause}",
+                "type this with the URLs of the role that owns the tables",
+            )
         fail(
             f"a database does not answer: {cause}",
             "check DATABASE_URL and VAULT_DATABASE_URL",
@@ -169,8 +175,6 @@ def _upgrade(history: History, engine: Engine) -> None:
             f"nothing was changed: {error.orig}",
             "somebody may be at work in it; stop the site and type this again",
         )
-    except ProgrammingError as error:
-        _fail_as_stranger(error)
 
 
 def _grant(name: str, engine: Engine, granted: grants.Grants, *, check: bool) -> bool:
@@ -181,24 +185,14 @@ def _grant(name: str, engine: Engine, granted: grants.Grants, *, check: bool) ->
     with reading(engine) as db:
         there, behind = grants.roles(db), bool(grants.difference(db, granted))
     if behind and not check:
-        try:
-            with engine.begin() as db:
-                grants.apply(db, granted)
-        except ProgrammingError as error:
-            _fail_as_stranger(error)
+        with engine.begin() as db:
+            grants.apply(db, granted)
     done = "as granted" if not behind else "behind" if check else "granted"
     said = (
         f"{', '.join(there)}\t{done}" if there else "none\tone role may do everything"
     )
     say(f"{name} roles\t{said}")
     return behind
-
-
-def _fail_as_stranger(error: ProgrammingError) -> NoReturn:
-    fail(
-        f"nothing was changed: {error.orig}",
-        "type this with the URLs of the role that owns the tables",
-    )
 
 
 def _make_folder(engine: Engine) -> None:

@@ -7,7 +7,6 @@ page and the directive in this site's own words, a few times a minute at most.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from werkzeug.routing import RequestRedirect
 
 from . import current
 from .auth import public
+from .happenings import Kind, happened
 from .security import CSP_REPORT_PATH
 
 MAX_REPORT_BYTES = 4096
@@ -31,8 +31,6 @@ DIRECTIVES = frozenset(
 )
 # The words it may report instead of a blocked address (section 5.3).
 WORDS = frozenset({"inline", "eval", "wasm-eval", "data", "blob", "filesystem"})
-
-log = logging.getLogger(__name__)
 
 
 class Meter:
@@ -69,7 +67,7 @@ def _take_report() -> tuple[str, int]:
     line = _told(request.get_data())
     meter: Meter = current_app.extensions["csp_meter"]
     if line and meter.allows(current.now()):
-        log.warning("content security policy: %s", line)
+        happened(Kind.PAGE_POLICY, cause=line)
     return "", 204
 
 

@@ -332,11 +332,11 @@ def commit_work() -> None:
         work().commit()
 
 
-def site_answers() -> bool:
-    """Say whether the site's own database answers."""
+def answers(site_engine: Engine) -> bool:
+    """Say whether the site's own database answers, and has its tables."""
     try:
-        with reading(current.site_engine()) as db:
-            db.execute(text("SELECT 1"))
+        with reading(site_engine) as db:
+            db.execute(text("SELECT 1 FROM operator LIMIT 1"))
     except SQLAlchemyError:
         return False
     return True

@@ -28,7 +28,14 @@ from vault.errors import VaultError
 
 from .happenings import Facts, Kind, happened
 from .log import milliseconds
-from .security import HEADERS, ForeignNetwork, UnknownVisitor
+from .security import (
+    HEADERS,
+    ForeignNetwork,
+    LostPort,
+    PlainHttp,
+    UnknownVisitor,
+    tell_unknown_host,
+)
 
 INCIDENT_LETTERS = 8
 
@@ -76,6 +83,8 @@ UNSENT_CARD_PAGE = (
     + "ブラウザーの「再読み込み」でもう一度送信できます。"
     + "二重に登録されることはありません。",
 )
+# Refusals that would come again at every address, so their page has no button.
+BARRED = (ForeignNetwork, LostPort, PlainHttp, SecurityError, UnknownVisitor)
 # Refusals of somebody who may be logged in; the others are answered without asking.
 MAY_BE_KNOWN = frozenset({400, 404, 405, 413})
 FOREIGN_PAGE = (
@@ -85,6 +94,14 @@ FOREIGN_PAGE = (
 PROXY_PAGE = (
     "サーバーの設定に誤りがあるため、このサイトは利用できません。",
     "お手数ですが、管理者に連絡してください。原因と直し方は、サーバーのログに書かれています。",
+)
+HTTPS_PAGE = (
+    "アドレスの先頭を https に変えて、開き直してください。",
+    "すでに https で始まっている場合は、管理者に連絡してください。",
+)
+HOST_PAGE = (
+    "このアドレスでは利用できません。",
+    "正しいアドレスで開き直すか、管理者に連絡してください。",
 )
 RETRY_SECONDS = "5"
 BARE_PAGE = """<!doctype html>
@@ -101,6 +118,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf_failed)
     app.register_error_handler(ForeignNetwork, _came_from_outside)
     app.register_error_handler(UnknownVisitor, _came_unknown)
+    app.register_error_handler(LostPort, _came_unknown)
+    app.register_error_handler(PlainHttp, _came_by_http)
+    app.register_error_handler(SecurityError, _came_by_another_name)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(SQLAlchemyError, _database_failed)
     app.register_error_handler(VaultError, _vault_failed)
@@ -108,8 +128,6 @@ def init_app(app: Flask) -> None:
 
 
 def _refused(error: HTTPException) -> BaseResponse:
-    if isinstance(error, SecurityError):
-        happened(Kind.REFUSED_HOST, origin=request.remote_addr or "")
     if error.response is not None:
         return error.get_response()
     return _page(error)
@@ -123,8 +141,17 @@ def _came_from_outside(error: ForeignNetwork) -> BaseResponse:
     return _page(error, FOREIGN_PAGE)
 
 
-def _came_unknown(error: UnknownVisitor) -> BaseResponse:
+def _came_unknown(error: UnknownVisitor | LostPort) -> BaseResponse:
     return _page(error, PROXY_PAGE)
+
+
+def _came_by_http(error: PlainHttp) -> BaseResponse:
+    return _page(error, HTTPS_PAGE)
+
+
+def _came_by_another_name(error: SecurityError) -> BaseResponse:
+    tell_unknown_host()
+    return _page(error, HOST_PAGE)
 
 
 def _database_failed(error: SQLAlchemyError) -> BaseResponse:
@@ -210,7 +237,7 @@ def _page(
         advice=advice,
         incident=incident,
         known=_is_known(error),
-        barred=isinstance(error, ForeignNetwork | UnknownVisitor),
+        barred=isinstance(error, BARRED),
     )
     response = current_app.make_response((page, status))
     for name, value in error.get_headers():

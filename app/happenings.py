@@ -33,7 +33,9 @@ class Kind(StrEnum):
     REFUSED_NETWORK = "refused.network"
     REFUSED_PROXY_HOPS = "refused.proxy_hops"
     REFUSED_OTHER_SITE = "refused.other_site"
-    PROXY_HOPS_WRONG = "proxy_hops.wrong"
+    PAGES_REFUSED = "pages.refused"
+    UNAVAILABLE = "health.unavailable"
+    AVAILABLE = "health.ok"
     PAGE_POLICY = "page.policy"
     MAIL_NOT_TAKEN = "mail.not_taken"
     MAIL_GIVEN_UP = "mail.given_up"
@@ -42,6 +44,7 @@ class Kind(StrEnum):
     DATABASE_AWAY = "database.away"
     REQUEST_SLOW = "request.slow"
     REQUEST_FAILED = "request.failed"
+    TRAIL_LACKS = "trail.lacks"
     NOT_SAVED = "trail.not_saved"
     LEFT_OVER = "card.left_over"
 
@@ -64,7 +67,9 @@ SENTENCES: dict[Kind, tuple[int, str]] = {
         _WARNING,
         "a form from another site; if it was this one, the proxy in front changes Host",
     ),
-    Kind.PROXY_HOPS_WRONG: (_ERROR, "pages are refused"),
+    Kind.PAGES_REFUSED: (_ERROR, "pages are refused; said once a process"),
+    Kind.UNAVAILABLE: (_ERROR, "the site can't do its work from now on"),
+    Kind.AVAILABLE: (_WARNING, "the site can do its work again"),
     Kind.PAGE_POLICY: (_WARNING, "content security policy"),
     Kind.MAIL_NOT_TAKEN: (_WARNING, "a code mail was not taken"),
     Kind.MAIL_GIVEN_UP: (_ERROR, "a code mail was given up"),
@@ -73,6 +78,7 @@ SENTENCES: dict[Kind, tuple[int, str]] = {
     Kind.DATABASE_AWAY: (_ERROR, "a database does not answer"),
     Kind.REQUEST_SLOW: (_WARNING, "a request took long"),
     Kind.REQUEST_FAILED: (_ERROR, "a request failed"),
+    Kind.TRAIL_LACKS: (_ERROR, "the trail lacks an entry"),
     Kind.NOT_SAVED: (_ERROR, "an entry of the trail tells of what was not saved"),
     Kind.LEFT_OVER: (_ERROR, "left for flask cards reconcile"),
 }

@@ -67,9 +67,7 @@ def init_app(app: Flask) -> None:
     """Scrub every record this process makes from now on, write it as LOG_FORMAT says,
     and number the requests."""
     settings: Config = app.extensions["settings"]
-    logging.setLogRecordFactory(_ScrubbedRecord)
-    logging.getLogger(OURS).setLevel(logging.INFO)
-    _write_to_stderr(settings.log_format)
+    write_to_stderr(settings.log_format)
     lock_waits.watch(app.extensions["site_engine"])
     vault = app.extensions["vault"]
     # A command may run where the web key is not; ``current.vault`` says so then.
@@ -79,9 +77,12 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
 
 
-def _write_to_stderr(kind: str) -> None:
-    """Let the root logger write to standard error.  Where somebody has set it up
-    otherwise (gunicorn's --log-config), that stays."""
+def write_to_stderr(kind: str) -> None:
+    """Scrub every record from now on, and let the root logger write to standard error
+    in the format ``kind``.  Where somebody has set it up otherwise (gunicorn's
+    --log-config), that stays."""
+    logging.setLogRecordFactory(_ScrubbedRecord)
+    logging.getLogger(OURS).setLevel(logging.INFO)
     root = logging.getLogger()
     journal = log_lines.is_journal(os.environ)
     if not root.handlers:

@@ -28,6 +28,7 @@ from vault.card.scrub import one_line
 from vault.errors import VaultError
 
 from . import current
+from .happenings import Kind, happened
 from .outbox import Letter, Outbox, kind
 
 SOCKET_SECONDS = 5
@@ -240,7 +241,8 @@ def _record(vault: Vault, by: Actor, outcome: str, detail: Mapping[str, str]) ->
             )
     except (SQLAlchemyError, VaultError) as error:
         cause = getattr(error, "orig", None) or error
-        log.error("the trail lacks login.code_sent (%s): %s", outcome, cause)
+        what = f"login.code_sent ({outcome}): {cause}".partition("\n")[0]
+        happened(Kind.TRAIL_LACKS, cause=what)
 
 
 def _said(code: int, text: bytes | str) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import heapq
 import itertools
-import logging
 import os
 import smtplib
 import threading
@@ -20,6 +19,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from .happenings import Kind, happened
 
 # Seconds to wait before the second, third ... try; the last of them before all others.
 WAITS = (1, 2, 4, 8, 16, 30, 60)
@@ -32,8 +33,6 @@ LATE_SECONDS = 60
 KNOWN_SECONDS = 5 * 60
 
 Tell = Callable[[str, Mapping[str, str]], None]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Outbox:
         with self._changed:
             self._begin()
             if len(self._waiting) >= MAX_WAITING:
-                log.error("a code mail was dropped: %s are waiting", MAX_WAITING)
+                happened(Kind.MAIL_GIVEN_UP, cause=f"{MAX_WAITING} are waiting")
                 return
             number = next(self._numbers)
             self._newest[letter.login] = number
@@ -124,7 +123,7 @@ class Outbox:
             self._ending = True
             self._changed.notify_all()
         if not self.settle(DRAIN_SECONDS):
-            log.error("a code mail had not left when the process ended")
+            happened(Kind.MAIL_GIVEN_UP, cause="the process ended before it left")
 
     def _begin(self) -> None:
         # Threads don't survive a fork, so each process starts its own.
@@ -140,7 +139,7 @@ class Outbox:
             try:
                 again = self._try(one)
             except Exception as error:  # noqa: BLE001 - the thread must go on
-                log.error("a code mail was given up: %s", type(error).__name__)
+                happened(Kind.MAIL_GIVEN_UP, error=type(error).__name__)
                 again = False
             with self._changed:
                 self._busy -= 1
@@ -189,9 +188,7 @@ class Outbox:
     def _failed(self, one: _Waiting, error: Exception) -> bool:
         if not one.tries:
             # Said once a letter. The error's text may quote it, so its kind alone is.
-            log.warning(
-                "a code mail was not taken by %s: %s", self._server, kind(error)
-            )
+            happened(Kind.MAIL_NOT_TAKEN, server=self._server, cause=kind(error))
         one.due = self.clock() + WAITS[min(one.tries, len(WAITS) - 1)]
         one.tries += 1
         if self._ending or is_final(error) or one.due >= one.letter.until:
@@ -200,7 +197,7 @@ class Outbox:
         return True
 
     def _give_up(self, one: _Waiting, cause: str) -> None:
-        log.error("a code mail was given up: %s: %s", self._server, cause)
+        happened(Kind.MAIL_GIVEN_UP, server=self._server, cause=cause)
         one.letter.tell("failure", {"server": self._server, "cause": cause})
 
     def _note(self, *, takes_mail: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +17,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import Config
 
 from . import current, proxies
-from .db import site_answers
 from .happenings import Kind, happened
+from .health import Health
 from .networks import lies_in
 
 MAX_BODY_BYTES = 16 * 1024
@@ -41,8 +42,10 @@ HEADERS = {
 }
 FOREVER = "public, max-age=31536000, immutable"
 HSTS = "max-age=63072000; includeSubDomains"
-# Endpoints that are no pages: a proxy asks for one, and error pages need the other.
-NO_PAGES = frozenset({"static", "security.health"})
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+# Endpoints that are no pages: a proxy asks for two, and error pages need the other.
+NO_PAGES = frozenset({"static", "security.health", "security.live"})
+HEALTH_PATH, LIVE_PATH = "/healthz", "/livez"
 
 
 class ForeignNetwork(Forbidden):
@@ -52,6 +55,31 @@ class ForeignNetwork(Forbidden):
 class UnknownVisitor(Forbidden):
     """PROXY_HOPS doesn't fit the proxies in front, so the visitor's address is
     unknown."""
+
+
+class LostPort(Forbidden):
+    """The proxy hands on Host without the port that visitors use, so each form looks
+    like another site's."""
+
+
+class PlainHttp(Forbidden):
+    """The visitor came by plain http."""
+
+
+class _Probes:
+    """Lets a load balancer ask after the health by whatever name or address it has, or
+    by none as HTTP/1.0 does: its Host is replaced by one that is trusted."""
+
+    def __init__(self, wsgi_app: Wsgi, host: str) -> None:
+        self._wsgi_app = wsgi_app
+        self._host = host
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Pass the request on."""
+        probe = environ.get("PATH_INFO") in (HEALTH_PATH, LIVE_PATH)
+        if probe and environ.get("REQUEST_METHOD") in ("GET", "HEAD"):
+            environ["HTTP_HOST"] = self._host
+        return self._wsgi_app(environ, start_response)
 
 
 def init_app(app: Flask) -> None:
@@ -71,11 +99,16 @@ def init_app(app: Flask) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.proxy_hops, x_proto=1, x_host=0, x_port=0
         )
+    trusted = settings.trusted_hosts[0].removeprefix(".")
+    app.wsgi_app = _Probes(app.wsgi_app, trusted)  # type: ignore[method-assign]
     # An address with doubled slashes is not redirected; it is not found.
     app.url_map.merge_slashes = False
     # Built once at the start, so that no request can make the site open another file.
     app.extensions["static_versions"] = _versions(Path(app.static_folder or ""))
     app.extensions["proxy_alarm"] = proxies.Alarm()
+    app.extensions["health"] = Health(
+        app.extensions["site_engine"], app.extensions["vault"]
+    )
     os.umask(0o077)
     # A core file would hold a number that an operator just typed (PAN-05).
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -88,7 +121,8 @@ def init_app(app: Flask) -> None:
     app.before_request(_refuse_cross_site)
     app.after_request(_finish)
     app.context_processor(_for_templates)
-    app.add_url_rule("/healthz", "security.health", _health)
+    app.add_url_rule(HEALTH_PATH, "security.health", _health)
+    app.add_url_rule(LIVE_PATH, "security.live", _live)
 
 
 def _refuse_nameless() -> None:
@@ -107,8 +141,8 @@ def _refuse_unknown_visitors() -> None:
         return
     fault = proxies.fault(request.headers, settings.proxy_hops)
     if fault:
-        current_app.extensions["proxy_alarm"].tell(fault)
         happened(Kind.REFUSED_PROXY_HOPS, origin=_origin())
+        _tell(fault, proxies.NEXT)
         raise UnknownVisitor
 
 
@@ -142,7 +176,8 @@ def _refuse_plain_http() -> None:
         return
     if not settings.allow_insecure_loopback:
         happened(Kind.REFUSED_SCHEME, origin=_origin())
-        abort(403)
+        _tell("a request came by plain http", proxies.NEXT_PLAIN_HTTP)
+        raise PlainHttp
 
 
 def _refuse_cross_site() -> None:
@@ -160,6 +195,10 @@ def _comes_from_elsewhere() -> bool:
         return True
     origin = request.headers.get("Origin")
     if origin is not None and _place_of(origin) != request.host:
+        if _has_other_port(origin):
+            _tell("a form's Origin has another port than Host", proxies.NEXT_PORT)
+            happened(Kind.REFUSED_OTHER_SITE, origin=_origin())
+            raise LostPort
         return True
     # The check of the form's token reads it next and fails on what is no address.
     return _place_of(request.headers.get("Referer", "")) is None
@@ -178,6 +217,22 @@ def _place_of(address: str) -> str | None:
     except ValueError:
         return None
     return parts.netloc
+
+
+def _has_other_port(origin: str) -> bool:
+    """Say whether an origin differs from this site's by its port alone."""
+    place = _place_of(origin) or ""
+    return place.partition(":")[0] == request.host.partition(":")[0]
+
+
+def tell_unknown_host() -> None:
+    """Log that a request asked for a host that is none of the site's."""
+    happened(Kind.REFUSED_HOST, origin=_origin())
+    _tell("a request's Host is not in TRUSTED_HOSTS", proxies.NEXT_HOST)
+
+
+def _tell(fault: str, mend: str) -> None:
+    current_app.extensions["proxy_alarm"].tell(fault, mend)
 
 
 def _finish(response: Response) -> Response:
@@ -229,8 +284,12 @@ def _for_templates() -> dict[str, Any]:
 
 
 def _health() -> tuple[str, int]:
-    """Answer 200 when both databases answer and the web key is this vault's, else 503,
-    without details."""
-    if current.vault().is_well() and site_answers():
-        return "ok\n", 200
-    return "unavailable\n", 503
+    """Answer 200 when both databases answer and take writing and the web key is this
+    vault's, else 503, without details."""
+    health: Health = current_app.extensions["health"]
+    return ("unavailable\n", 503) if health.fault() else ("ok\n", 200)
+
+
+def _live() -> str:
+    """Answer that this process is there; nothing is asked."""
+    return "ok\n"

@@ -20,8 +20,6 @@ from vault.store.refusals import explain
 from .grants import GRANTS
 from .migrations import HISTORY
 
-log = logging.getLogger(__name__)
-
 Check = Callable[[Config], object]
 
 # How the root key's settings begin, and the names of the root key files that `cardvault

@@ -45,23 +45,19 @@ have_folder() {
     run install -d -o "$2" -g "$3" -m "$4" "$1"
 }
 
-# have_file FROM TO MODE: puts a file there, or a newer one in its place.
+# have_file FROM TO MODE: puts a file there if there is none.
 have_file() {
-    cmp -s "$1" "$2" && return
-    run install -D -o root -g root -m "$3" "$1" "$2"
-}
-
-have_new_file() {
     [ -e "$2" ] || run install -D -o root -g root -m "$3" "$1" "$2"
 }
 
 have_secret() {
-    [ -e "$etc/secret.key" ] && return
-    run sh -c "umask 077; openssl rand -hex 32 >$etc/secret.key"
+    [ -s "$etc/secret.key" ] && return
+    run install -o root -g root -m 600 /dev/null "$etc/secret.key"
+    run openssl rand -hex -out "$etc/secret.key" 32
 }
 
 have_settings() {
-    have_new_file "$here/settings.example" "$etc/settings" 600
+    have_file "$here/settings.example" "$etc/settings" 600
     left=$(sed -n 's/^\([A-Z_]*\)="FILL_IN.*/\1/p' "$etc/settings" 2>/dev/null) || true
     [ -e "$etc/settings" ] || left="its values"
     [ -z "$left" ] || stop "$etc/settings is not filled in: $(echo $left)" \
@@ -128,9 +124,12 @@ have_no_far() {
 
 have_units() {
     before=$changed changed=no
+    newer=''
     for file in "$here"/cardsite*.service "$here"/cardsite*.timer; do
-        have_file "$file" "$units/$(basename "$file")" 644
+        cmp -s "$file" "$units/$(basename "$file")" || newer="$newer $file"
     done
+    # Names of ours, without a blank in them.
+    [ -z "$newer" ] || run install -o root -g root -m 644 -t "$units" $newer
     have_ways
     if [ $changed = yes ] && [ -d /run/systemd/system ]; then
         run systemctl daemon-reload
@@ -145,8 +144,8 @@ have_units() {
 
 have_proxy() {
     have_folder /var/log/cardsite root adm 750
-    have_new_file "$here/logrotate.conf" /etc/logrotate.d/cardsite 644
-    have_new_file "$here/journald.conf" /etc/systemd/journald.conf.d/cardsite.conf 644
+    have_file "$here/logrotate.conf" /etc/logrotate.d/cardsite 644
+    have_file "$here/journald.conf" /etc/systemd/journald.conf.d/cardsite.conf 644
     [ -e /etc/nginx/sites-available/cardsite ] && return
     name=cards.example.jp
     [ ! -e "$etc/settings" ] || name=$(setting TRUSTED_HOSTS)

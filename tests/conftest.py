@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,10 +25,14 @@ MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 1024**3
 
 
 def pytest_configure() -> None:
-    """Lay the tests' folders into memory where there is room, unless pytest is told
-    where to lay them; what is compiled is kept."""
+    """Lay the tests' folders into memory where there is room, unless it is said where
+    to lay them; what is compiled is kept."""
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+        # PostgreSQL copies hundreds of files for each database, and Chromium has its
+        # profile there.
+        os.environ.setdefault("TMPDIR", str(MEMORY))
+        tempfile.tempdir = None
     compile_once()
 
 

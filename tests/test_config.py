@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -401,6 +402,14 @@ def ask(place: Place, path: str, **headers: str) -> tuple[int, str]:
             return refused.code, refused.read().decode()
 
 
+def bare(place: Place, line: bytes) -> bytes:
+    """The body that gunicorn answers to a request line without a header."""
+    with socket.create_connection(("127.0.0.1", place.port), timeout=120) as wire:
+        wire.sendall(line + b"\r\n\r\n")
+        with wire.makefile("rb") as answer:
+            return answer.read().partition(b"\r\n\r\n")[2]
+
+
 @pytest.mark.parametrize("hops", ["", "2"])
 def test_gunicorn_believes_no_proxy_by_itself(tmp_path: Path, hops: str) -> None:
     """PROXY_HOPS forgotten, or two behind one proxy: no page, one line in the log for
@@ -414,6 +423,10 @@ def test_gunicorn_believes_no_proxy_by_itself(tmp_path: Path, hops: str) -> None
             assert status == 403
             assert "サーバーの設定に誤りがある" in page
         assert ask(place, "/healthz", **told) == (200, "ok\n")
+        assert ask(place, "/healthz", Host="10.0.0.1:8000") == (200, "ok\n")
+        assert bare(place, b"GET /healthz HTTP/1.0") == b"ok\n"
+        assert bare(place, b"GET /livez HTTP/1.0") == b"ok\n"
+        assert b"<html" in bare(place, b"GET /login HTTP/1.0")
         assert ask(place, "/login")[0] == 403
     log = (tmp_path / "gunicorn.log").read_text()
     assert log.count(f"PROXY_HOPS is {hops or 0}, and X-Forwarded-For") == 1

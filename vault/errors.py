@@ -73,4 +73,5 @@ class LeaseHeld(VaultError):
 
 
 class SchemaError(VaultError):
-    """The database's tables are missing, or older or newer than this code."""
+    """The database's tables are missing, older or newer than this code, or another
+    role's."""

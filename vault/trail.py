@@ -20,6 +20,7 @@ from . import crypto
 from .card.scrub import one_line, scrub
 from .crypto import Cipher, Mac
 from .errors import IntegrityFault
+from .store.database import add_rows
 from .store.row_macs import canonical
 from .store.schema import AUDIT_ENTRY, AUDIT_HEAD
 
@@ -49,7 +50,6 @@ _LATEST = select(AUDIT_ENTRY.c.at, AUDIT_ENTRY.c.mac).where(
 _HEAD = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.sealed_chain_key).with_for_update(
     of=AUDIT_HEAD
 )
-_ADD = insert(AUDIT_ENTRY)
 _MOVE_HEAD = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
 
 
@@ -119,10 +119,10 @@ class Trail:
         for entry in _with_set_back(entries, latest):
             seq += 1
             values = _row_of(seq, entry)
-            before = entry_mac(self._vault_id, key, tuple(values.values()), before)
-            rows.append({**values, "mac": before})
+            before = entry_mac(self._vault_id, key, values, before)
+            rows.append((*values, before))
             key = next_chain_key(key)
-        db.execute(_ADD, rows)
+        add_rows(db, AUDIT_ENTRY.name, AUDIT_ENTRY.columns.keys(), rows)
         self.write_head(db, seq, key)
 
     def write_head(self, db: Connection, seq: int, key: bytes) -> None:
@@ -185,18 +185,18 @@ def _with_set_back(entries: Iterable[NewEntry], latest: int) -> Iterator[NewEntr
         yield entry
 
 
-def _row_of(seq: int, entry: NewEntry) -> dict[str, Any]:
+def _row_of(seq: int, entry: NewEntry) -> tuple[int | str, ...]:
     """An entry's columns in the table's order, without its MAC."""
-    return {
-        "seq": seq,
-        "at": entry.at,
-        "actor": _clean(entry.by.name),
-        "event": entry.event,
-        "outcome": entry.outcome,
-        "origin": _clean(entry.by.origin),
-        "subject": _clean(entry.subject),
-        "detail": json.dumps(_cleaned(entry.detail), ensure_ascii=False),
-    }
+    return (
+        seq,
+        entry.at,
+        _clean(entry.by.name),
+        entry.event,
+        entry.outcome,
+        _clean(entry.by.origin),
+        _clean(entry.subject),
+        json.dumps(_cleaned(entry.detail), ensure_ascii=False),
+    )
 
 
 def entry_mac(vault_id: str, key: bytes, row: Sequence[Any], before: object) -> bytes:

@@ -14,8 +14,10 @@ from app.cli import SiteGroup, account, example, fail, harmless, print_no_more
 from app.db import work
 from app.japan_time import japan_stamp
 from vault.clock import DAY_SECONDS
+from vault.store.database import reading
+from vault.web.newest_entries import newest_entries
 
-from . import codes, lockout, logins, service, shared_ids
+from . import codes, listing, lockout, logins, service, shared_ids
 from .factors import rules
 from .models import Address, Login, Operator
 from .new_operator import NewOperator, checked_address, taken
@@ -124,11 +126,27 @@ def _store(new: NewOperator, password_hash: str, *, must_change: bool) -> None:
     _done("operator.added", new.login_id, _shared_detail(new.sharing))
 
 
-@operators.command("list", epilog=example("operators list"))
-def list_operators() -> None:
-    """Show every operator: login ID, name, state with enrolled factors, addresses."""
-    query = select(Operator).order_by(Operator.login_id)
-    _print([_line(operator) for operator in work().site.scalars(query)])
+@operators.command("list", epilog=example("operators list --csv > operators.csv"))
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with all dates.")
+def list_operators(as_csv: bool) -> None:
+    """Show every operator: login ID, name, state with enrolled factors, addresses.
+
+    CSV is for a review of the accounts: when each was made, enabled, disabled, last used
+    and last logged in, when the password was changed and the factors were enrolled.  It
+    is UTF-8 with a byte order mark, as Excel reads it; times are Japan's.
+    """
+    found = work().site.scalars(select(Operator).order_by(Operator.login_id)).all()
+    if not as_csv:
+        _print([_line(operator) for operator in found])
+        return
+    with reading(current.vault().engine) as db:
+        names = [operator.login_id for operator in found]
+        entries = newest_entries(db, names, listing.EVENTS)
+    lines = list(listing.review(found, entries, _state))
+    work().release()
+    for line in lines:
+        # CSV is UTF-8 whatever the terminal's encoding is.
+        click.echo(line.encode(), nl=False)
 
 
 @operators.command(epilog=example("operators disable taro"))

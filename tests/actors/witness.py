@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from tests.places.site import Place
@@ -15,6 +16,7 @@ NAMES = ["先の客", "後の客"]
 # Who waits for ever waits longer, and a machine that does other work besides may take
 # its time.
 PATIENCE_SECONDS = 60
+HEALTH_SECONDS = 120
 
 
 @dataclass
@@ -53,3 +55,10 @@ class Witness:
     def health(self) -> int:
         """The status of the page for load balancers."""
         return self.desk.ask("/healthz").status
+
+    def sees_health(self, status: int) -> None:
+        """It becomes ``status``, which may take until the next write is tried."""
+        until = time.monotonic() + HEALTH_SECONDS
+        while self.health() != status:
+            assert time.monotonic() < until
+            time.sleep(0.2)

@@ -45,7 +45,8 @@ def test_a_report_is_told_in_the_sites_own_words(
     assert send(client, report()) == 204
     (record,) = caplog.records
     line = "script-src-elem kept evil.example from the page cards.edit"
-    assert record.getMessage() == f"content security policy: {line}"
+    said = f"page.policy: content security policy cause={line}"
+    assert record.getMessage() == said
 
 
 @pytest.mark.parametrize(

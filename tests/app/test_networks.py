@@ -24,6 +24,15 @@ FOREIGN = "このネットワークからは利用できません。"
         ("::ffff:192.0.2.7", True),
         ("2001:db8::1", True),
         ("2001:db8::1%eth0", True),
+        ("192.0.2.7:50000", True),
+        ("[2001:db8::1]:50000", True),
+        ("[2001:db8::1]", True),
+        ("[::ffff:192.0.2.7]:50000", True),
+        ("198.51.100.1:50000", False),
+        ("192.0.2.7:", False),
+        ("192.0.2.7:port", False),
+        ("192.0.2.7:500000", False),
+        ("[192.0.2.7:50000", False),
         ("2001:db9::1", False),
         ("", False),
         ("unknown", False),
@@ -67,7 +76,7 @@ def test_an_allowed_network_gets_the_login(get: Any) -> None:
 
 def test_health_and_looks_are_for_everybody(get: Any) -> None:
     """A proxy asks for the one, the page that refuses has the other."""
-    for path in ("/healthz", "/static/site.css"):
+    for path in ("/healthz", "/livez", "/static/site.css"):
         assert get(path, "198.51.100.1").status_code == 200
 
 

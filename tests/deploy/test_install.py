@@ -140,6 +140,15 @@ def test_a_dry_run_says_what_a_run_does_and_changes_nothing(machine: Machine) ->
     assert commands(dry) == commands(first) + commands(second)
 
 
+def test_the_runbook_has_every_command_that_the_script_types(machine: Machine) -> None:
+    """Each once, as it is typed."""
+    runbook = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    block = runbook.partition("The commands that it types")[2].partition("```sh\n")[2]
+    dry = machine.run(INSTALL, "--dry-run", "--root-key", "/media/usb/root.key")
+    typed = [line for line in commands(dry) if not line.startswith("make ")]
+    assert typed == block.partition("\n```")[0].splitlines()
+
+
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_from_a_bare_machine_to_a_running_site(
     machine: Machine, engine: str, request: pytest.FixtureRequest
@@ -173,6 +182,7 @@ def test_from_a_bare_machine_to_a_running_site(
         flags = ("--password-stdin", "--no-change")
         assert "added taro" in machine.do(*flask, *words, *flags, given=f"{PASSWORD}\n")
         assert "cards       0" in machine.do(RUN, "cardvault", "status")
+        assert "fault" not in machine.run(RUN, "cardvault", "doctor").stdout
         root = {
             "VAULT_ROOT_KEY": "/mnt/usb/root.key",
             "VAULT_ROOT_PASSPHRASE_FILE": "/mnt/usb/passphrase",

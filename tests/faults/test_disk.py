@@ -112,6 +112,7 @@ def test_a_disk_that_takes_nothing_is_503_and_passes(
         witness = Witness(place, mails[0])
         with refusing(way, place, site.pid):
             witness.is_told()
+            witness.sees_health(503)
         if way == "read-only":
             served.close()
             subprocess.run(["umount", folder], check=True)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from bench.server import PROGRAMS, ROLE, SETTINGS, Server
 
-__all__ = ["PROGRAMS", "Cluster"]
+__all__ = ["PROGRAMS", "ROLE", "Cluster"]
 
 PATIENCE_SECONDS = 120
 

@@ -64,6 +64,8 @@ def test_postgresql_gone_and_back_is_503_and_passes(
         server.stop()
         server.start()
         assert witness.desk.ask("/cards").status == 200
+    # Each request that met it is a line of the log.
+    assert "Traceback" not in (place.folder / "gunicorn.log").read_text()
 
 
 def test_a_host_that_never_answers_is_passed_over(server: Cluster) -> None:

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from app.grants import GRANTS as SITE_GRANTS
+from tests.places.site import Place
+from tests.places.vault import VISA
 from vault.store import grants
 from vault.store.grants import EVERY_COLUMN, GRANTS, OPS, READ, WEB, Rights
 from vault.store.vacuum import STATEMENTS
@@ -195,18 +197,39 @@ def test_migrate_grants_again(roles: Roles) -> None:
         f"GRANT DELETE ON audit_entry TO {WEB}",
         f"GRANT UPDATE (envelope) ON card TO {WEB}",
         f"REVOKE INSERT ON audit_entry FROM {OPS}",
+        "GRANT SELECT (envelope) ON card TO PUBLIC",
     )
     for statement in planted:
         roles.cluster.say(statement, database="vault")
         code, said = granted(roles, "cardsite_owner", "--check")
         assert (code, f"vault roles\t{OPS}, {WEB}\tbehind" in said) == (1, True)
         code, said = granted(roles, "web1")
-        assert (code, "permission denied" in said) == (2, True)
-        assert "the role that owns the tables" in said
+        assert (code, "error: web1 doesn't own" in said) == (2, True)
+        assert "hint: type this with the URLs of the role that owns" in said
         code, said = granted(roles)
         assert (code, f"vault roles\t{OPS}, {WEB}\tgranted" in said) == (0, True)
     code, said = granted(roles)
     assert (code, said.count("\tas granted\n")) == (0, 2)
+
+
+def _one_customer(place: Place) -> str:
+    """A file for the import."""
+    path = place.folder / "one.csv"
+    heading = "customer_name,phone,card_number,exp_month,exp_year"
+    path.write_text(f"{heading}\nA,090-0000-0000,{VISA},1,2030\n")
+    return str(path)
+
+
+def test_a_command_of_another_role_says_so(roles: Roles) -> None:
+    """Which login is for what is named, and not a database that doesn't answer."""
+    web = roles.place("web1")
+    done = web.ops("rotate")
+    assert (done.returncode, "permission denied" in done.stderr) == (3, True)
+    assert "under: PostgreSQL: roles" in done.stderr, done.stderr
+    ops = roles.place("ops1", DATABASE_URL=roles.url("web1", "site"))
+    done = ops.run("flask", "--app", "wsgi", "cards", "import", _one_customer(ops))
+    assert (done.returncode, "permission denied" in done.stderr) == (2, True)
+    assert "under: PostgreSQL: roles" in done.stderr, done.stderr
 
 
 def test_a_server_without_the_roles_has_one_for_everything(
@@ -264,7 +287,7 @@ def test_the_sites_log_names_a_role_that_may_too_much(roles: Roles) -> None:
     roles.cluster.say(f"GRANT {OPS} TO web1")
     engine = create_engine(roles.url("web1", "vault"))
     with engine.connect() as now:
-        assert grants.excess(now, GRANTS) == "web1 is a role of the ops commands"
+        assert grants.excess(now, GRANTS) == f"web1 is in the role {OPS}"
     engine.dispose()
     roles.cluster.say(f"REVOKE {OPS} FROM web1")
 

@@ -224,13 +224,19 @@ def _new_keys(typed: object, folder: Path) -> None:
 
 
 def test_a_backup_has_a_login_of_its_own(roles: Roles) -> None:
-    """It reads both databases, as the runbook's lines make it, and writes neither."""
+    """It reads both databases, as the runbook's lines make it, and writes neither; the
+    site's login can make a backup too, and that of ops one of the vault."""
     block = next(b for b in blocks("PostgreSQL: roles") if "backup1" in b)
     typed = roles.type(block)
     assert typed.returncode == 0, typed.stdout
-    for database in ("site", "vault"):
-        url = roles.url("backup1", database).replace("+psycopg", "")
-        dumped = roles.type(f"pg_dump --format=custom --file=dump '{url}'\n")
-        assert dumped.returncode == 0, dumped.stdout
-        refused = roles.type(f"psql '{url}' --command='CREATE TABLE planted ()'\n")
-        assert "permission denied" in refused.stdout
+    for login, databases in {
+        "backup1": ("site", "vault"),
+        "web1": ("site", "vault"),
+        "ops1": ("vault",),
+    }.items():
+        for database in databases:
+            url = roles.url(login, database).replace("+psycopg", "")
+            dumped = roles.type(f"pg_dump --format=custom --file=dump '{url}'\n")
+            assert dumped.returncode == 0, dumped.stdout
+            refused = roles.type(f"psql '{url}' --command='CREATE TABLE planted ()'\n")
+            assert "permission denied" in refused.stdout

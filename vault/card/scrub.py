@@ -26,6 +26,8 @@ _SHAPES = (
 # Whole groups are tried before groups that touch other digits, so that fewer digits
 # that belong to no number are cut.
 _WAYS = [(alone, shape) for alone in (True, False) for shape in _SHAPES]
+# A number has so many digits, also when they are spelled as %XX, which has one at least.
+_ENOUGH = re.compile(f"(?:[^{_DIGIT}]*+[{_DIGIT}]){{{MIN_DIGITS}}}")
 _RUN = re.compile(f"[{_DIGIT}](?:{_GAP}[{_DIGIT}]){{{MIN_DIGITS - 1},}}")
 # In an address a blank or a full-width digit is spelled as several bytes (%XX).
 _CODED = re.compile(rf"(?:%[0-9A-Fa-f]{{2}}|[{_DIGIT}+.,_\-])+")
@@ -43,6 +45,8 @@ def scrub(text: str) -> str:
     cut whole (PCI DSS 3.5.1).  Between groups as a card has them there may be one to
     four signs of any kind but letters.
     """
+    if not _ENOUGH.match(text):
+        return text
     text = _RUN.sub(lambda run: CUT if _holds_number(run[0]) else run[0], text)
     if "%" in text or "+" in text:
         text = _CODED.sub(lambda run: CUT if _holds_coded(run[0]) else run[0], text)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
 
+from ..errors import SchemaError
 from .revisions import REVISIONS
 
 WEB, OPS = "cardsite_web", "cardsite_ops"
@@ -102,6 +103,17 @@ GRANTS: Grants = {
 }
 """The grants in the vault's database."""
 
+# Roles of the server's own that may do more than any grant here.
+_MIGHTY = (
+    OPS,
+    "pg_write_all_data",
+    "pg_execute_server_program",
+    "pg_read_server_files",
+    "pg_write_server_files",
+)
+# Everybody's rights are each role's as well, so there may be none.
+_EVERYBODY = "PUBLIC"
+
 _ROLES = text("SELECT rolname FROM pg_roles WHERE rolname IN :roles").bindparams(
     bindparam("roles", value=[WEB, OPS], expanding=True)
 )
@@ -120,15 +132,21 @@ _SEQUENCES = text("""
 _GRANTED = text("""
     WITH ours AS (
         SELECT * FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+    ), granted AS (
+        SELECT grantee, relname, '' AS attname, privilege_type
+        FROM ours, aclexplode(relacl)
+        UNION ALL
+        SELECT grantee, relname, attname, privilege_type
+        FROM ours JOIN pg_attribute ON attrelid = ours.oid, aclexplode(attacl)
     )
-    SELECT rolname, relname, '', privilege_type
-    FROM ours, aclexplode(relacl) JOIN pg_roles ON pg_roles.oid = grantee
-    WHERE rolname IN :roles
-    UNION ALL
-    SELECT rolname, relname, attname, privilege_type
-    FROM ours JOIN pg_attribute ON attrelid = ours.oid, aclexplode(attacl)
-    JOIN pg_roles ON pg_roles.oid = grantee WHERE rolname IN :roles
-""").bindparams(bindparam("roles", value=[WEB, OPS], expanding=True))
+    SELECT COALESCE(rolname, 'PUBLIC'), relname, attname, privilege_type
+    FROM granted LEFT JOIN pg_roles ON pg_roles.oid = grantee
+""")
+_NOT_OWNED = text("""
+    SELECT current_user, relname FROM pg_class
+    WHERE relname IN :names AND relnamespace = current_schema()::regnamespace
+    AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname LIMIT 1
+""").bindparams(bindparam("names", expanding=True))
 _EXCESS = text("""
     SELECT current_user, CASE
         WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = current_user
@@ -136,10 +154,13 @@ _EXCESS = text("""
         WHEN EXISTS (SELECT FROM pg_class WHERE relname IN :tables
             AND relnamespace = current_schema()::regnamespace
             AND pg_has_role(relowner, 'MEMBER')) THEN 'owns the tables'
-        WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = :ops
-            AND pg_has_role(oid, 'MEMBER')) THEN 'is a role of the ops commands'
+        ELSE (SELECT 'is in the role ' || min(rolname) FROM pg_roles
+            WHERE rolname IN :mighty AND pg_has_role(oid, 'MEMBER'))
     END
-""").bindparams(bindparam("tables", expanding=True), ops=OPS)
+""").bindparams(
+    bindparam("tables", expanding=True),
+    bindparam("mighty", value=list(_MIGHTY), expanding=True),
+)
 
 
 def roles(db: Connection) -> list[str]:
@@ -150,14 +171,16 @@ def roles(db: Connection) -> list[str]:
 
 
 def difference(db: Connection, grants: Grants) -> set[Privilege]:
-    """The privileges that the server's roles have and should not have by ``grants``,
-    and the other way round; empty when ``apply`` would change nothing."""
+    """The privileges that the server's roles, or everybody, have and should not have by
+    ``grants``, and the other way round; empty when ``apply`` would change nothing."""
     there = roles(db)
     if not there:
         return set()
     ours = {name for name, _ in _relations(db, grants)}
-    found = {tuple(row) for row in db.execute(_GRANTED)}
-    granted = {one for one in found if one[1] in ours and one[0] in there}
+    looked_at = {*there, _EVERYBODY}
+    rows = db.execute(_GRANTED).all()
+    found = {(str(row[0]), row[1], row[2], row[3]) for row in rows}
+    granted = {one for one in found if one[0] in looked_at and one[1] in ours}
     return granted ^ _wanted(db, grants, there)
 
 
@@ -165,15 +188,17 @@ def apply(db: Connection, grants: Grants) -> bool:
     """Give the server's roles exactly the privileges of ``grants`` on the tables that
     exist; says whether that changed anything.
 
-    Raises SQLAlchemyError when ``db``'s role doesn't own the tables.
+    Raises SchemaError when ``db``'s role doesn't own the tables: PostgreSQL answers its
+    grants with a warning.
     """
     if not difference(db, grants):
         return False
+    _require_owned(db, grants)
     there = roles(db)
+    everybody = ", ".join([_EVERYBODY, *there])
     for name, kind in _relations(db, grants):
-        for role in there:
-            # It revokes the privileges on the columns too.
-            db.exec_driver_sql(f'REVOKE ALL ON {kind} "{name}" FROM "{role}"')
+        # It revokes the privileges on the columns too.
+        db.exec_driver_sql(f'REVOKE ALL ON {kind} "{name}" FROM {everybody}')
     kinds = dict(_relations(db, grants))
     for role, name, column, privilege in sorted(_wanted(db, grants, there)):
         what = f'{privilege} ("{column}")' if column else privilege
@@ -188,6 +213,16 @@ def excess(db: Connection, grants: Grants) -> str:
         return ""
     role, why = db.execute(_EXCESS, {"tables": list(grants)}).one()
     return f"{role} {why}" if why else ""
+
+
+def _require_owned(db: Connection, grants: Grants) -> None:
+    names = [name for name, _ in _relations(db, grants)]
+    found = db.execute(_NOT_OWNED, {"names": names}).first()
+    if found is not None:
+        raise SchemaError(
+            f"{found[0]} doesn't own {found[1]} and can't grant the roles their rights",
+            hint="type this with the URLs of the role that owns the tables",
+        )
 
 
 def _relations(db: Connection, grants: Grants) -> list[tuple[str, str]]:
@@ -208,9 +243,10 @@ def _wanted(db: Connection, grants: Grants, there: list[str]) -> set[Privilege]:
         for privilege, column in rights.privileges(version)
     }
     wanted |= {
-        (role, sequence, "", "USAGE")
+        (role, sequence, "", privilege)
         for table, sequence in db.execute(_SEQUENCES)
         for role, rights in grants.get(table, {}).items()
-        if rights.insert
+        # Whoever dumps a table reads its sequence too.
+        for privilege in ("SELECT", "USAGE")[: 1 + rights.insert]
     }
     return {one for one in wanted if one[0] in there}

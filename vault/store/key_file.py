@@ -88,7 +88,7 @@ def read_private(path: Path, missing: str) -> str:
     no part of it."""
     try:
         open_to_others = stat.S_IMODE(path.stat().st_mode) & 0o077
-        if open_to_others and not _is_handed_in(path):
+        if open_to_others and not is_handed_in(path):
             raise FileRefused(f"{path} can be read by others", hint=f"chmod 600 {path}")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def read_private(path: Path, missing: str) -> str:
         raise damaged(path) from None
 
 
-def _is_handed_in(path: Path) -> bool:
+def is_handed_in(path: Path) -> bool:
     """Whether the file is a secret that systemd or an orchestrator mounted for this
     process: root's, written by nobody else, on a read-only mount of memory.
 

@@ -1,4 +1,4 @@
-"""Says in words why a database refused, and what to do, where SQLite's own don't."""
+"""Says in words why a database refused, and what to do, where its own don't."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _FULL, _READONLY, _CANTOPEN = (
 _NO_MORE = (_FULL, sqlite3.SQLITE_IOERR)
 _LITTLE_BYTES = 64 * 1024
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# What PostgreSQL answers to a role that may not do something.
+_DENIED = "42501"
 
 
 class Refusal(NamedTuple):
@@ -37,6 +39,12 @@ def explain(error: SQLAlchemyError, urls: Iterable[str]) -> Refusal:
     the one that is meant is found by looking at them."""
     said = str(getattr(error, "orig", None) or error).strip()
     cause = said.splitlines()[0] if said else type(error).__name__
+    if is_denied(error):
+        return Refusal(
+            cause,
+            "this login may not do that; docs/operations.md says which one is for what, "
+            "under: PostgreSQL: roles",
+        )
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
     files = [path for path in map(sqlite_path, urls) if path is not None]
     # Where the log can't grow SQLite calls it an I/O error.
@@ -63,6 +71,11 @@ def explain(error: SQLAlchemyError, urls: Iterable[str]) -> Refusal:
             if refused is not None:
                 return refused
     return Refusal(cause, "")
+
+
+def is_denied(error: SQLAlchemyError) -> bool:
+    """Say whether PostgreSQL refused what its role may not do."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _DENIED
 
 
 def takes_no_more(error: SQLAlchemyError) -> bool:

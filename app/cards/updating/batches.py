@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from app.db import Work
 from vault import Actor, Token
-from vault.store.database import checkpoint
+from vault.store.database import add_rows, checkpoint
 from vault.web.held_cards import Change, HeldCards, delete_many, ends_of
 
 from .. import texts, unsaved
@@ -47,6 +48,19 @@ _CHANGED = (
     "rev",
     "updated_at",
 )
+# The columns of a row that its result has.
+_RESULT = (
+    "line",
+    "status",
+    "public_id",
+    "token",
+    "replaced",
+    "brand",
+    "last4",
+    "rev",
+    "error",
+)
+_RESULT_VALUES = itemgetter(*_RESULT)
 _OVERWRITE = (
     update(Customer)
     .where(Customer.id == bindparam("customer_id"))
@@ -103,11 +117,13 @@ def take_in(
     tokens = held.change([_change(one) for one in changed], by)
     after = _write(unit, changed, tokens, now)
     results = [_result(one, after) for one in decisions]
-    numbered = [
-        {**result, "job_id": job.id, "number": number}
-        for number, result in enumerate(results, done + 1)
-    ]
-    unit.site.connection().execute(insert(UpdateRow), numbered)
+    numbered = enumerate(map(_RESULT_VALUES, results), done + 1)
+    add_rows(
+        unit.site.connection(),
+        UpdateRow.__tablename__,
+        ("job_id", "number", *_RESULT),
+        [(job.id, number, *values) for number, values in numbered],
+    )
     _tell_unless_saved(unit, job.id, done, changed, tokens, by)
     _delete_replaced(unit, [str(result["replaced"]) for result in results], by)
     unit.commit()

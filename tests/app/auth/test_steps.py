@@ -14,7 +14,10 @@ from tests.actors.operator_client import Auth
 from .authenticator import Authenticator, enrol_app, enrol_passkey
 
 # What a stranger may ask for.
-OPEN = {"static", "security.health", "auth.login", "auth.logout", "csp.report"}
+OPEN = {
+    *("static", "security.health", "security.live"),
+    *("auth.login", "auth.logout", "csp.report"),
+}
 # What a login that is under way may ask for besides.
 OWN = {
     "password given": {"auth.email", "auth.code", "auth.passkey"},

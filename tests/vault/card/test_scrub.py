@@ -164,3 +164,14 @@ def test_a_text_can_hide_nothing(hidden: str) -> None:
     """What has no width is shown; what Japanese names are written with stays."""
     assert one_line(f"a{hidden}b") == "a\ufffdb"
     assert one_line("葛\U000e0100城　太郎 O'Neil") == "葛\U000e0100城　太郎 O'Neil"
+
+
+@pytest.mark.parametrize("around", ["", "あ" * 300, "x" * 5_000])
+def test_the_shortest_number_is_cut_however_it_is_spelled(around: str) -> None:
+    """Thirteen digits alone in a text are enough, twelve are not."""
+    number = "4222222222222"
+    full = "".join(chr(ord(digit) + 0xFEE0) for digit in number)
+    spelled = ("".join(f"%3{digit}" for digit in number), quote(full))
+    for text in (number, full, " ".join(number), *spelled):
+        assert scrub(around + text + around) == around + CUT + around
+    assert scrub(around + number[1:] + around) == around + number[1:] + around

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import FileRefused
+from ...store.key_file import is_handed_in
 from ...store.write_queue import SUFFIX as QUEUE
 from ...web.web_key import WebKey
 from ..root_key import RootKey, read_root_text
@@ -31,9 +32,9 @@ def web_key(place: Place) -> Iterator[CheckResult]:
 
 def modes(place: Place) -> Iterator[CheckResult]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
-    wrong = [path for path in _private(place) if _mode(path) & 0o077]
-    # A secret may be the site's group's, as where systemd or a container hands it in.
-    wrong += [path for path in _secrets(place) if _mode(path) & 0o007]
+    wrong = [path for path in _private(place) if _is_open(path)]
+    # A secret may be the group's of the site, as the mail password is.
+    wrong += [path for path in _secrets(place) if _is_open(path, 0o007)]
     for path in wrong:
         yield fault("file modes", f"{path} can be read by others", f"chmod 600 {path}")
     for path in _folders(place):
@@ -109,7 +110,7 @@ def passphrase(place: Place) -> Iterator[CheckResult]:
     path, key = place.settings.root_passphrase_file, place.settings.root_key
     if path is None or not path.exists():
         return
-    if _mode(path) & 0o077:
+    if _is_open(path):
         yield fault("passphrase", f"{path} can be read by others", f"chmod 600 {path}")
     if key is not None and key.exists() and key.stat().st_dev == path.stat().st_dev:
         yield warning(
@@ -199,6 +200,12 @@ def _folders(place: Place) -> list[Path]:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def _is_open(path: Path, others: int = 0o077) -> bool:
+    """Say whether ``others`` can read the file; a secret's mount is the service's
+    alone."""
+    return bool(_mode(path) & others) and not is_handed_in(path)
 
 
 def _name(account: int) -> str:
