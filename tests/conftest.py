@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -127,6 +128,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if holds_card_number(item.nodeid):
             raise pytest.UsageError(f"{scrub(item.nodeid)} is named after a number")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, so that no search for garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
