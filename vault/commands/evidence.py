@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -177,13 +177,9 @@ def _subjects(
         reached = access.access(place)
         yield reached.subject
         yield operators.review(place.site_database_url, db, vault.clock())
-    yield _settings()
+    yield settings.read_settings()
     installed = parts.installed(CODE / "requirements.txt")
     yield parts.versions(installed, installed_version(), reached.servers)
-
-
-def _settings(environ: Mapping[str, str] = os.environ) -> Subject:
-    return settings.shown(environ)
 
 
 def _write(folder: NewFolder, head: Head, subject: Subject) -> Entry:
