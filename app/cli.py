@@ -22,10 +22,11 @@ from vault.account import account_name
 from vault.card.scrub import one_line
 from vault.errors import VaultError
 from vault.store import grants
-from vault.store.database import connect, reading, sqlite_path
+from vault.store.database import connect, reading
 from vault.store.migrations import HISTORY as VAULT_HISTORY
 from vault.store.migrations import History
 from vault.store.refusals import explain, is_denied
+from vault.store.sqlite import sqlite_path
 
 from . import current
 from .grants import GRANTS

@@ -111,6 +111,9 @@ BARE_PAGE = """<!doctype html>
 # PostgreSQL's for a lock, a deadlock, a conflict or a statement that took too long.
 BUSY_STATES = frozenset({"55P03", "40P01", "40001", "57014"})
 BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# PostgreSQL's for a standby, which takes no writing; SQLite's for a damaged file.
+AWAY_STATES = frozenset({"25006"})
+AWAY_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def init_app(app: Flask) -> None:
@@ -167,6 +170,8 @@ def _kind_of(error: SQLAlchemyError, cause: BaseException) -> Kind:
     state, code = getattr(cause, "sqlstate", None), _sqlite_code(cause)
     if state in BUSY_STATES or code in BUSY_CODES:
         return Kind.LOCK_GIVEN_UP
+    if state in AWAY_STATES or code in AWAY_CODES:
+        return Kind.DATABASE_AWAY
     away = isinstance(error, OperationalError | InterfaceError)
     # SQLite's plain error is one of the statement: a table is missing, for example.
     expected = away and code != sqlite3.SQLITE_ERROR

@@ -179,9 +179,9 @@ class Outbox:
             if not would_take:
                 self._note(takes_mail=False)
             return self._failed(one, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the cause is told, and others wait
             self._give_up(one, kind(error))
-            raise
+            return False
         one.letter.tell("success", {})
         return False
 

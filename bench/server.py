@@ -19,6 +19,8 @@ from sqlalchemy import create_engine, text
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 SETTINGS = "fsync=on listen_addresses=127.0.0.1 unix_socket_directories="
 DRIVER = "postgresql+psycopg"
+# pg_ctl would give up after one minute, which a busy machine may need.
+WAIT_SECONDS = "600"
 ROLE = "cardsite"
 
 
@@ -77,12 +79,13 @@ class Server:
         """Start it and wait until it answers."""
         options = " ".join(f"-c {setting}" for setting in self.settings.split())
         log = str(self.folder / "log")
-        self.run("pg_ctl", "-w", "-l", log, "-o", f"-p {self.port} {options}", "start")
+        words = ("-w", "-t", WAIT_SECONDS, "-l", log, "-o", f"-p {self.port} {options}")
+        self.run("pg_ctl", *words, "start")
         return self
 
     def stop(self) -> None:
         """Stop it as a crash would."""
-        self.run("pg_ctl", "-m", "immediate", "stop")
+        self.run("pg_ctl", "-t", WAIT_SECONDS, "-m", "immediate", "stop")
 
     def remove(self) -> None:
         """Stop it, if it runs, and delete its files."""

@@ -13,6 +13,7 @@ import pytest
 from config import Config, ConfigError, misspelt
 from tests.actors.reader import settings_in_code
 from tests.places.site import ROOT, Place, free_port
+from vault.ops.doctor.mail import MailSettings
 
 LEAST = {"SECRET_KEY": "s" * 32, "TRUSTED_HOSTS": "cards.example.jp"}
 
@@ -148,6 +149,8 @@ def test_tls_of_the_mail_and_its_usual_port(
     """MAIL_USE_TLS is the older way to ask for STARTTLS."""
     mail = Config.from_environ({**LEAST, **given}).mail
     assert (mail.tls, mail.port) == (tls, port)
+    tried = MailSettings.read(given)
+    assert (tried.tls, tried.port) == (tls, port), "doctor tries what the site uses"
 
 
 @pytest.mark.parametrize("tls", ["none", "tls"])

@@ -9,7 +9,7 @@ import click
 from app import current
 from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless, say
 from app.db import work
-from vault.store.database import checkpoint
+from vault.store.sqlite import checkpoint
 
 from . import reconcile, unsaved
 from .importing.command import import_file

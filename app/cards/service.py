@@ -20,7 +20,8 @@ from app.db import Work
 from vault import Actor, Card, Expiry, Pan, Token, Vault
 from vault.card.token import ALL, Share, random_letters, sorted_words
 from vault.errors import IntegrityFault, UnknownToken
-from vault.store.database import checkpoint, reading
+from vault.store.database import reading
+from vault.store.sqlite import checkpoint
 
 from . import texts, unsaved
 from .models import Customer

@@ -35,6 +35,8 @@ RIGHT = {
     "customer_name": "山田",
     **CARD,
 }
+# What belongs to a form, tag by tag; a value has no ">" in it.
+PARTS = re.compile(r"</?form\b[^>]*>|<input\b[^>]*>|<button\b.*?</button>", re.S)
 
 
 @dataclass
@@ -100,7 +102,8 @@ class _Reader(HTMLParser):
 def forms_of(page: str) -> list[Form]:
     """Every form in a page's HTML."""
     reader = _Reader()
-    reader.feed(page)
+    # Python's parser takes its time for a list of fifty customers.
+    reader.feed("".join(PARTS.findall(page)))
     return list(reader.forms.values())
 
 

@@ -27,7 +27,8 @@ from tests.places.vault import FakeClock, VaultPlace
 from vault import Actor, WebKey
 from vault.ops import RootKey
 from vault.ops.create import create_vault
-from vault.store.database import checkpoint, connect
+from vault.store.database import connect
+from vault.store.sqlite import checkpoint
 
 # Argon2id as it is, with less memory than any site may have: a run logs in a
 # thousand times.
@@ -35,9 +36,11 @@ MEMORY_KIB = 1024
 
 
 KINDS = {"postgres": pytest.param("postgres", marks=pytest.mark.postgres)}
-# PostgreSQL's own wait would end after two seconds, which a slow machine may need.  A
-# process has a connection for each of the threads that a test begins.
-PATIENT = "?options=-c%20lock_timeout%3D20s"
+# A wait for another writer would end after two seconds, and a page's statement after
+# ten, which a slow machine may need.  A process has a connection for each of the threads
+# that a test begins.
+WAIT_SECONDS = 60.0
+PATIENT = "?options=-c%20lock_timeout%3D60s%20-c%20statement_timeout%3D60s"
 THREADS = "20"
 
 
@@ -48,6 +51,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marked is not None and "engine_kind" in metafunc.fixturenames:
         kinds = [KINDS.get(kind, kind) for kind in marked.args]
         metafunc.parametrize("engine_kind", kinds, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers on SQLite wait as long as those on PostgreSQL."""
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", WAIT_SECONDS)
 
 
 @pytest.fixture
@@ -167,6 +176,8 @@ def make_app(
 
     yield make
     for made in apps:
+        # Else a mail that waits would be given up in the middle of another test.
+        made.extensions["outbox"].end()
         made.extensions["site_engine"].dispose()
         made.extensions["vault"].engine.dispose()
 

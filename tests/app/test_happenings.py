@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,17 +119,32 @@ def test_an_origin_that_is_no_address_is_not_copied(
     make_app: Any, lines: Lines
 ) -> None:
     """Behind a proxy that hands on what it was sent it may be anything."""
-    client = make_app(**PUBLIC, PROXY_HOPS="1", ALLOWED_NETWORKS="10.0.0.0/8")
+    client = make_app(**PUBLIC, PROXY_HOPS="1")
     typed = {"X-Forwarded-For": "山田 太郎", "X-Forwarded-Proto": "https"}
     sent = {name: value.encode().decode("latin-1") for name, value in typed.items()}
     answer = client.test_client().get("/login", headers=sent, base_url=HERE)
     assert answer.status_code == 403
-    (line,) = lines()
-    assert (line["kind"], line["origin"]) == ("refused.network", "unreadable")
+    told = {line["kind"]: line for line in lines()}
+    assert set(told) == {"refused.proxy_hops", "pages.refused"}
+    assert told["refused.proxy_hops"]["origin"] == "unreadable"
+    assert "山田" not in json.dumps(told, ensure_ascii=False)
 
 
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (Path.mkdir, "unable to open database file"),
+        (lambda path: path.write_bytes(b"x" * 4096), "file is not a database"),
+    ],
+    ids=["gone", "damaged"],
+)
 def test_a_database_that_is_away_is_one_line_each(
-    app: Flask, auth: Auth, environ: dict[str, str], lines: Lines
+    app: Flask,
+    auth: Auth,
+    environ: dict[str, str],
+    lines: Lines,
+    damage: Callable[[Path], object],
+    cause: str,
 ) -> None:
     """Without a traceback, with the incident on the page."""
     auth.login()
@@ -136,17 +152,17 @@ def test_a_database_that_is_away_is_one_line_each(
     path = site_path(environ)
     app.extensions["site_engine"].dispose()
     away = path.rename(path.with_suffix(".away"))
-    path.mkdir()
+    damage(path)
     for _ in range(3):
         answer = auth.get("/cards")
         assert answer.status_code == 503
         (line,) = lines()
         assert line["kind"] == "database.away"
         assert line["incident"] in answer.text
-        assert "unable to open database file" in line["cause"]
+        assert cause in line["cause"]
         assert "traceback" not in line
     app.extensions["site_engine"].dispose()
-    path.rmdir()
+    path.rmdir() if path.is_dir() else path.unlink()
     away.rename(path)
 
 

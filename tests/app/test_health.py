@@ -179,7 +179,7 @@ def test_a_lock_is_no_fault_until_it_is_held_long(
 ) -> None:
     """Somebody writes: that is what databases are for.  Ten seconds later nobody has
     been able to register a card since."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     monkeypatch.setattr("app.health.WAIT_SECONDS", 120)
     with locked(site_path(environ)):
         assert ask(client) == WELL

@@ -159,8 +159,6 @@ def test_no_server_slows_a_page(
     assert time.monotonic() - begun < SILENT_SECONDS / 2
     assert answer.location == "/login/code"
     assert "認証コードを再送信" in auth.get("/login/code").text
-    # Nothing of it is to be tried again when the run ends.
-    auth.app.extensions["outbox"]._ending = True
 
 
 @pytest.mark.usefixtures("impatient")
@@ -205,7 +203,9 @@ def test_a_mail_that_was_taken_is_not_sent_again(
         assert box.is_empty()
 
 
-def test_a_fault_in_one_mail_stops_no_other(app: Flask, mailbox: Mails) -> None:
+def test_a_fault_in_one_mail_stops_no_other(
+    app: Flask, mailbox: Mails, caplog: pytest.LogCaptureFixture
+) -> None:
     """The threads go on, and each is told of."""
     outcomes: list[str] = []
     for number in range(outbox.SENDERS * 2):
@@ -214,6 +214,7 @@ def test_a_fault_in_one_mail_stops_no_other(app: Flask, mailbox: Mails) -> None:
     assert mailbox.message()["Subject"] == "good"
     settle(app)
     assert sorted(outcomes) == ["failure"] * outbox.SENDERS * 2 + ["success"]
+    assert len(caplog.records) == outbox.SENDERS * 2
 
 
 def test_no_name_server_is_asked_in_the_request(
@@ -511,7 +512,6 @@ def test_a_mail_server_that_is_down_is_told_to_everybody_alike(
             seconds_of_mails.advance(seconds)
             shown.append(same(auth.get("/login/code").text, address))
         pages.append(shown)
-        box._ending = True
     assert [LATE in page for page in pages[0]] == [False, False, True]
     assert pages[0] == pages[1]
 

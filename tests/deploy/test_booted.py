@@ -50,7 +50,7 @@ ASK = """
 import sys, urllib.request
 host = {"Host": "cards.example.jp"}
 asked = urllib.request.Request("http://127.0.0.1:8000/healthz", headers=host)
-print(urllib.request.urlopen(asked, timeout=30).status)
+print(urllib.request.urlopen(asked, timeout=120).status)
 """
 
 pytestmark = pytest.mark.skipif(
@@ -126,7 +126,7 @@ class Booted:
         """Kill its first process, and with it all others."""
         if self._first():
             os.kill(int(self._first()), 9)
-        self._outside.wait(30)
+        self._outside.wait(120)
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def contained(place: Place) -> Iterator[None]:
             yield
         finally:
             site.terminate()
-            site.wait(60)
+            site.wait(120)
 
 
 def healthy(place: Place) -> bool:
@@ -123,9 +123,8 @@ def healthy(place: Place) -> bool:
     (line,) = given("HEALTHCHECK")
     words = json.loads(line.partition("CMD ")[2])
     words = [word.replace(":8000", f":{place.port}") for word in words]
-    environ = {**place.environ(), "TRUSTED_HOSTS": "127.0.0.1,cards.example.jp"}
     done = subprocess.run(
-        [str(BIN / words[0]), *words[1:]], env=environ, capture_output=True, check=False
+        [str(BIN / words[0]), *words[1:]], capture_output=True, check=False
     )
     return done.returncode == 0
 

@@ -72,7 +72,8 @@ def fill(machine: Machine, **settings: str) -> None:
         **settings,
     }
     for name, value in given.items():
-        line = f's|^#*{name}=.*|{name}="{value}"|'
+        typed = value.replace("&", r"\&")
+        line = f's|^#*{name}=.*|{name}="{typed}"|'
         machine.do("sed", "-i", line, SETTINGS)
 
 
@@ -116,7 +117,7 @@ def ask(url: str) -> int:
     until = time.monotonic() + START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=120) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as refused:
             return refused.code

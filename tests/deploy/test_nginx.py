@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import ssl
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.actors.forms import CARD
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_http import Desk
 from tests.places.nginx import HOST, NGINX, Behind, placed, proxying, shipped
-from tests.places.site import free_port
+from tests.places.site import ROOT, free_port
 from tests.spellings import holders
 
 # A published test number that nothing else here uses.
@@ -82,9 +83,20 @@ class SecureDesk(Desk):
         self.opener.addheaders = [("Referer", f"{place.url}/login")]
 
 
+def test_every_log_of_the_shipped_file_is_kept_for_a_year() -> None:
+    """Each lies where the shipped rule rotates, 52 weeks and more; nginx takes no other."""
+    kept = (ROOT / "deploy" / "logrotate.conf").read_text(encoding="utf-8")
+    (pattern,) = re.findall(r"^(/\S+) \{$", kept, re.M)
+    named = re.findall(r"^\s*(?:access|error)_log (\S+)", shipped(), re.M)
+    assert len(named) == 4
+    assert all(PurePath(name).match(pattern) for name in named)
+    (weeks,) = re.findall(r"^ *weekly\n *rotate (\d+)$", kept, re.M)
+    assert int(weeks) > 52
+
+
 def test_plain_http_is_sent_to_https(proxied: Proxied) -> None:
     """To the site's own name, whatever name was asked for."""
-    connection = http.client.HTTPConnection("127.0.0.1", proxied.plain, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", proxied.plain, timeout=120)
     connection.request("GET", "/login?next=1", headers={"Host": "elsewhere.example"})
     answer = connection.getresponse()
     answer.read()
@@ -112,7 +124,7 @@ def test_tls_begins_with_1_2(
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     connection = http.client.HTTPSConnection(
-        "127.0.0.1", proxied.place.front, timeout=30, context=context
+        "127.0.0.1", proxied.place.front, timeout=120, context=context
     )
     with closing(connection):
         if taken:
@@ -153,7 +165,7 @@ def test_a_site_that_does_not_answer_leaves_no_address_in_the_logs(
     site = placed(shipped(), tmp_path, front, nobody, free_port())
     with proxying(tmp_path, site, front):
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", front, timeout=30, context=trusting()
+            "127.0.0.1", front, timeout=120, context=trusting()
         )
         connection.request("GET", "/cards?q=%E9%88%B4%E6%9C%A8")
         assert connection.getresponse().status == 502

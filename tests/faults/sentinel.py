@@ -86,7 +86,8 @@ class Letters(Mails):
             assert isinstance(envelope.content, bytes)
             self.kept.append(envelope.content)
             self.refused.put(envelope.content)
-            return "550 5.7.1 not taken"
+            # For a while, so that it is tried again.
+            return "451 4.7.1 not taken"
         return await super().handle_DATA(server, session, envelope)
 
 

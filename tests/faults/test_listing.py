@@ -29,7 +29,8 @@ from tests.places.site import BIN, Place
 from tests.places.vault import FakeClock, VaultPlace
 from vault import Expiry, Token
 from vault.ops.purge import Purge
-from vault.store.database import checkpoint, connect
+from vault.store.database import connect
+from vault.store.sqlite import checkpoint
 
 pytestmark = pytest.mark.faults
 

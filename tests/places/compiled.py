@@ -73,6 +73,7 @@ class Templates(BytecodeCache):
             self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
+@functools.cache
 def compile_once() -> None:
     """Have SQLAlchemy and werkzeug keep what they compile for the whole process."""
     registry.register("sqlite", __name__, Sqlite.__name__)

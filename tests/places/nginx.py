@@ -106,7 +106,7 @@ def proxying(folder: Path, site: str, port: int) -> Iterator[None]:
         yield
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def _wait(server: subprocess.Popen[bytes], port: int, folder: Path) -> None:

@@ -116,4 +116,4 @@ class Machine:
     def end(self) -> None:
         """Let go of the mounts, and so of every file."""
         self._holder.kill()
-        self._holder.wait(30)
+        self._holder.wait(120)

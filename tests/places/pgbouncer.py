@@ -55,7 +55,7 @@ class Bouncer:
 
     def say(self, statement: str) -> list[dict[str, object]]:
         """What its console answers."""
-        place = f"host=127.0.0.1 port={self.port} user={ROLE} dbname=pgbouncer connect_timeout=2"
+        place = f"host=127.0.0.1 port={self.port} user={ROLE} dbname=pgbouncer connect_timeout=60"
         with closing(psycopg.connect(place, autocommit=True)) as console:
             cursor = psycopg.ClientCursor(console)
             rows = cursor.execute(statement)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from bench.server import PROGRAMS, ROLE, SETTINGS, Server
+from bench.server import PROGRAMS, ROLE, SETTINGS, WAIT_SECONDS, Server
 
 __all__ = ["PROGRAMS", "ROLE", "Cluster"]
 
@@ -45,4 +45,4 @@ class Cluster(Server):
 
     def promote(self) -> None:
         """Make a standby the primary."""
-        self.run("pg_ctl", "-w", "promote")
+        self.run("pg_ctl", "-w", "-t", WAIT_SECONDS, "promote")

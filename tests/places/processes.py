@@ -7,7 +7,7 @@ import multiprocessing
 from multiprocessing.context import ForkServerContext
 
 # What each of them would import by itself, which takes longer than its work.
-LOADED = ["tests.actors.writer", "tests.faults.test_writers"]
+LOADED = ["pytest", "tests.actors.writer", "tests.places.filled_vault"]
 
 
 @functools.cache

@@ -49,7 +49,7 @@ SECONDS = float(os.environ.get("RANDOM_SECONDS", "0"))
 THREADS, CUSTOMERS, OPERATORS = 8, 3, 3
 ACTS = 20
 # In a run that was asked for the limits are the site's own: who waits longer is 503.
-PATIENT = "?options=-c%20lock_timeout%3D20s%20-c%20synchronous_commit%3Doff"
+PATIENT = "?options=-c%20lock_timeout%3D60s%20-c%20statement_timeout%3D60s%20-c%20synchronous_commit%3Doff"
 OPTIONS = "" if ASKED else PATIENT
 ANSWERS = {
     # Who lost the card to a purge has to give a number: 422.

@@ -39,7 +39,7 @@ NAMES = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeo
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for a lock gives up after a moment, as elsewhere after two seconds."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("vault.store.postgresql.LOCK_WAIT_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_a_commit_waits_for_its_standby_however_long(
     server: Cluster, databases: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A statement that lasts too long is ended; a commit would be told to be done."""
-    monkeypatch.setattr("vault.store.database.PAGE_STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr("vault.store.postgresql.PAGE_STATEMENT_SECONDS", 0.2)
     engine = connect(databases[0], pool=2)
     with engine.connect() as db, pytest.raises(OperationalError, match="statement"):
         db.execute(text("SELECT pg_sleep(60)"))

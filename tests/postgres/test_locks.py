@@ -34,7 +34,7 @@ pytestmark = pytest.mark.postgres
 HANGS = 120
 OPS, TARO = Actor("ops", "command"), Actor("taro", "192.0.2.1")
 # Long enough for a slow machine; a test that fails ends, and leaves nobody waiting.
-PATIENT = "?options=-c%20lock_timeout%3D20s"
+PATIENT = "?options=-c%20lock_timeout%3D60s%20-c%20statement_timeout%3D60s"
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'

@@ -39,8 +39,10 @@ def place(
     tmp_path: Path,
     mails: tuple[Mails, int],
 ) -> Place:
-    """A place made through it, with the operator taro."""
+    """A place made through it, with the operator taro; one URL has the setting that is
+    often advised for pgbouncer."""
     site, vault = map(bouncer.url, databases)
+    site += "?prepare_threshold=0"
     more = {"DATABASE_URL": site, "VAULT_DATABASE_URL": vault}
     place = Place(tmp_path, mail_port=mails[1], more=more).make()
     place.add_operator("taro")

@@ -284,12 +284,39 @@ def test_the_sites_log_names_a_role_that_may_too_much(roles: Roles) -> None:
             line = f"the {name} database: {words}, and so may whoever breaks in"
             assert said.count(line) == (1 if words else 0), said
         assert words or "breaks into the site" not in said
-    roles.cluster.say(f"GRANT {OPS} TO web1")
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "named"),
+    [
+        (f"GRANT {OPS} TO web1", f"REVOKE {OPS} FROM web1", f"is in the role {OPS}"),
+        (
+            "GRANT pg_write_all_data TO web1",
+            "REVOKE pg_write_all_data FROM web1",
+            "is in the role pg_write_all_data",
+        ),
+        (
+            "GRANT UPDATE (mac) ON audit_entry TO web1",
+            "REVOKE UPDATE (mac) ON audit_entry FROM web1",
+            "may UPDATE audit_entry (mac)",
+        ),
+        (
+            "GRANT TRUNCATE ON card TO web1",
+            "REVOKE TRUNCATE ON card FROM web1",
+            "may TRUNCATE card",
+        ),
+    ],
+)
+def test_a_right_of_the_logins_own_is_named(
+    roles: Roles, given: str, taken: str, named: str
+) -> None:
+    """What was given to a login by hand, beside what its role has."""
     engine = create_engine(roles.url("web1", "vault"))
-    with engine.connect() as now:
-        assert grants.excess(now, GRANTS) == f"web1 is in the role {OPS}"
+    for statement, told in ((given, f"web1 {named}"), (taken, "")):
+        roles.cluster.say(statement, database="vault")
+        with engine.connect() as now:
+            assert grants.excess(now, GRANTS) == told
     engine.dispose()
-    roles.cluster.say(f"REVOKE {OPS} FROM web1")
 
 
 def test_an_older_site_goes_over(roles: Roles) -> None:

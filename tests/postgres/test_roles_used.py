@@ -29,7 +29,7 @@ from vault import Actor, Expiry, Pan, Vault
 from vault.clock import system_clock
 from vault.commands import VERBS
 
-from .roles import Roles, blocks
+from .roles import Roles, blocks, chapter
 
 pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
@@ -221,6 +221,24 @@ def _new_keys(typed: object, folder: Path) -> None:
     (folder / "web.key.new").replace(folder / "web.key")
     (folder / "web.key").unlink()
     typed("web-key", "recover")
+
+
+@pytest.mark.parametrize(
+    ("login", "line"),
+    [("web1@", "flask --app wsgi cards list"), ("ops1@", "cardvault status")],
+)
+def test_the_chapters_urls_are_right(roles: Roles, login: str, line: str) -> None:
+    """The settings of a web host and of the ops machine, as they are printed; a login
+    that is made later has its rights at once."""
+    block = next(b for b in blocks("PostgreSQL: roles") if login in b)
+    typed = roles.type(f"{block}export VAULT_WEB_KEY=web.key\n{line}\n")
+    assert typed.returncode == 0, typed.stdout
+    (made,) = re.findall(r"`(CREATE ROLE web2 [^`]*)`", chapter("PostgreSQL: roles"))
+    roles.cluster.say(made)
+    later = block.replace(login, "web2@")
+    typed = roles.type(f"{later}export VAULT_WEB_KEY=web.key\ncardvault status\n")
+    roles.cluster.say("DROP ROLE web2")
+    assert typed.returncode == 0, typed.stdout
 
 
 def test_a_backup_has_a_login_of_its_own(roles: Roles) -> None:

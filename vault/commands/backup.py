@@ -13,8 +13,9 @@ from ..errors import FileRefused
 from ..ops.backup import make as backups
 from ..ops.backup.manifest import Manifest
 from ..settings import VaultSettings
-from ..store.database import connect, sqlite_path
+from ..store.database import connect
 from ..store.files import disk_faults, require_free
+from ..store.sqlite import sqlite_path
 from .anchors import give_anchor
 from .output import japan_time
 from .uses import warn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from sqlalchemy import Engine
 
-from ..store.database import checkpoint
+from ..store.sqlite import checkpoint
 from ..store.vacuum import vacuum
 
 

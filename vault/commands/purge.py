@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Row
 
 from ..card.scrub import one_line
 from ..ops.purge import Purge, doubt_about_clock
-from ..store.database import checkpoint
+from ..store.sqlite import checkpoint
 from ..web.vault import card_of
 from .anchors import give_anchor
 from .leavings import clear_tables

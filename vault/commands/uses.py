@@ -12,7 +12,8 @@ from ..card.scrub import one_line
 from ..clock import system_clock
 from ..errors import VaultError, WrongRootKey
 from ..ops.checks import DONE
-from ..store.database import connect, sqlite_path
+from ..store.database import connect
+from ..store.sqlite import sqlite_path
 from ..trail import Actor
 from ..web.vault import Vault
 from ..web.web_key import WebKey

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,12 +13,14 @@ from .. import crypto
 from ..card.scrub import one_line
 from ..clock import system_clock
 from ..errors import FileRefused
+from ..ops.anchor import Anchor
 from ..ops.open_vault import OpenVault
 from ..ops.rotation.start import require_made_by_root
-from ..ops.web_key_recovery import Recovery, stored_vault_id
+from ..ops.web_key_recovery import CheckTrail, Recovery, stored_vault_id
 from ..ops.web_key_recovery import recover as recover_web_key
 from ..ops.web_key_rotation import is_signed_by, sign_all_rows
-from ..store.database import connect, reading
+from ..settings import VaultSettings
+from ..store.database import connect, reading, sqlite_path
 from ..store.key_file import take_owner, take_owner_of_folder
 from ..store.revisions import REVISIONS
 from ..store.schema import AUDIT_ENTRY, PURGED
@@ -94,27 +97,19 @@ def recover(context: click.Context, anchor_file: Path | None) -> None:
     """
     settings = read_settings()
     crypto.self_test()
-    engine = connect(settings.database_url)
-    REVISIONS.require_head(engine, "vault")
+    engine = _connect(settings)
     if _is_there(settings.web_key, engine):
         click.echo(f"{settings.web_key} is there and is this vault's; nothing to do")
         return
     with reading(engine) as db:
         vault_id = stored_vault_id(db)
     anchors = read_anchors(anchor_file, vault_id) if anchor_file else []
-
-    def check(db: Connection) -> None:
-        for anchor in anchors:
-            query = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == anchor.entries)
-            anchor.check(db.execute(query).scalar())
-
     root_key = read_root_key(settings, vault_id)
     done = recover_web_key(
-        root_key, settings.web_key, engine, system_clock, actor(), check
+        root_key, settings.web_key, engine, system_clock, actor(), _check_of(anchors)
     )
     take_owner_of_folder(settings.web_key)
-    new = Vault(WebKey.read(settings.web_key), engine, system_clock)
-    give_anchor(new, actor())
+    give_anchor(Vault(WebKey.read(settings.web_key), engine, system_clock), actor())
     clear(engine)
     if done is not None:
         _show_recovered(done, anchored=bool(anchors))
@@ -122,6 +117,31 @@ def recover(context: click.Context, anchor_file: Path | None) -> None:
     click.echo("next     restart the site on each host, then: cardvault verify")
     click.echo("         cardvault backup FILE; those from before need the lost file")
     context.exit(EXIT_FOUND if done is not None and done.left else 0)
+
+
+def _connect(settings: VaultSettings) -> Engine:
+    """The vault's database, which is there and has its tables."""
+    database = sqlite_path(settings.database_url)
+    if database is not None and not database.is_file():
+        # Connecting would make the file, and init would find it in the way.
+        raise FileRefused(
+            f"{database} is not there",
+            hint="check VAULT_DATABASE_URL; a new vault is made with: cardvault init",
+        )
+    engine = connect(settings.database_url)
+    REVISIONS.require_head(engine, "vault")
+    return engine
+
+
+def _check_of(anchors: Sequence[Anchor]) -> CheckTrail:
+    """A function that compares the trail with each anchor; it raises IntegrityFault."""
+
+    def check(db: Connection) -> None:
+        for anchor in anchors:
+            query = select(AUDIT_ENTRY.c.mac).where(AUDIT_ENTRY.c.seq == anchor.entries)
+            anchor.check(db.execute(query).scalar())
+
+    return check
 
 
 def _is_there(path: Path, engine: Engine) -> bool:

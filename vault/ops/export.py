@@ -18,9 +18,10 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
-from ..store.database import plain_rows, reading
+from ..store.database import reading
 from ..store.files import NewFile
 from ..store.schema import CARD, EXPIRY, ID, REV, TOKEN
+from ..store.sqlite import plain_rows
 from ..trail import Actor
 from .age_file import encrypt, require_recipients
 from .billing.chosen import numbers_of, numbers_of_rows, pages_of, require_room

@@ -22,9 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..errors import FileRefused, VaultError
 from ..kill_points import kill_point
 from ..store import files
-from ..store.database import checkpoint, connect, reading, sqlite_path
+from ..store.database import connect, reading
 from ..store.files import NewFile, disk_faults, part_of, sync_folder
 from ..store.schema import AUDIT_ENTRY, VAULT
+from ..store.sqlite import checkpoint, sqlite_path
 from .create import require_empty
 from .root_key import read_root_text
 

@@ -161,6 +161,20 @@ _EXCESS = text("""
     bindparam("tables", expanding=True),
     bindparam("mighty", value=list(_MIGHTY), expanding=True),
 )
+_MAY = text("""
+    WITH ours AS (
+        SELECT * FROM pg_class WHERE relname IN :tables
+        AND relnamespace = current_schema()::regnamespace
+    )
+    SELECT relname, '', may FROM ours,
+        unnest(ARRAY['INSERT', 'DELETE', 'TRUNCATE', 'TRIGGER']) may
+    WHERE has_table_privilege(oid, may)
+    UNION ALL
+    SELECT relname, attname, 'UPDATE' FROM ours JOIN pg_attribute ON attrelid = oid
+    WHERE attnum > 0 AND NOT attisdropped
+    AND has_column_privilege(oid, attnum, 'UPDATE')
+    ORDER BY 1, 2, 3
+""").bindparams(bindparam("tables", expanding=True))
 
 
 def roles(db: Connection) -> list[str]:
@@ -211,8 +225,17 @@ def excess(db: Connection, grants: Grants) -> str:
     when there is nothing, and on SQLite."""
     if db.dialect.name != "postgresql":
         return ""
-    role, why = db.execute(_EXCESS, {"tables": list(grants)}).one()
-    return f"{role} {why}" if why else ""
+    tables = {"tables": list(grants)}
+    role, why = db.execute(_EXCESS, tables).one()
+    if why:
+        return f"{role} {why}"
+    for table, column, privilege in db.execute(_MAY, tables):
+        rights = grants[table].get(WEB, READ)
+        needed = set(rights.privileges(0))
+        if not {(privilege, column), (privilege, "")} & needed:
+            of = f" ({column})" if column else ""
+            return f"{role} may {privilege} {table}{of}"
+    return ""
 
 
 def _require_owned(db: Connection, grants: Grants) -> None:
@@ -247,6 +270,6 @@ def _wanted(db: Connection, grants: Grants, there: list[str]) -> set[Privilege]:
         for table, sequence in db.execute(_SEQUENCES)
         for role, rights in grants.get(table, {}).items()
         # Whoever dumps a table reads its sequence too.
-        for privilege in ("SELECT", "USAGE")[: 1 + rights.insert]
+        for privilege in (("SELECT", "USAGE") if rights.insert else ("SELECT",))
     }
     return {one for one in wanted if one[0] in there}

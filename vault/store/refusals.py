@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import sqlite_path
+from .sqlite import sqlite_path
 
 AGAIN = "run the same command again"
 _FULL, _READONLY, _CANTOPEN = (
@@ -45,27 +45,27 @@ def explain(error: SQLAlchemyError, urls: Iterable[str]) -> Refusal:
             "this login may not do that; docs/operations.md says which one is for what, "
             "under: PostgreSQL: roles",
         )
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
+    kind = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
     files = [path for path in map(sqlite_path, urls) if path is not None]
     # Where the log can't grow SQLite calls it an I/O error.
-    full = [path for path in files if code == _FULL or _has_no_room(path)]
-    if code in _NO_MORE and full:
+    full = [path for path in files if kind == _FULL or _has_no_room(path)]
+    if kind in _NO_MORE and full:
         return Refusal(
             f"the disk of {full[0]} is full",
             f"make room on the disk of {full[0]}, then {AGAIN}",
         )
-    if code == sqlite3.SQLITE_IOERR and files:
+    if kind == sqlite3.SQLITE_IOERR and files:
         return Refusal(
             f"the disk of {' or '.join(map(str, files))}: {cause}",
             "see what the kernel says of it (dmesg); back up to another disk first",
         )
-    if code in _DAMAGED and files:
+    if kind in _DAMAGED and files:
         return Refusal(
             f"{' or '.join(map(str, files))}: {cause}",
             "stop the site, find out which with: cardvault doctor, and follow "
             "docs/operations.md, under: The disk died",
         )
-    if code in (_READONLY, _CANTOPEN):
+    if kind in (_READONLY, _CANTOPEN):
         for path in files:
             refused = _shut(path)
             if refused is not None:
@@ -80,8 +80,8 @@ def is_denied(error: SQLAlchemyError) -> bool:
 
 def takes_no_more(error: SQLAlchemyError) -> bool:
     """Say whether SQLite could not write because of the disk: it is full, or broken."""
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
-    return code in _NO_MORE
+    kind = getattr(getattr(error, "orig", None), "sqlite_errorcode", -1) & 0xFF
+    return kind in _NO_MORE
 
 
 def _has_no_room(path: Path) -> bool:

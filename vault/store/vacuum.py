@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database import LOCK_WAIT_SECONDS
+from .write_queue import LOCK_WAIT_SECONDS
 
 STATEMENTS = (
     "VACUUM card",

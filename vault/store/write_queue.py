@@ -28,6 +28,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# A writer waits as long as the queue moves, and gives up when no writer has got its
+# turn for this long.
+LOCK_WAIT_SECONDS = 2.0
 SUFFIX = "-queue"
 # The byte that is locked while a place is given; places begin behind it.
 DOOR = 0

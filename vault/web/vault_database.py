@@ -12,13 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..clock import Clock
 from ..errors import FileRefused, IntegrityFault, WrongVault
-from ..store.database import (
-    before_commit,
-    is_reading,
-    reading,
-    takes_several,
-    transaction_of,
-)
+from ..store.database import is_reading, reading, takes_several
+from ..store.last_acts import before_commit, transaction_of
 from ..store.revisions import REVISIONS
 from ..store.row_macs import RowSigner
 from ..store.schema import VAULT

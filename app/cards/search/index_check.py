@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor
-from vault.store.database import checkpoint
+from vault.store.sqlite import checkpoint
 
 from ..models import Customer
 from ..typed import digits_of, search_key

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from app.db import looking
-from vault.store.database import plain_rows
+from vault.store.sqlite import plain_rows
 
 from ..models import Customer
 from . import statements, stopped

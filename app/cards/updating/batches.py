@@ -20,7 +20,8 @@ from sqlalchemy import bindparam, or_, select, update
 
 from app.db import Work
 from vault import Actor, Token
-from vault.store.database import add_rows, checkpoint
+from vault.store.database import add_rows
+from vault.store.sqlite import checkpoint
 from vault.web.held_cards import Change, HeldCards, delete_many, ends_of
 
 from .. import texts, unsaved

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.db import Work
 from vault import Actor
-from vault.store.database import checkpoint, takes_several
+from vault.store.database import takes_several
+from vault.store.sqlite import checkpoint
 from vault.web.held_cards import delete_many
 
 from ..models import UpdateJob, UpdateRow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
 from flask import Flask
 
 from app.auth.listing import COLUMNS
@@ -66,7 +67,8 @@ def test_every_date_is_there(auth: Auth, app: Flask, clock: FakeClock) -> None:
     assert row["addresses"] == ADDRESS
 
 
-def test_a_name_is_no_formula(auth: Auth, app: Flask) -> None:
+@pytest.mark.usefixtures("auth")
+def test_a_name_is_no_formula(app: Flask) -> None:
     """A spreadsheet that opens the file runs nothing."""
     words = ("operators", "add", "hanako", "--name", "=1+1", "--email", "h@example.jp")
     done = app.test_cli_runner().invoke(args=words)

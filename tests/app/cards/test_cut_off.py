@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from app.db import SiteSession
 from tests.actors.operator_client import A_CARD, Desk, boxes
 from tests.places.vault import FakeClock, VaultPlace
-from vault.store.database import checkpoint
+from vault.store.sqlite import checkpoint
 
 LOG_BYTES = 200_000
 HOURS_LATER = 2 * 3600

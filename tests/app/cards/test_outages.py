@@ -51,7 +51,7 @@ def test_a_locked_database_is_503_and_passes(
     which: str,
 ) -> None:
     """In Japanese, nothing half-written, and the next try is taken (REL-04)."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     desk.open("/cards")
     fields = desk.filled("登録", **A_CARD)
     path = site_path(environ) if which == "site" else place.folder / "vault.db"
@@ -86,7 +86,7 @@ def test_a_login_that_is_503_is_as_it_was(
 ) -> None:
     """The browser keeps its cookie, for the database has kept its login; the same form
     is taken when it is sent again."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     page, path, fields = STEPS[step]
     if step == "address":
         auth.password()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from vault import Actor
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
     """What is held until the test ends; nobody waits for it long."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     with ExitStack() as stack:
         yield stack
 
@@ -216,7 +216,8 @@ def test_an_import_says_nothing_while_it_holds_anything(
         free.append(all(map(is_free, both(environ, place))))
 
     monkeypatch.setattr("app.cards.importing.command.say", look)
-    monkeypatch.setattr("app.cards.importing.command.Progress.update", look)
+    bar = nullcontext(look)
+    monkeypatch.setattr("app.cards.importing.command.progress", lambda *_: bar)
     rows = ["A,x,4810000000020000,1,2030", "A,090-0000-0000,4810000000020000,1,2030"]
     file = tmp_path / "in.csv"
     head = "customer_name,phone,card_number,exp_month,exp_year"

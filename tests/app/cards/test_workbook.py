@@ -162,7 +162,7 @@ def test_without_its_entry_nothing_is_sent(
     three: Desk, monkeypatch: pytest.MonkeyPatch, place: VaultPlace
 ) -> None:
     """The trail can't be written, so the answer is no file."""
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     file = place.folder / "vault.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyrage
 from sqlalchemy import select, text
 
+from vault.store.key_file import write_private
 from vault.store.schema import METADATA
 
 from .house import PASSPHRASE, House, Ran
@@ -104,6 +105,7 @@ class Day:
         self.ran: dict[str, Ran] = {}
         self.last: dict[str, Ran] = {}
         self._said = ""
+        self._lost = b""
 
     def live(self, prepared: bool = False) -> Day:
         """Go through the whole day; ``prepared`` when a new root was prepared before
@@ -123,7 +125,8 @@ class Day:
             self._house.put_in_place(self._said)
             return
         if step.words == (LOSE_THE_WEB_KEY,):
-            self._house.web_path.unlink(missing_ok=True)
+            self._lost = self._house.web_path.read_bytes()
+            self._house.web_path.unlink()
             return
         if step.environ and not self._house.is_restored and step.words[0] == "rotate":
             return
@@ -135,6 +138,9 @@ class Day:
         assert ran.code in CODES, ran
         if ran.code == EXIT_REFUSED:
             assert _standing(self._house) == before, ran
+        if self._lost and not self._house.web_path.exists():
+            # It was refused, and what comes next needs the web key.
+            write_private(self._house.web_path, self._lost.decode())
         opened = self._thief.opened()
         assert opened == [], f"after {ran} the thief reads {opened}"
 

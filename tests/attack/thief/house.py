@@ -24,8 +24,9 @@ from vault.clock import system_clock
 from vault.commands import main
 from vault.ops import OpenVault, RootKey
 from vault.ops.rotation.start import take_up
-from vault.store import database
-from vault.store.database import checkpoint, connect
+from vault.store import sqlite
+from vault.store.database import connect
+from vault.store.sqlite import checkpoint
 
 VISA, AMEX, MASTER = "4810000000020000", "378282246310005", "5555555555554444"
 NUMBERS = (VISA, AMEX, MASTER)
@@ -97,7 +98,7 @@ class House:
                 here.setenv(name, value)
             here.chdir(self.folder)
             # A process lets go of its database when it ends; here it goes on.
-            here.setattr(database, "create_engine", made)
+            here.setattr(sqlite, "create_engine", made)
             here.setattr(resource, "setrlimit", lambda *_: None)
             here.setattr(sys, "argv", ["cardvault", *words])
             here.setattr(sys, "stdin", io.StringIO(given))

@@ -132,7 +132,8 @@ ANCHORED = "audit verify --anchor safe/anchor"
 
 @all_of(
     Case(go_on_from_an_older_head, {ANCHORED: (1, "another one than was anchored")}),
-    Case(put_an_older_database_back, {ANCHORED: (1, "an older database")}),
+    # What the commands before it entered may have brought it to the anchor's number.
+    Case(put_an_older_database_back, {ANCHORED: (1, "was anchored")}),
     Case(put_an_older_database_and_key_back, {ANCHORED: (1, "an older database")}),
 )
 def test_an_anchor_finds_what_only_an_anchor_can(house: House, case: Case) -> None:

@@ -16,9 +16,9 @@ from vault import Actor, Expiry, Pan
 from vault.ops.purge import Purge
 from vault.ops.rotation.rotation import Rotation
 from vault.ops.rotation.start import take_up
-from vault.store.database import checkpoint
 from vault.store.row_macs import SIGNED_TABLES
 from vault.store.schema import ROTATION_RANGE
+from vault.store.sqlite import checkpoint
 
 from .shell import Ran, Shell
 

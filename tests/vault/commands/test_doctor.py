@@ -131,8 +131,10 @@ def test_a_file_that_others_can_read_is_named(house: Shell, name: str) -> None:
 
 
 def test_secrets_and_folders_are_looked_at_too(house: Shell) -> None:
-    """A mail password, and a folder others can write."""
+    """A mail password, unless it is the group's alone; a folder others can write."""
     Path("password").write_text("x")
+    Path("password").chmod(0o640)
+    assert states(house, "file modes", MAIL_PASSWORD_FILE="password") == ["ok"]
     Path("password").chmod(0o644)
     Path("instance").chmod(0o777)
     mends = [

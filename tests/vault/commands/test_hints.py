@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from configparser import ConfigParser
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tests.places.site import ROOT
+from tests.places.site import ROOT, Place
 from vault.store.refusals import explain
 
 from .shell import PASSPHRASE, Shell
@@ -50,6 +51,22 @@ def test_a_cut_database_leads_to_the_runbook(shell: Shell) -> None:
     assert "cardvault doctor" in ran.err
     assert "under: The disk died" in ran.err
     assert "VAULT_DATABASE_URL" not in ran.err
+
+
+def test_the_sites_commands_and_its_start_lead_there_too(tmp_path: Path) -> None:
+    """flask, and gunicorn before it answers anything."""
+    place = Place(tmp_path).make()
+    path = tmp_path / "site.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    for name in ("site.db-wal", "site.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    ran = place.run("flask", "--app", "wsgi", "operators", "list")
+    assert (ran.returncode, "under: The disk died" in ran.stderr) == (2, True)
+    started = place.run("python", "-c", "import wsgi")
+    assert started.returncode != 0
+    assert "under: The disk died" in started.stderr
 
 
 def test_a_file_that_is_no_database_leads_there_too(shell: Shell) -> None:

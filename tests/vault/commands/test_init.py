@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -288,3 +289,13 @@ def test_shares_of_a_vault_that_came_to_nothing_are_named_so(
 def names(folder: Path) -> set[str]:
     """What lies in a folder."""
     return {path.name for path in folder.iterdir()}
+
+
+def test_a_root_key_on_the_databases_disk_is_said(empty: Shell) -> None:
+    """The medium may not be mounted; nothing is said of the default, for trying out."""
+    (empty.folder / "usb").mkdir()
+    ran = empty("init", "--no-passphrase", VAULT_ROOT_KEY="usb/root.key")
+    assert (ran.code, "is its medium mounted?" in ran.err) == (0, True)
+    shutil.rmtree("instance")
+    ran = empty("init", "--no-passphrase", VAULT_ROOT_KEY="")
+    assert (ran.code, ran.err) == (0, "")

@@ -56,7 +56,7 @@ def test_another_writer_keeps_nobody_from_verifying(
 ) -> None:
     """A long transaction of the site's is no reason not to look."""
     shell.seal()
-    monkeypatch.setattr("vault.store.database.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     with closing(sqlite3.connect("instance/vault.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         ran = shell("verify")

@@ -13,8 +13,9 @@ from tests.places.vault import VaultPlace
 from vault import Actor, Expiry, Pan, Token, errors
 from vault.clock import DAY_SECONDS
 from vault.ops.purge import BATCH, Purge, first_kept
-from vault.store.database import checkpoint, reading
+from vault.store.database import reading
 from vault.store.schema import CARD, PURGED, QUARANTINE, ROTATION
+from vault.store.sqlite import checkpoint
 
 Register = Callable[..., Token]
 OPS = Actor("ops", "command")

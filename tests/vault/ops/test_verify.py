@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Table, insert, inspect
 
-from tests.places.vault import NOON, VaultPlace
-from vault import Actor, Expiry, Pan, Token, errors
+from tests.places.vault import NOON, FakeClock, VaultPlace
+from vault import Actor, Expiry, Pan, Token, WebKey, errors
+from vault.ops import RootKey
 from vault.ops.purge import Purge
 from vault.ops.rotation.start import take_up
 from vault.ops.verify import _Verification
+from vault.store.database import connect
 from vault.store.schema import (
     AUDIT_ENTRY,
     AUDIT_HEAD,
@@ -27,6 +31,7 @@ from vault.store.schema import (
     ROTATION_RANGE,
     VAULT,
 )
+from vault.store.sqlite import checkpoint
 from vault.trail import Chain
 
 OPS = Actor("ops", "command")
@@ -35,9 +40,31 @@ HARMED = 1_000
 SINGLE = (VAULT, AUDIT_HEAD)
 
 
+@pytest.fixture(scope="module")
+def filled(
+    tmp_path_factory: pytest.TempPathFactory,
+    keys: tuple[WebKey, RootKey],
+    founded: Path,
+) -> Path:
+    """The file of a vault with over a thousand rows of every table that can have them,
+    to be copied."""
+    folder = tmp_path_factory.mktemp("full")
+    url = f"sqlite:///{shutil.copy(founded, folder / 'vault.db')}"
+    place = VaultPlace(folder, url, *keys, connect(url), FakeClock())
+    _fill(place)
+    checkpoint(place.engine)
+    place.engine.dispose()
+    return folder / "vault.db"
+
+
 @pytest.fixture
-def full(place: VaultPlace) -> VaultPlace:
-    """A vault with over a thousand rows of every table that can have them."""
+def full(place: VaultPlace, filled: Path) -> VaultPlace:
+    """A copy of it of a test's own."""
+    shutil.copy(filled, place.folder / "vault.db")
+    return place
+
+
+def _fill(place: VaultPlace) -> None:
     vault, ops = place.vault(), place.open_vault()
     pans = [Pan.parse("4810000000020000")] * 1_200
     with place.engine.begin() as db:
@@ -60,7 +87,6 @@ def full(place: VaultPlace) -> VaultPlace:
             db.execute(insert(table), rows)
         _add_rotations(place, db)
     assert place.findings() == {}
-    return place
 
 
 def _range(number: int) -> dict[str, object]:

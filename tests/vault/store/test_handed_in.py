@@ -21,7 +21,7 @@ from vault import WebKey
 from vault.clock import system_clock
 from vault.errors import FileRefused
 from vault.ops.doctor.files import modes
-from vault.ops.doctor.finding import Place
+from vault.ops.doctor.result import Place
 from vault.settings import VaultSettings
 path = Path(sys.argv[1])
 settings = VaultSettings("postgresql://x/y", path, site_database_url="postgresql://x/y")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vault.store import database
+from vault.store import sqlite
 from vault.store.database import connect
 
 # Long enough for an opening that waits for nothing to be refused.
@@ -20,7 +20,7 @@ def test_a_file_that_is_being_closed_is_opened_a_moment_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by the second of two workers that start together; nothing else waits so."""
-    monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_SECONDS", 60.0)
     engine = connect(f"sqlite:///{tmp_path}/a.db")
     with engine.begin() as db:
         db.exec_driver_sql("CREATE TABLE kept (a)")

@@ -23,7 +23,8 @@ from tests.forked import Piped, typist
 from tests.places.site import ROOT
 from tests.places.site import Place as TheirPlace
 from vault.store import write_queue
-from vault.store.database import checkpoint, connect, reading
+from vault.store.database import connect, reading
+from vault.store.sqlite import checkpoint
 from vault.store.write_queue import Place, WriteQueue
 
 # Long enough for any machine: a test that waits for it has failed.

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, bindparam, null, select
 
 from ...card.token import ALPHABET, LENGTH, PREFIX, Token
 from ...errors import InputError
-from ...store.database import plain_rows
 from ...store.schema import CARD
+from ...store.sqlite import plain_rows
 from ...web.vault import Vault
 from .layout import NUMBER, Layout
 from .sheet import Record, Sheet

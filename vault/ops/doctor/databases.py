@@ -14,8 +14,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...settings import DEFAULT_SITE_DATABASE_URL
-from ...store.database import reading, sqlite_path
+from ...store.database import reading
 from ...store.revisions import REVISIONS
+from ...store.sqlite import sqlite_path
 from .result import CheckResult, Place, fault, first_line, ok, unknown, warning
 
 LOW_DISK_BYTES = 500 * 1024 * 1024

@@ -16,10 +16,7 @@ from ..root_key import RootKey, read_root_text
 from .result import CheckResult, Place, fault, ok, unknown, warning
 
 _SIDE_FILES = ("", "-wal", "-shm", "-journal", QUEUE)
-_SECRETS = {
-    "SECRET_KEY_FILE": "the site's secret",
-    "MAIL_PASSWORD_FILE": "the mail password",
-}
+_SECRETS = ("SECRET_KEY_FILE", "MAIL_PASSWORD_FILE")
 
 
 def web_key(place: Place) -> Iterator[CheckResult]:
@@ -36,6 +33,8 @@ def web_key(place: Place) -> Iterator[CheckResult]:
 def modes(place: Place) -> Iterator[CheckResult]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
     wrong = [path for path in _private(place) if _is_open(path)]
+    # A secret may be the group's of the site, as the mail password is.
+    wrong += [path for path in _secrets(place) if _is_open(path, 0o007)]
     for path in wrong:
         yield fault("file modes", f"{path} can be read by others", f"chmod 600 {path}")
     for path in _folders(place):
@@ -175,13 +174,16 @@ def _can_read(account: int, path: Path) -> bool:
 def _private(place: Place) -> Iterator[Path]:
     for database in place.sqlite_files().values():
         yield from _beside(database)
+    key = place.settings.root_key
+    if key is not None and key.exists():
+        yield key
+
+
+def _secrets(place: Place) -> Iterator[Path]:
     for setting in _SECRETS:
         path = Path(place.site.get(setting, ""))
         if setting in place.site and path.exists():
             yield path
-    key = place.settings.root_key
-    if key is not None and key.exists():
-        yield key
 
 
 def _beside(database: Path) -> Iterator[Path]:
@@ -200,9 +202,10 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def _is_open(path: Path) -> bool:
-    """Whether others can read the file; a secret's mount is the service's alone."""
-    return bool(_mode(path) & 0o077) and not is_handed_in(path)
+def _is_open(path: Path, others: int = 0o077) -> bool:
+    """Say whether ``others`` can read the file; a secret's mount is the service's
+    alone."""
+    return bool(_mode(path) & others) and not is_handed_in(path)
 
 
 def _name(account: int) -> str:

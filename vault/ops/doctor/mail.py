@@ -38,7 +38,7 @@ class MailSettings:
         tls = given or (STARTTLS if site.get("MAIL_USE_TLS") == "1" else NONE)
         if tls not in (NONE, STARTTLS, TLS):
             raise InputError("MAIL_TLS", "is none, starttls or tls")
-        port = site.get("MAIL_PORT", "25")
+        port = site.get("MAIL_PORT", "465" if tls == TLS else "25")
         if not port.isdecimal() or not 0 < int(port) < 2**16:
             raise InputError("MAIL_PORT", "is no port")
         password = site.get("MAIL_PASSWORD_FILE")

@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...clock import Clock
 from ...errors import VaultError
 from ...settings import VaultSettings
-from ...store.database import connect, sqlite_path
+from ...store.database import connect
+from ...store.sqlite import sqlite_path
 from ...web.vault import Vault
 from ...web.web_key import WebKey
 

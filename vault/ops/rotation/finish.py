@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, func, select
 
 from ...errors import IntegrityFault
 from ...kill_points import kill_point
-from ...store.database import checkpoint, reading
+from ...store.database import reading
 from ...store.row_macs import canonical
 from ...store.schema import CARD, DATA_KEY, QUARANTINE
+from ...store.sqlite import checkpoint
 from ...trail import Actor, read_entries
 from ...web.vault_database import lock_numbers
 from ..census import census_text, take_census

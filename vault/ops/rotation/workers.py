@@ -16,7 +16,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ...errors import LeaseHeld, VaultError
 from ...kill_points import kill_point
-from ...store.database import LOCK_WAIT_SECONDS, wait_at_most, waited_too_long
+from ...store.postgresql import wait_at_most, waited_too_long
+from ...store.write_queue import LOCK_WAIT_SECONDS
 from ...trail import Actor
 from ..open_vault import OpenVault
 from .batches import Batches

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from ..database import unlimited
+from ..postgresql import unlimited
 from ..revisions import REVISIONS, Revisions
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from vault.ops.backup.make import MANIFEST, _pack, make, one_moment
 from vault.ops.backup.manifest import SITE, VAULT
 from vault.ops.backup.restore import opening, restore
 from vault.ops.create import new_keys
-from vault.store import database
+from vault.store import sqlite
 from vault.store.database import connect, reading
 from vault.store.files import NewFile, disk_faults
 from vault.store.schema import AUDIT_ENTRY, CARD
@@ -140,7 +140,7 @@ def test_no_request_is_half_way_in_a_backup(
 ) -> None:
     """Registering or deleting holds one of the locks until both are written, and
     a backup waits for both; one that waited in vain leaves nothing."""
-    monkeypatch.setattr(database, "LOCK_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(backups, "SITE_WAIT_SECONDS", 0.01)
     before = names(place.folder)
     busy = {"site": site, "vault": place.engine}[held]
