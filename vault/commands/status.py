@@ -18,6 +18,7 @@ from ..ops.census import Census, KeyCount, take_census
 from ..ops.checks import Done, LastDay, last_day, newest_backup, newest_checks
 from ..ops.rotation.status import RotationStatus, running_rotation
 from ..store.database import reading
+from ..web.vault import Vault
 from . import openmetrics
 from .anchors import age
 from .half_done import HalfDone, half_done
@@ -40,13 +41,7 @@ def status(as_json: bool, as_openmetrics: bool) -> None:
     if as_json and as_openmetrics:
         raise click.UsageError("--json and --openmetrics are two formats; give one")
     vault = vault_without_root_key()
-    now = vault.clock()
-    with reading(vault.engine) as db:
-        census, rotation = take_census(vault, db), running_rotation(vault, db)
-        given, checks = newest_given(db), newest_checks(db)
-        backup, day = newest_backup(db, now), last_day(db, now)
-    halves = half_done(read_settings(), vault, census)
-    found = Status(census, rotation, given, halves, checks, backup, day)
+    now, found = vault.clock(), look(vault)
     if as_openmetrics:
         click.echo(as_metrics(found, now), nl=False)
     elif as_json:
@@ -81,6 +76,17 @@ class Status:
         if self.census.older_cards or self.census.old_keys():
             return "cardvault rotate"
         return "cardvault verify"
+
+
+def look(vault: Vault) -> Status:
+    """What the vault's database and files say now."""
+    now = vault.clock()
+    with reading(vault.engine) as db:
+        census, rotation = take_census(vault, db), running_rotation(vault, db)
+        given, checks = newest_given(db), newest_checks(db)
+        backup, day = newest_backup(db, now), last_day(db, now)
+    halves = half_done(read_settings(), vault, census)
+    return Status(census, rotation, given, halves, checks, backup, day)
 
 
 def as_object(found: Status) -> dict[str, object]:

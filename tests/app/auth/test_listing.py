@@ -67,7 +67,6 @@ def test_every_date_is_there(auth: Auth, app: Flask, clock: FakeClock) -> None:
     assert row["addresses"] == ADDRESS
 
 
-@pytest.mark.usefixtures("auth")
 def test_a_name_is_no_formula(app: Flask) -> None:
     """A spreadsheet that opens the file runs nothing."""
     words = ("operators", "add", "hanako", "--name", "=1+1", "--email", "h@example.jp")
