@@ -20,10 +20,11 @@ from ..ops.web_key_recovery import CheckTrail, Recovery, stored_vault_id
 from ..ops.web_key_recovery import recover as recover_web_key
 from ..ops.web_key_rotation import is_signed_by, sign_all_rows
 from ..settings import VaultSettings
-from ..store.database import connect, reading, sqlite_path
+from ..store.database import connect, reading
 from ..store.key_file import take_owner, take_owner_of_folder
 from ..store.revisions import REVISIONS
 from ..store.schema import AUDIT_ENTRY, PURGED
+from ..store.sqlite import sqlite_path
 from ..web.vault import Vault
 from ..web.web_key import WebKey
 from .anchors import ANCHOR_FILE, give_anchor, read_anchors

@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...errors import VaultError
 from ...settings import VaultSettings
 from ...store import grants
-from ...store.database import connect, reading, sqlite_path
+from ...store.database import connect, reading
+from ...store.sqlite import sqlite_path
 from ...store.write_queue import SUFFIX as QUEUE
 from .words import Cell, Subject, Table, Words, yes_or_no
 

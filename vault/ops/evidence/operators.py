@@ -14,7 +14,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...clock import DAY_SECONDS
-from ...store.database import connect, reading, sqlite_path
+from ...store.database import connect, reading
+from ...store.sqlite import sqlite_path
 from ...web.newest_entries import newest_entries
 from .page import japan_time
 from .words import Cell, Subject, Table, Words
