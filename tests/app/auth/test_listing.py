@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 
-import pytest
 from flask import Flask
 
 from app.auth.listing import COLUMNS
