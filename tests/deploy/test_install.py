@@ -9,7 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.places.installed import (
+from tests.places.own_mounts import Machine, may_mount
+from tests.places.postgres_cluster import Cluster
+from tests.places.site import PASSWORD, ROOT
+from tests.places.web_host import (
     INSTALL,
     RUN,
     SETTINGS,
@@ -21,9 +24,6 @@ from tests.places.installed import (
     installed,
     serving,
 )
-from tests.places.own_mounts import Machine, may_mount
-from tests.places.postgres_cluster import Cluster
-from tests.places.site import PASSWORD, ROOT
 
 # Everything an installation could have touched, but the time of it.
 LOOK = (

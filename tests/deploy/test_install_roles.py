@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.places.installed import RUN, a_machine, ask, commands, fill, install, serving
 from tests.places.own_mounts import Machine, may_mount
 from tests.places.postgres_cluster import PROGRAMS
+from tests.places.web_host import RUN, a_machine, ask, commands, fill, install, serving
 from tests.postgres.roles import Roles, blocks, made
 
 pytestmark = [

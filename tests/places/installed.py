@@ -1,96 +1,110 @@
-"""A machine with the checkout on it, as ``deploy/install.sh`` finds and leaves it."""
+"""A place whose site was installed from the wheel, far from the repository.
+
+``python -m tests.places.installed PYTHON FOLDER`` registers a card there, which
+``make release`` does with the wheel it is about to release.
+"""
 
 from __future__ import annotations
 
-import re
 import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from tests.places.own_mounts import Machine
-from tests.places.site import ROOT, START_SECONDS, free_port
+from tests.actors.forms import CARD
+from tests.actors.mail import Mails, receiving
+from tests.actors.operator_http import Desk
+from tests.forked import Started
 
-INSTALL = "/srv/cardsite/deploy/install.sh"
-RUN = "/usr/local/sbin/cardsite-run"
-SETTINGS = "/etc/cardsite/settings"
+from .site import Place
+
+NAME = "山田 太郎"
 
 
-@contextmanager
-def a_machine() -> Iterator[Machine]:
-    """A bare machine with the checkout in /srv/cardsite and a medium for the root key."""
-    machine = Machine(ROOT)
-    try:
-        machine.do("mkdir", "-m", "700", "/mnt/usb")
-        machine.do(
-            "sh", "-c", "umask 077; echo 'a long passphrase' >/mnt/usb/passphrase"
+@dataclass
+class Installed(Place):
+    """A folder with keys and databases beside an environment whose ``python`` is
+    called."""
+
+    python: Path = Path(sys.executable)
+
+    @property
+    def gunicorn_settings(self) -> Path:
+        """gunicorn.conf.py as the wheel installs it."""
+        return self.python.parent.parent / "share" / "cardsite" / "gunicorn.conf.py"
+
+    def environ(self, **more: str) -> dict[str, str]:
+        """The web role's environment, in which nothing leads to the repository."""
+        made = super().environ(**more)
+        return {name: value for name, value in made.items() if name != "PYTHONPATH"}
+
+    def command(self, name: str) -> list[str]:
+        """How one of the commands is typed; those of other projects may lie in another
+        environment, whose packages this one uses."""
+        if name == "cardvault":
+            return [str(self.python.with_name(name))]
+        return [str(self.python), "-m", name]
+
+    def run(
+        self, *words: str, given: str = "", kill_at: str = "", **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of the commands to its end."""
+        assert not kill_at
+        return subprocess.run(
+            [*self.command(words[0]), *words[1:]],
+            env=self.environ(**more),
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            timeout=300,
         )
-        yield machine
-    finally:
-        machine.end()
+
+    def _start_anew(
+        self,
+        *words: str,
+        folder: Path,  # noqa: ARG002 - that is the repository
+        environ: Mapping[str, str],
+        log: Path,
+        kill_at: str = "",
+    ) -> Started:
+        assert not kill_at
+        with log.open("ab") as said:
+            return subprocess.Popen(
+                [*self.command(words[0]), *words[1:]],
+                env=environ,
+                cwd=self.folder,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
 
 
-def fill(machine: Machine, **settings: str) -> None:
-    """Fill in the settings file as a person would."""
-    given = {
-        "TRUSTED_HOSTS": "cards.example.jp",
-        "MAIL_DEFAULT_SENDER": "no-reply@example.jp",
-        "FAILURE_MAIL": "ops@example.jp",
-        "PURGE_MAIL": "ops@example.jp",
-        **settings,
-    }
-    for name, value in given.items():
-        typed = value.replace("&", r"\&")
-        line = f's|^#*{name}=.*|{name}="{typed}"|'
-        machine.do("sed", "-i", line, SETTINGS)
+def register_a_card(place: Installed, mails: Mails) -> str:
+    """Make the vault and the tables, add an operator, log in with the mailed code and
+    register a card; returns the list as they see it then."""
+    place.make()
+    place.add_operator("taro")
+    flags = ("--config", str(place.gunicorn_settings))
+    with place.serving(*flags, anew=True):
+        desk = Desk(place)
+        desk.login("taro", mails)
+        desk.post("/cards", "/cards", customer_name=NAME, **CARD)
+        return desk.get("/cards")
 
 
-def install(machine: Machine, *words: str) -> subprocess.CompletedProcess[str]:
-    """Type the script, with the passphrase of the root key in a file."""
-    return machine.run(
-        INSTALL, *words, VAULT_ROOT_PASSPHRASE_FILE="/mnt/usb/passphrase"
-    )
+def main(python: str, folder: str) -> None:
+    """Register a card, and hold what the list and the vault say against it."""
+    mails = Mails()
+    with receiving(mails) as port:
+        place = Installed(Path(folder), mail_port=port, python=Path(python))
+        listed = register_a_card(place, mails)
+    assert NAME in listed
+    verified = place.ops("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def commands(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The commands that it printed."""
-    return re.findall(r"^\+ (.*)$", done.stdout, re.M)
-
-
-def installed(machine: Machine, **settings: str) -> None:
-    """Install to the end."""
-    assert install(machine).returncode == 2
-    fill(machine, **settings)
-    done = install(machine, "--root-key", "/mnt/usb/root.key")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@contextmanager
-def serving(machine: Machine) -> Iterator[str]:
-    """The site as its unit runs it; its address."""
-    port = free_port()
-    words = (RUN, "gunicorn", "--chdir", "/srv/cardsite", "--workers", "1")
-    bound = ("--bind", f"127.0.0.1:{port}", "wsgi:app")
-    site = subprocess.Popen(machine.words(*words, *bound))
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        site.terminate()
-        site.wait(START_SECONDS)
-
-
-def ask(url: str) -> int:
-    """What the site answers to a proxy's question, once it is up."""
-    asked = urllib.request.Request(url, headers={"Host": "cards.example.jp"})
-    until = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(asked, timeout=120) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as refused:
-            return refused.code
-        except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
+if __name__ == "__main__":
+    main(*sys.argv[1:])
