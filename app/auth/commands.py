@@ -12,8 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app import current
 from app.cli import SiteGroup, account, example, fail, harmless, print_no_more
 from app.db import work
-from app.japan_time import japan_stamp
-from vault.clock import DAY_SECONDS
+from vault.clock import DAY_SECONDS, japan_stamp
 from vault.store.database import reading
 from vault.web.newest_entries import newest_entries
 

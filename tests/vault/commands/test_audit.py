@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.japan_time import japan_stamp
 from tests.places.site import BIN
 from vault import Actor, Expiry, Pan
-from vault.commands.output import japan_time
 
 from .shell import Shell
 
@@ -153,19 +151,6 @@ def test_the_times_are_the_pages(shell: Shell) -> None:
     shell.edit(f"UPDATE audit_entry SET at = 1795402800 WHERE subject = '{token}'")
     line = shell("audit", "list", "--token", token).out.splitlines()[0]
     assert line.split("\t")[1] == "2026-11-23T12:00:00+09:00"
-
-
-@pytest.mark.parametrize(
-    ("at", "shown"),
-    [
-        (0, "1970-01-01T09:00:00+09:00"),
-        (1772290799, "2026-02-28T23:59:59+09:00"),
-        (1772290800, "2026-03-01T00:00:00+09:00"),
-    ],
-)
-def test_a_day_begins_at_midnight_in_japan(at: int, shown: str) -> None:
-    """As the site's commands show it too."""
-    assert japan_time(at) == japan_stamp(at) == shown
 
 
 @pytest.mark.parametrize("words", [("audit", "list"), ("report", "rotation")])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import select
 
-from ...card.expiry import JAPAN_OFFSET
-from ...clock import DAY_SECONDS
+from ...clock import DAY_SECONDS, age, japan_stamp
 from ...errors import VaultError
 from ...store.database import reading
 from ...store.schema import AUDIT_ENTRY
@@ -81,7 +79,8 @@ def clock(place: Place) -> Iterator[CheckResult]:
     elif now < last - SKEW_SECONDS:
         yield fault(
             "clock",
-            f"it says {shown(now)}, and the trail's newest entry is of {shown(last)}",
+            f"it says {japan_stamp(now)}, and the trail's newest entry is of "
+            f"{japan_stamp(last)}",
             "set the clock; if it is right now, it was ahead before",
         )
     elif doubt := doubt_about_clock(vault):
@@ -112,11 +111,11 @@ def anchors(place: Place) -> Iterator[CheckResult]:
     elif now - given.at > OLD_ANCHOR_DAYS * DAY_SECONDS:
         yield warning(
             "anchor",
-            f"the newest anchor is old (given away {aged(given.at, now)})",
+            f"the newest anchor is old (given away {age(given.at, now)})",
             "run a backup",
         )
     elif not given.failed_since:
-        yield ok("anchor", f"given away {aged(given.at, now)}")
+        yield ok("anchor", f"given away {age(given.at, now)}")
 
 
 def backups(place: Place) -> Iterator[CheckResult]:
@@ -131,10 +130,10 @@ def backups(place: Place) -> Iterator[CheckResult]:
     if at is None:
         yield warning("backup", "none was made lately", "cardvault backup FILE")
     elif now - at > OLD_BACKUP_DAYS * DAY_SECONDS:
-        said = f"the newest was made {aged(at, now)}"
+        said = f"the newest was made {age(at, now)}"
         yield warning("backup", said, "cardvault backup FILE, every day")
     else:
-        yield ok("backup", f"the newest was made {aged(at, now)}")
+        yield ok("backup", f"the newest was made {age(at, now)}")
 
 
 def proofs(place: Place) -> Iterator[CheckResult]:
@@ -150,23 +149,9 @@ def proofs(place: Place) -> Iterator[CheckResult]:
 def _proof(name: str, words: str, done: Done | None, now: int) -> CheckResult:
     if done is None:
         return warning(name, "was never done", words)
-    when = f"last done {aged(done.at, now)}"
+    when = f"last done {age(done.at, now)}"
     if not done.well:
         return fault(name, f"{when}, and found something", f"see what it says: {words}")
     if now - done.at > OLD_PROOF_DAYS * DAY_SECONDS:
         return warning(name, when, words)
     return ok(name, f"{when}, and found nothing")
-
-
-def shown(at: int) -> str:
-    """``at`` (seconds since 1970 UTC) in Japan's time; an edited entry may be of any."""
-    try:
-        return time.strftime("%Y-%m-%dT%H:%M:%S+09:00", time.gmtime(at + JAPAN_OFFSET))
-    except (OSError, OverflowError, ValueError):
-        return f"second {at}"
-
-
-def aged(at: int, now: int) -> str:
-    """``at`` as text, with how many days ago it is at ``now``."""
-    days = (now - at) // DAY_SECONDS
-    return f"{shown(at)}, {days:,} {'day' if days == 1 else 'days'} old"

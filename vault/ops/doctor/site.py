@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ...clock import DAY_SECONDS
+from ...clock import DAY_SECONDS, japan_stamp
 from ...errors import InputError
-from .history import shown
 from .result import CheckResult, Place, fault, ok, unknown, warning
 
 SECONDS = 10
@@ -146,7 +145,7 @@ def _certificate(address: Address, now: int) -> Iterator[CheckResult]:
         )
     ends = int(ssl.cert_time_to_seconds(str(found.get("notAfter", ""))))
     days = (ends - now) // DAY_SECONDS
-    said = f"good until {shown(ends)}, {days} days"
+    said = f"good until {japan_stamp(ends)}, {days} days"
     if days < CERTIFICATE_DAYS:
         yield warning("site certificate", said, "renew it, and see why nothing did")
     else:
