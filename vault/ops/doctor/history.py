@@ -16,7 +16,7 @@ from ..census import take_census
 from ..checks import Done, newest_backup, newest_checks
 from ..purge import doubt_about_clock
 from ..rotation.status import running_rotation
-from .result import CheckResult, Place, fault, ok, unknown, warning
+from .result import CheckResult, Installation, fault, ok, unknown, warning
 
 # The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
 OLD_ANCHOR_DAYS = 8
@@ -31,11 +31,11 @@ PROOFS = {
 """What is to be done every month, and how."""
 
 
-def belongs(place: Place) -> Iterator[CheckResult]:
+def belongs(here: Installation) -> Iterator[CheckResult]:
     """Check that the web key and the vault's database belong together, and what the
     census finds wrong."""
     try:
-        vault = place.vault()
+        vault = here.vault()
         with reading(vault.engine) as db:
             census, rotation = take_census(vault, db), running_rotation(vault, db)
     except VaultError as error:
@@ -65,9 +65,9 @@ def belongs(place: Place) -> Iterator[CheckResult]:
         yield ok("data keys", "none is a year old or worn")
 
 
-def clock(place: Place) -> Iterator[CheckResult]:
+def clock(here: Installation) -> Iterator[CheckResult]:
     """Compare the clock with the trail's newest entry."""
-    vault = place.vault()
+    vault = here.vault()
     newest = select(AUDIT_ENTRY.c.at).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
     with reading(vault.engine) as db:
         last = db.scalar(newest)
@@ -89,10 +89,10 @@ def clock(place: Place) -> Iterator[CheckResult]:
         yield ok("clock", "it goes on from the trail's newest entry")
 
 
-def anchors(place: Place) -> Iterator[CheckResult]:
+def anchors(here: Installation) -> Iterator[CheckResult]:
     """Check that anchors leave, where AUDIT_ANCHOR_COMMAND used to send them.  Where
     they are kept by hand the trail has no entry about them."""
-    vault = place.vault()
+    vault = here.vault()
     with reading(vault.engine) as db:
         given = newest_given(db)
     now = vault.clock()
@@ -118,10 +118,10 @@ def anchors(place: Place) -> Iterator[CheckResult]:
         yield ok("anchor", f"given away {age(given.at, now)}")
 
 
-def backups(place: Place) -> Iterator[CheckResult]:
+def backups(here: Installation) -> Iterator[CheckResult]:
     """Say how old the newest backup is, by the trail."""
-    vault = place.vault()
-    if not place.sqlite_files():
+    vault = here.vault()
+    if not here.sqlite_files():
         yield unknown("backup", "what pg_dump makes is not in the trail")
         return
     now = vault.clock()
@@ -136,13 +136,13 @@ def backups(place: Place) -> Iterator[CheckResult]:
         yield ok("backup", f"the newest was made {age(at, now)}")
 
 
-def proofs(place: Place) -> Iterator[CheckResult]:
+def proofs(here: Installation) -> Iterator[CheckResult]:
     """Say how old the monthly proofs are and how they came out, by the trail."""
-    vault = place.vault()
+    vault = here.vault()
     with reading(vault.engine) as db:
         found = newest_checks(db)
     for name, words in PROOFS.items():
-        if name != DRILL or place.sqlite_files():
+        if name != DRILL or here.sqlite_files():
             yield _proof(name, words, found.get(name), vault.clock())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...errors import FileRefused, InputError
 from ...mail_server import MAIL_TLS, NONE, STARTTLS, clash, connect, usual_port
-from .result import CheckResult, Place, fault, first_line, ok
+from .result import CheckResult, Installation, fault, first_line, ok
 
 SECONDS = 20
 NAME = "mail"
@@ -70,9 +70,9 @@ class MailSettings:
         return text.strip()
 
 
-def send(address: str, place: Place) -> Iterator[CheckResult]:
-    """Send one mail to ``address``; the finding has the server's words."""
-    settings = MailSettings.read(place.site)
+def send(address: str, here: Installation) -> Iterator[CheckResult]:
+    """Send one mail to ``address``; the result has the server's words."""
+    settings = MailSettings.read(here.site)
     password = bool(settings.username and settings.password_file)
     where = settings.server, settings.port, settings.tls
     if problem := clash(*where, password=password):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ...clock import DAY_SECONDS, japan_stamp
 from ...errors import InputError
-from .result import CheckResult, Place, fault, ok, unknown, warning
+from .result import CheckResult, Installation, fault, ok, unknown, warning
 
 SECONDS = 10
 CERTIFICATE_DAYS = 21
@@ -85,7 +85,7 @@ def ask(address: Address, path: str) -> Answer:
         connection.close()
 
 
-def through(url: str, place: Place) -> Iterator[CheckResult]:
+def through(url: str, here: Installation) -> Iterator[CheckResult]:
     """Everything that can be seen of the site at ``url``.  Raises InputError when it is
     no address."""
     address = Address.parse(url)
@@ -105,7 +105,7 @@ def through(url: str, place: Place) -> Iterator[CheckResult]:
         )
         return
     if address.secure:
-        yield from _seen("site certificate", _certificate(address, place.clock()))
+        yield from _seen("site certificate", _certificate(address, here.clock()))
         yield from _seen("site redirect", _redirect(address))
         yield from _once("Strict-Transport-Security", page)
     else:
