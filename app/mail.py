@@ -229,7 +229,8 @@ def _words(error: Exception) -> str:
         return "; ".join(_said(*reply) for reply in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
         return _said(error.smtp_code, error.smtp_error)
-    return one_line(f"{kind(error)}: {error}")
+    words = getattr(error, "strerror", None) or error
+    return one_line(f"{kind(error)}: {words}")
 
 
 # What to look at after each kind of failure; the first that fits.

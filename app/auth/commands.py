@@ -111,9 +111,9 @@ def _store(new: NewOperator, password_hash: str, *, must_change: bool) -> None:
 def list_operators(as_csv: bool) -> None:
     """Show every operator: login ID, name, state with enrolled factors, addresses.
 
-    CSV is for a review of the accounts: when each was made, enabled, disabled, last used
-    and last logged in, when the password was changed and the factors were enrolled.  It
-    is UTF-8 with a byte order mark, as Excel reads it; times are Japan's.
+    CSV is for a review of the accounts: when each was made, enabled, disabled and last
+    logged in, since when it is unused, when the password was changed and the factors were
+    enrolled.  It is UTF-8 with a byte order mark, as Excel reads it; times are Japan's.
     """
     found = work().site.scalars(select(Operator).order_by(Operator.login_id)).all()
     if not as_csv:

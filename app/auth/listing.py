@@ -25,7 +25,7 @@ COLUMNS = (
     "enabled",
     "disabled",
     "last_login",
-    "last_used",
+    "unused_since",
     "password_changed",
     "password_reset",
     "totp_enrolled",

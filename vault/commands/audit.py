@@ -77,10 +77,17 @@ def list_entries(
         return
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
+    shown = 0
     with reader_may_leave():
         for page in _listed(vault, wanted):
+            shown += len(page)
             for entry in page:
                 click.echo(_object(entry) if as_json else _line(entry))
+    if not shown and since is None:
+        warn(
+            "the trail has no such entry",
+            "every entry names its kind and what it is about: cardvault audit list",
+        )
 
 
 @audit.command(epilog=EXAMPLE + "cardvault audit verify --anchor anchor-2026-11.json")

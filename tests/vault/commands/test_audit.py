@@ -171,3 +171,13 @@ def test_a_reader_of_a_listing_may_go_away(
     )
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_a_listing_without_entries_says_so(shell: Shell) -> None:
+    """A kind that is misspelt is no proof that nothing happened; a script that asks for
+    what is new hears nothing."""
+    words = ("--event", "login.lokced")
+    shown = shell("audit", "list", *words)
+    assert (shown.code, shown.out) == (0, "")
+    assert "warning: the trail has no such entry" in shown.err
+    assert shell("audit", "list", "--since", "99", *words).err == ""

@@ -318,6 +318,7 @@ def test_a_mail_that_is_refused_says_where_and_why(house: Shell) -> None:
     assert (tls["state"], "(tls)" in tls["text"]) == ("fault", True)
     gone = found(house, "--mail", "a@example.jp", MAIL_PORT=str(port))["mail"][0]
     assert (gone["state"], f"127.0.0.1:{port}" in gone["text"]) == ("fault", True)
+    assert gone["text"].endswith("connecting: Connection refused")
     odd = found(house, "--mail", "a@example.jp", MAIL_TLS="maybe")["mail"][0]
     assert (odd["state"], "MAIL_TLS" in odd["text"]) == ("unknown", True)
 

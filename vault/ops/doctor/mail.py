@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...errors import FileRefused, InputError
 from ...mail_server import MAIL_TLS, NONE, STARTTLS, clash, connect, usual_port
-from .result import CheckResult, Installation, fault, first_line, ok
+from .result import CheckResult, Installation, cause_of, fault, first_line, ok
 
 SECONDS = 20
 NAME = "mail"
@@ -118,7 +118,7 @@ def _why(error: Exception) -> str:
             said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         )
         return f"{error.smtp_code} {first_line(words)}"
-    return str(error) or type(error).__name__
+    return cause_of(error)
 
 
 def _letter(settings: MailSettings, address: str) -> EmailMessage:

@@ -120,9 +120,14 @@ def look(name: str, check: Check, here: Installation) -> Iterator[CheckResult]:
         yield unknown(name, f"can't be told: {first_line(cause)}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        yield unknown(name, f"can't be told: {where}{error.strerror or error}")
+        yield unknown(name, f"can't be told: {where}{cause_of(error)}")
     except DAMAGED as error:
         yield unknown(name, f"can't be told: {type(error).__name__}")
+
+
+def cause_of(error: Exception) -> str:
+    """What the system says of an error, without its number; else the error's words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def first_line(said: object) -> str:

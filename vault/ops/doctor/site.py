@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ...clock import DAY_SECONDS, japan_stamp
 from ...errors import InputError
-from .result import CheckResult, Installation, fault, ok, unknown, warning
+from .result import CheckResult, Installation, cause_of, fault, ok, unknown, warning
 
 SECONDS = 10
 CERTIFICATE_DAYS = 21
@@ -100,7 +100,7 @@ def through(url: str, here: Installation) -> Iterator[CheckResult]:
     except _NETWORK as error:
         yield fault(
             "site",
-            f"{url} does not answer: {error}",
+            f"{url} does not answer: {cause_of(error)}",
             "is the proxy up, the name right?",
         )
         return
