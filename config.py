@@ -1,4 +1,4 @@
-"""Every setting of the site, read once from the environment and then frozen.
+"""Reads every setting of the site once from the environment and freezes it.
 
 ``Config.from_environ(environ)`` raises ConfigError naming every fault at once;
 nothing else in the site reads the environment, and no secret has a
@@ -220,13 +220,13 @@ class _Reader:
         return value == "1"
 
     def refuse_debugging(self, loopback: bool) -> None:
-        """The debugger runs whatever a visitor types; it is for loopback alone."""
+        """Refuse the debugger off loopback: it runs whatever a visitor types."""
         debug = (self._environ.get("FLASK_DEBUG") or "0").lower()
         if debug not in _OFF and not loopback:
             self.faults.append("FLASK_DEBUG is on; take it out of the environment")
 
     def refuse_unfilled(self) -> None:
-        """A value of the example settings would be a host or a sender of nobody's."""
+        """Refuse what the example settings leave to be filled in."""
         self.faults += [
             f"{name} is not filled in; write it into the settings file"
             for name, value in sorted(self._environ.items())

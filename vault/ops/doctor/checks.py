@@ -1,4 +1,4 @@
-"""Every check that needs nothing but the settings, in the order they are told."""
+"""Lists the checks that need nothing but the settings, in the order of the report."""
 
 from __future__ import annotations
 
