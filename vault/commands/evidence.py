@@ -173,11 +173,11 @@ def _subjects(
     yield checks.of_checks(run, found.checks)
     with reading(vault.engine) as db:
         yield keys.inventory(vault, db, found.census)
-        yield custodians.form(found.census.root_id)
+        yield custodians.form()
         reached = access.access(place)
         yield reached.subject
         yield operators.review(place.site_database_url, db, vault.clock())
-    yield settings.shown(os.environ)
+    yield settings.read_settings()
     installed = parts.installed(lock_file())
     yield parts.versions(installed, installed_version(), reached.servers)
 
