@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = "dist"
+GIT = shutil.which("git") or "git"
 # What builds is the setuptools of the lock: nothing is fetched.
 BUILD = (
     "import sys; from setuptools import build_meta as b; out = sys.argv[1]; "
@@ -100,7 +101,7 @@ def export(root: Path, tree: Path) -> int:
     """Lay what the commit of ``root`` holds into ``tree``; returns when it was
     committed, in seconds since 1970 UTC."""
     packed = subprocess.run(
-        ["git", "archive", "--format=tar", "HEAD"],  # noqa: S607
+        [GIT, "archive", "--format=tar", "HEAD"],
         cwd=root,
         stdout=subprocess.PIPE,
         check=True,
@@ -197,7 +198,7 @@ def _tried(built: Path, folder: Path) -> str:
 
 def _git(root: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", *words],  # noqa: S607
+        [GIT, *words],
         cwd=root,
         stdout=subprocess.PIPE,
         text=True,
