@@ -23,11 +23,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = "dist"
+GIT = shutil.which("git") or "git"
 # What builds is the setuptools of the lock: nothing is fetched.
 BUILD = (
     "import sys; from setuptools import build_meta as b; out = sys.argv[1]; "
     "b.build_wheel(out); b.build_sdist(out)"
 )
+# Said by the environment that the wheel was installed into; pip is none of its parts.
+PARTS = """
+import json, sys, uuid
+from vault.ops.doctor.machine import lock_file
+from vault.ops.evidence.parts import installed, sbom
+version, at, wheel = sys.argv[1:]
+parts = [part for part in installed(lock_file()) if part.locked]
+serial = uuid.uuid5(uuid.NAMESPACE_URL, wheel)
+print(json.dumps(sbom(parts, version, int(at), serial), indent=1, ensure_ascii=False))
+"""
 ENTRY = re.compile(r"^## \[([^]\n]+)\](?: - (\d{4}-\d\d-\d\d))?$", re.M)
 
 
@@ -46,8 +57,11 @@ def main() -> int:
         if differing:
             print(f"error: two builds differ: {', '.join(differing)}", file=sys.stderr)
             return 1
-        _try(made[0], Path(scratch, "elsewhere"))
+        python = _tried(made[0], Path(scratch, "elsewhere"))
         shutil.copytree(made[0], out)
+        epoch = _git(ROOT, "log", "-1", "--format=%ct").strip()
+        bill = bill_of_materials(python, version, epoch, made[0])
+        (out / f"cardvault_site-{version}.cdx.json").write_text(bill, "utf-8")
     (out / "SHA256SUMS").write_text(sums(out), encoding="ascii")
     print(f"version {version} is in {out}:\n{sums(out)}", end="")
     return 0
@@ -87,7 +101,7 @@ def export(root: Path, tree: Path) -> int:
     """Lay what the commit of ``root`` holds into ``tree``; returns when it was
     committed, in seconds since 1970 UTC."""
     packed = subprocess.run(
-        ["git", "archive", "--format=tar", "HEAD"],  # noqa: S607
+        [GIT, "archive", "--format=tar", "HEAD"],
         cwd=root,
         stdout=subprocess.PIPE,
         check=True,
@@ -131,6 +145,20 @@ def sums(folder: Path) -> str:
     )
 
 
+def bill_of_materials(python: str, version: str, epoch: str, built: Path) -> str:
+    """What the environment of ``python`` has of the lock, as CycloneDX; the same for
+    the same wheel."""
+    (wheel,) = built.glob("*.whl")
+    done = subprocess.run(
+        [python, "-c", PARTS, version, epoch, _digest(wheel)],
+        cwd=built,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 def _built(place: Path) -> Path:
     epoch = export(ROOT, place / "tree")
     build(place / "tree", place / OUT, epoch)
@@ -153,8 +181,9 @@ def _even(archive: Path, epoch: int) -> None:
     archive.write_bytes(gzip.compress(out.getvalue(), mtime=epoch))
 
 
-def _try(built: Path, folder: Path) -> None:
-    """Install the wheel from the lock into ``folder`` and register a card there."""
+def _tried(built: Path, folder: Path) -> str:
+    """Install the wheel from the lock into ``folder`` and register a card there;
+    returns the Python that has it."""
     (wheel,) = built.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     python = str(folder / "venv" / "bin" / "python")
@@ -164,11 +193,12 @@ def _try(built: Path, folder: Path) -> None:
     subprocess.run([*pip, "--no-index", str(wheel)], check=True)
     smoke = [sys.executable, "-m", "tests.places.installed", python, str(folder)]
     subprocess.run(smoke, cwd=ROOT, check=True)
+    return python
 
 
 def _git(root: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", *words],  # noqa: S607
+        [GIT, *words],
         cwd=root,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from deploy.release import (
+    bill_of_materials,
     build,
     differences,
     entries,
@@ -125,6 +127,17 @@ def without_migrations(place: Installed, package: str) -> Iterator[None]:
         there.with_name("away").rename(there)
 
 
+def test_the_bill_of_materials_is_of_the_lock(
+    elsewhere: Installed, built: Path
+) -> None:
+    """Each part of the lock, with its hashes; the wheel brings the lock with it."""
+    made = bill_of_materials(str(elsewhere.python), VERSION, str(EPOCH), built)
+    assert made == bill_of_materials(str(elsewhere.python), VERSION, str(EPOCH), built)
+    components = json.loads(made)["components"]
+    assert {one["name"] for one in components} == pinned("requirements.txt")
+    assert [one["name"] for one in components if not one.get("hashes")] == []
+
+
 def test_an_installation_without_migrations_is_refused(elsewhere: Installed) -> None:
     """``init`` and ``migrate`` say so and make nothing, instead of taking a database
     without tables for one that needs nothing."""
@@ -148,8 +161,9 @@ def test_the_wheel_holds_all_that_runs(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as opened:
         inside = {name for name in opened.namelist() if ".dist-info/" not in name}
-    data = f"cardvault_site-{VERSION}.data/data/share/cardsite/gunicorn.conf.py"
-    wanted = {"config.py", "wsgi.py", data}
+    data = f"cardvault_site-{VERSION}.data/data/share/cardsite"
+    wanted = {f"{data}/{name}" for name in ("gunicorn.conf.py", "requirements.txt")}
+    wanted |= {"config.py", "wsgi.py"}
     for name in files():
         top, _, rest = name.partition("/")
         if top in ("app", "vault"):

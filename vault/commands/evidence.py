@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from ..card.scrub import one_line
 from ..errors import IntegrityFault
 from ..ops.anchor import Anchor
-from ..ops.doctor.machine import CODE
+from ..ops.doctor.machine import lock_file
 from ..ops.evidence import (
     access,
     checks,
@@ -178,7 +178,7 @@ def _subjects(
         yield reached.subject
         yield operators.review(place.site_database_url, db, vault.clock())
     yield settings.read_settings()
-    installed = parts.installed(CODE / "requirements.txt")
+    installed = parts.installed(lock_file())
     yield parts.versions(installed, installed_version(), reached.servers)
 
 
@@ -245,7 +245,7 @@ def _edited(number: int, fault: IntegrityFault) -> Entry:
 
 def _sbom(folder: NewFolder, head: Head, serial: UUID) -> Entry:
     """Write the bill of materials."""
-    name, installed = "sbom.cdx.json", parts.installed(CODE / "requirements.txt")
+    name, installed = "sbom.cdx.json", parts.installed(lock_file())
     folder.write_json(name, parts.sbom(installed, head.version, head.at, serial))
     return Entry(
         Words("ソフトウェア部品表（SBOM）", "Bill of materials (SBOM)"),

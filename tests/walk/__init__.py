@@ -1,0 +1,1 @@
+"""Types what the runbook says, from a site's first day to its worst."""
