@@ -1,4 +1,4 @@
-"""Every setting of the site, read once from the environment and then frozen.
+"""Reads every setting of the site once from the environment and freezes it.
 
 ``Config.from_environ(environ)`` raises ConfigError naming every fault at once;
 nothing else in the site reads the environment, and no secret has a
@@ -24,6 +24,7 @@ from ipaddress import (
 from pathlib import Path
 
 from vault import VaultSettings
+from vault.mail_server import MAIL_TLS, clash, usual_port
 from vault.settings import DEFAULT_SITE_DATABASE_URL
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
@@ -34,9 +35,6 @@ UNFILLED = "FILL_IN"
 STOPPED_VALUES = ("stopped", "停止")
 LOGIN_FACTORS = ("mail", "totp", "passkey", "any-strong")
 LOG_FORMATS = ("text", "json")
-MAIL_TLS = ("none", "starttls", "tls")
-# Where a mail server speaks TLS from the first byte (RFC 8314), and where it doesn't.
-TLS_PORT, PLAIN_PORT = 465, 25
 _HOST = re.compile(r"\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_-]+")
 _SERVER = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -222,13 +220,13 @@ class _Reader:
         return value == "1"
 
     def refuse_debugging(self, loopback: bool) -> None:
-        """The debugger runs whatever a visitor types; it is for loopback alone."""
+        """Refuse the debugger off loopback: it runs whatever a visitor types."""
         debug = (self._environ.get("FLASK_DEBUG") or "0").lower()
         if debug not in _OFF and not loopback:
             self.faults.append("FLASK_DEBUG is on; take it out of the environment")
 
     def refuse_unfilled(self) -> None:
-        """A value of the example settings would be a host or a sender of nobody's."""
+        """Refuse what the example settings leave to be filled in."""
         self.faults += [
             f"{name} is not filled in; write it into the settings file"
             for name, value in sorted(self._environ.items())
@@ -377,10 +375,9 @@ def _read_mail(read: _Reader) -> MailConfig:
     """The settings of the mail; what doesn't go together is added to the faults."""
     tls = read.tls("MAIL_TLS", starttls=read.flag("MAIL_USE_TLS"))
     username = read.text("MAIL_USERNAME", "")
-    usual = TLS_PORT if tls == "tls" else PLAIN_PORT
     mail = MailConfig(
         server=read.server("MAIL_SERVER", "127.0.0.1"),
-        port=read.number("MAIL_PORT", usual, 1, 65535),
+        port=read.number("MAIL_PORT", usual_port(tls), 1, 65535),
         tls=tls,
         username=username,
         password=read.password("MAIL_PASSWORD_FILE", username),
@@ -388,16 +385,9 @@ def _read_mail(read: _Reader) -> MailConfig:
         subject=read.line("MAIL_SUBJECT", "MOT光クレジットカード通知"),
         product=read.text("MAIL_PRODUCT", "MOT光クレジットカード登録"),
     )
-    if mail.port == TLS_PORT and tls != "tls":
-        read.faults.append(
-            f"MAIL_PORT is {TLS_PORT}, where TLS begins at once, and MAIL_TLS is {tls}; "
-            "set MAIL_TLS=tls"
-        )
-    elif mail.password and tls == "none" and not _is_loopback(mail.server):
-        read.faults.append(
-            f"MAIL_TLS is none and the password for {mail.server} would cross the "
-            "network for all to read; set MAIL_TLS=starttls, or tls with port 465"
-        )
+    password = bool(mail.password)
+    if problem := clash(mail.server, mail.port, tls, password=password):
+        read.faults.append("; ".join(problem))
     return mail
 
 
@@ -415,11 +405,6 @@ def _host(text: str) -> str:
 
 def _is_name(host: str) -> bool:
     return _address(host) is None and host[:1].isalnum()
-
-
-def _is_loopback(server: str) -> bool:
-    address = _address(server)
-    return server.lower() == "localhost" or bool(address and address.is_loopback)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -1,4 +1,4 @@
-"""How gunicorn serves the site; read by gunicorn itself from this folder."""
+"""Sets how gunicorn serves the site; read by gunicorn itself from this folder."""
 
 from __future__ import annotations
 

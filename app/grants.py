@@ -9,7 +9,7 @@ from vault.store.grants import EVERY_COLUMN, READ, WEB, Grants, Rights
 
 from .migrations import HISTORY
 
-# Deleting an operator is nothing the site can do, and neither is giving one another ID.
+# The site never deletes an operator and never changes a login ID.
 _OPERATOR = (
     "password_hash",
     "password_epoch",

@@ -83,7 +83,7 @@ SENTENCES: dict[Kind, tuple[int, str]] = {
     Kind.LEFT_OVER: (_ERROR, "left for flask cards reconcile"),
 }
 
-# Whoever can reach the site can make these as often as they like.
+# Anybody who can reach the site can cause these as often as they like.
 _BY_ANYBODY = frozenset(
     {
         Kind.LOGIN_HELD_OFF,

@@ -23,13 +23,13 @@ from .db import answers
 from .happenings import Kind, happened
 
 EVERY_SECONDS = 10
-# How long one who asks waits for a write that is under way.
+# How long a question waits for a write that is under way.
 WAIT_SECONDS = 1.0
 
 # SQLite writes the page with this number whether or not it changes.
 _SQLITE_WRITE = "PRAGMA user_version = 0"
-# A message that nobody reads is written and flushed like a row.  It waits for no
-# standby: then every answer would wait with it.
+# A message that nobody reads is written and flushed like a row.  The write waits for no
+# standby, or every answer would wait with it.
 _POSTGRESQL_WRITE = (
     "SELECT set_config('synchronous_commit', 'local', true),"
     " pg_logical_emit_message(true, 'health', '')"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
-JAPAN = timezone(timedelta(hours=9), "JST")
+from vault.clock import JAPAN_OFFSET
+
+JAPAN = timezone(timedelta(seconds=JAPAN_OFFSET), "JST")
 
 
 def japan_time(at: int) -> str:
@@ -15,12 +17,6 @@ def japan_time(at: int) -> str:
 def japan_date(at: int) -> str:
     """``at`` (seconds since 1970 UTC) as ``2026/11/23`` in Japan."""
     return _in_japan(at).strftime("%Y/%m/%d")
-
-
-def japan_stamp(at: int) -> str:
-    """``at`` (seconds since 1970 UTC) as ``2026-11-23T12:00:00+09:00``, as the commands
-    show it."""
-    return _in_japan(at).isoformat()
 
 
 def month_key(now: int, *, later: int = 0) -> int:

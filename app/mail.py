@@ -26,6 +26,7 @@ from config import Config, MailConfig
 from vault import Actor, Vault
 from vault.card.scrub import one_line
 from vault.errors import VaultError
+from vault.mail_server import MailServer, connect
 
 from . import current
 from .happenings import Kind, happened
@@ -64,34 +65,10 @@ class _CodeMessage(Message):
         return MIMEText(text or "", subtype, charset)  # type: ignore[arg-type]
 
 
-class _Plain(smtplib.SMTP):
-    """A connection that keeps the server's answer to the mail."""
-
-    answer = ""
-
-    def data(self, msg: Any) -> tuple[int, bytes]:
-        """Send the mail itself."""
-        reply = super().data(msg)
-        self.answer = _said(*reply)
-        return reply
-
-
-class _AtOnce(smtplib.SMTP_SSL):
-    """The same with TLS from the first byte."""
-
-    answer = ""
-
-    def data(self, msg: Any) -> tuple[int, bytes]:
-        """Send the mail itself."""
-        reply = super().data(msg)
-        self.answer = _said(*reply)
-        return reply
-
-
 class _PatientConnection(Connection):
     """A connection that gives up after five seconds and checks certificates."""
 
-    host: _Plain | _AtOnce
+    host: MailServer
 
     def __init__(self, mail: Mail, settings: MailConfig) -> None:
         super().__init__(mail)
@@ -100,18 +77,14 @@ class _PatientConnection(Connection):
     def configure_host(self) -> smtplib.SMTP:
         """Connect as the settings say."""
         mail = self._settings
-        name, seconds = _domain(mail.sender), SOCKET_SECONDS
-        host: _Plain | _AtOnce
-        if mail.tls == "tls":
-            checked = ssl.create_default_context()
-            host = _AtOnce(
-                mail.server, mail.port, name, timeout=seconds, context=checked
-            )
-        else:
-            host = _Plain(mail.server, mail.port, name, timeout=seconds)
+        host = connect(
+            mail.server,
+            mail.port,
+            mail.tls,
+            name=_domain(mail.sender),
+            seconds=SOCKET_SECONDS,
+        )
         try:
-            if mail.tls == "starttls":
-                host.starttls(context=ssl.create_default_context())
             if mail.username and mail.password:
                 host.login(mail.username, mail.password)
         except BaseException:
@@ -200,7 +173,7 @@ def try_mail(address: str) -> str:
         with _connected() as to:
             to.ask()
             to.send(_CodeMessage(address, mail.subject, TEST_BODY))
-            return to.host.answer
+            return _said(*to.host.answer)
     except (OSError, smtplib.SMTPException) as error:
         raise MailRefused(
             f"{server_of(mail)} took no mail: {_words(error)}", hint=_hint(error, mail)
@@ -256,7 +229,8 @@ def _words(error: Exception) -> str:
         return "; ".join(_said(*reply) for reply in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
         return _said(error.smtp_code, error.smtp_error)
-    return one_line(f"{kind(error)}: {error}")
+    words = getattr(error, "strerror", None) or error
+    return one_line(f"{kind(error)}: {words}")
 
 
 # What to look at after each kind of failure; the first that fits.

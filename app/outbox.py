@@ -187,7 +187,7 @@ class Outbox:
 
     def _failed(self, one: _Waiting, error: Exception) -> bool:
         if not one.tries:
-            # Said once a letter. The error's text may quote it, so its kind alone is.
+            # A letter is logged once, with the error's kind alone: its text may quote it.
             happened(Kind.MAIL_NOT_TAKEN, server=self._server, cause=kind(error))
         one.due = self.clock() + WAITS[min(one.tries, len(WAITS) - 1)]
         one.tries += 1

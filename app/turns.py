@@ -1,4 +1,4 @@
-"""Lets one request of a process after the other be worked on, in the order they came.
+"""Works on the requests of a process one at a time, in the order they came.
 
 A page is mostly Python, and the threads of a process share one interpreter: it goes
 round among them, so that of four pages begun together each ends when nearly all four

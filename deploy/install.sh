@@ -18,7 +18,7 @@ code=$(dirname "$here")
 dry=no root_key='' allowed='' changed=no
 passphrase=${VAULT_ROOT_PASSPHRASE_FILE:-}
 export LANG=C.UTF-8
-# They are for init alone.
+# Only init needs these.
 unset VAULT_ROOT_KEY VAULT_ROOT_KEY_COMMAND VAULT_ROOT_PASSPHRASE_FILE
 
 stop() {

@@ -179,6 +179,19 @@ def test_every_database_url_shown_asks_for_tls() -> None:
     assert [url for url in urls if "sslmode=verify-full" not in url] == []
 
 
+def test_every_chapter_of_the_runbook_is_linked_above_the_first() -> None:
+    """In the table of contents, or in the one of what is wrong, which stands there too."""
+    top = RUNBOOK.partition("\n## Install")[0]
+    titles = re.findall(r"^## (.+)$", RUNBOOK, re.M)
+    assert len(titles) > 30
+    names = {
+        title: re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in titles
+        if f"\n## {title}\n" not in top
+    }
+    assert [title for title, name in names.items() if f"(#{name})" not in top] == []
+
+
 def test_every_make_target_named_exists() -> None:
     """``make x`` in a document is a rule of the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

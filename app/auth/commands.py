@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
-import sys
-
 import click
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from app import current
-from app.cli import SiteGroup, account, example, fail, harmless, print_no_more
+from app.cli import SiteGroup, account, example, fail, harmless
 from app.db import work
-from app.japan_time import japan_stamp
-from vault.clock import DAY_SECONDS
+from vault.clock import DAY_SECONDS, japan_stamp
 from vault.store.database import reading
 from vault.web.newest_entries import newest_entries
 
-from . import codes, listing, lockout, logins, service, shared_ids
+from . import codes, first_password, listing, lockout, logins, service, shared_ids
 from .factors import rules
 from .models import Address, Login, Operator
 from .new_operator import NewOperator, checked_address, taken
-from .new_password import Fault, find_fault
 from .pages import hasher
 from .shared_ids import Sharing
-
-FIRST_PASSWORD_BYTES = 12
-# What is said of each fault of a given first password.
-FAULTS = {
-    Fault.LENGTH: "is shorter than 15 or longer than 128 characters",
-    Fault.UNPRINTABLE: "holds a control character or one that nobody sees",
-    Fault.KINDS: "lacks a letter or a digit",
-    Fault.CARD_NUMBER: "holds a card number",
-    Fault.OWN: "is easily guessed: the login ID, name, address or site name in it",
-    Fault.WORD: "is easily guessed: a common word",
-    Fault.REPEAT: "is easily guessed: something repeated",
-    Fault.KEYBOARD: "is easily guessed: a run of the keyboard",
-    Fault.ORDER: "is easily guessed: letters or digits in order",
-    Fault.DATE: "is easily guessed: a date or a year",
-}
 
 operators = SiteGroup("operators", help="Who may log in.")
 sessions = SiteGroup("sessions", help="Who is logged in.")
@@ -96,13 +76,13 @@ def add(
     if service.by_login_id(work().site, login_id):
         raise taken(login_id)
     work().release()
-    password = _given_password(new) if password_stdin else _random_password()
+    password = first_password.given(new) if password_stdin else first_password.random()
     _store(new, hasher().hash(password), must_change=not no_change)
     if password_stdin:
         click.echo(f"added {login_id}")
     else:
         life = "" if no_change else ", good for 24 hours"
-        _show_once(f"added {login_id}", login_id, password, life)
+        first_password.show_once(f"added {login_id}", login_id, password, life)
 
 
 def _store(new: NewOperator, password_hash: str, *, must_change: bool) -> None:
@@ -131,9 +111,9 @@ def _store(new: NewOperator, password_hash: str, *, must_change: bool) -> None:
 def list_operators(as_csv: bool) -> None:
     """Show every operator: login ID, name, state with enrolled factors, addresses.
 
-    CSV is for a review of the accounts: when each was made, enabled, disabled, last used
-    and last logged in, when the password was changed and the factors were enrolled.  It
-    is UTF-8 with a byte order mark, as Excel reads it; times are Japan's.
+    CSV is for a review of the accounts: when each was made, enabled, disabled and last
+    logged in, since when it is unused, when the password was changed and the factors were
+    enrolled.  It is UTF-8 with a byte order mark, as Excel reads it; times are Japan's.
     """
     found = work().site.scalars(select(Operator).order_by(Operator.login_id)).all()
     if not as_csv:
@@ -184,7 +164,7 @@ def unlock(login_id: str) -> None:
 def reset_password(login_id: str) -> None:
     """Print a new first password once; the old one and every login end, and so do a
     lock and the limit of ten codes a day."""
-    password = _random_password()
+    password = first_password.random()
     new_hash = hasher().hash(password)
     operator = _operator(login_id)
     service.set_password(work().site, operator, new_hash, current.now())
@@ -195,7 +175,9 @@ def reset_password(login_id: str) -> None:
     _let_in_again(operator)
     logins.end_all(work().site, current.now(), operator.id)
     _done("operator.password_reset", login_id)
-    _show_once(f"reset {login_id}", login_id, password, ", good for 24 hours")
+    first_password.show_once(
+        f"reset {login_id}", login_id, password, ", good for 24 hours"
+    )
 
 
 @operators.command("reset-factors", epilog=example("operators reset-factors taro"))
@@ -345,36 +327,6 @@ def _shared_detail(allowed: Sharing | None) -> dict[str, str]:
         "shared_approver": allowed.approver,
         "shared_until": shared_ids.last_day(allowed.until),
     }
-
-
-def _given_password(new: NewOperator) -> str:
-    # A file that is piped in may begin with a byte order mark.
-    password = sys.stdin.readline().rstrip("\r\n").removeprefix("\ufeff")
-    own = [new.login_id, new.name, *new.addresses, current.settings().site_name]
-    fault = find_fault(password, own)
-    if fault is not None:
-        fail(
-            f"the password {FAULTS[fault]}",
-            "give 15 to 128 characters: a few words that have nothing to do with each "
-            "other, and a digit",
-        )
-    return password
-
-
-def _random_password() -> str:
-    # With this ending the password has a letter and a digit, whatever was drawn.
-    return secrets.token_urlsafe(FIRST_PASSWORD_BYTES) + "a7"
-
-
-def _show_once(done: str, login_id: str, password: str, life: str) -> None:
-    try:
-        click.echo(f"{done}\nfirst password (shown once{life}): {password}")
-    except BrokenPipeError:
-        print_no_more("stdout")
-        fail(
-            f"nobody read the first password of {login_id}",
-            f"flask --app wsgi operators reset-password {login_id}",
-        )
 
 
 def _state(operator: Operator) -> str:

@@ -7,12 +7,11 @@ alone.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from app.japan_time import japan_stamp
+from app.spreadsheet import BYTE_ORDER_MARK, line, without_formula
 from vault.card.scrub import one_line
+from vault.clock import japan_stamp
 
 from .factors import rules
 from .models import Operator
@@ -26,7 +25,7 @@ COLUMNS = (
     "enabled",
     "disabled",
     "last_login",
-    "last_used",
+    "unused_since",
     "password_changed",
     "password_reset",
     "totp_enrolled",
@@ -40,11 +39,6 @@ CHANGED, RESET = "operator.password_changed", "operator.password_reset"
 EVENTS = (ENABLED, CHANGED, RESET)
 """What is read from the trail, by login ID."""
 
-BYTE_ORDER_MARK = "\ufeff"
-# The signs that begin a formula in a spreadsheet (OWASP, CSV injection), and the
-# full-width ones that some programs fold to them.
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-
 Entries = Mapping[tuple[str, str], int]
 
 
@@ -54,9 +48,11 @@ def review(
     """Every operator as a line of CSV (RFC 4180) behind a byte order mark, as Excel
     reads it.  ``entries`` says when each of EVENTS was last done to a login ID, ``state``
     names an operator's state; times are Japan's, "" for never."""
-    yield BYTE_ORDER_MARK + _written(COLUMNS)
+    yield BYTE_ORDER_MARK + line(COLUMNS)
     for operator in operators:
-        yield _written([_harmless(c) for c in _cells(operator, entries, state)])
+        yield line(
+            [without_formula(one_line(c)) for c in _cells(operator, entries, state)]
+        )
 
 
 def _cells(
@@ -88,16 +84,3 @@ def _cells(
 
 def _stamp(at: int) -> str:
     return japan_stamp(at) if at else ""
-
-
-def _harmless(cell: str) -> str:
-    """``cell`` on one line, with a quote in front if a spreadsheet would take it for a
-    formula."""
-    line = one_line(cell)
-    return f"'{line}" if line.startswith(_FORMULA_SIGNS) else line
-
-
-def _written(cells: Sequence[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(cells)
-    return out.getvalue()

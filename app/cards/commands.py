@@ -9,13 +9,13 @@ import click
 from app import current
 from app.cli import EXIT_FOUND, SiteGroup, account, example, fail, harmless, say
 from app.db import work
+from app.spreadsheet import BYTE_ORDER_MARK
 from vault.store.sqlite import checkpoint
 
 from . import reconcile, unsaved
 from .importing.command import import_file
 from .reconcile import Orphan
 from .search import export, index_check, listing
-from .search.spreadsheet import BYTE_ORDER_MARK
 from .updating.command import update_file
 
 OLDER = (

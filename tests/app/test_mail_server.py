@@ -174,7 +174,10 @@ def test_a_server_that_is_not_there_is_named(make_app: Any) -> None:
     port = free_port()
     ran = tried(make_app, port)
     assert ran.exit_code == 1
-    assert f"127.0.0.1:{port} took no mail: ConnectionRefusedError" in ran.stderr
+    assert (
+        f"127.0.0.1:{port} took no mail: ConnectionRefusedError: Connection refused"
+        in ran.stderr
+    )
     assert "check MAIL_SERVER, MAIL_PORT and the firewall" in ran.stderr
 
 

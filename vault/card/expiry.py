@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..clock import JAPAN_OFFSET
 from ..errors import InputError
 from .pan import FOLD, HYPHENS
 
-JAPAN_OFFSET = 9 * 3600
 MAX_YEARS_AHEAD = 20
 # A month and a year in one box, as the card prints them.
 _BOTH = re.compile(r"([0-9]{1,2})[/／]([0-9]{2}|[0-9]{4})")

@@ -31,7 +31,7 @@ _AFTER = {
 }
 # Each pair of letters, by its place in their order.
 _PAIRS = tuple(map("".join, product(ALPHABET, repeat=2)))
-# So many first letters put a word into a share of all words.
+# How many first letters decide which share of all words a word is in.
 _LEADING = 6
 _LEADS = len(ALPHABET) ** _LEADING
 PREFIX = "card_"

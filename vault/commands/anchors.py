@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..card.scrub import one_line
-from ..clock import DAY_SECONDS
+from ..clock import age
 from ..errors import VaultError
 from ..ops.anchor import GIVEN, NOT_GIVEN, SUBJECT, Anchor, Given, parse_anchors
 from ..ops.open_vault import OpenVault
@@ -23,7 +23,7 @@ from ..store.schema import AUDIT_ENTRY
 from ..trail import Actor
 from ..web.vault import Vault
 from ..web.web_key import WebKey
-from .output import counted, japan_time
+from .output import counted
 from .uses import try_record, warn
 from .vaults import read_settings
 
@@ -193,9 +193,3 @@ def print_given(given: Given, now: int) -> None:
         click.echo(f"anchor  given away {age(given.at, now)}", err=True)
     if given.failed_since:
         warn("the last anchor could not be given away", f"by hand: {_BY_HAND}")
-
-
-def age(at: int, now: int) -> str:
-    """The time ``at`` (seconds since 1970 UTC) as text, with how long ago it is at
-    ``now``."""
-    return f"{japan_time(at)}, {counted(max(now - at, 0) // DAY_SECONDS, 'day')} old"

@@ -13,6 +13,7 @@ import click
 from sqlalchemy import func, select
 
 from ..card.scrub import one_line
+from ..clock import japan_stamp
 from ..errors import IntegrityFault
 from ..ops.anchor import Anchor, newest_given
 from ..store.database import reading
@@ -20,7 +21,7 @@ from ..store.schema import AUDIT_ENTRY
 from ..trail import PAGE, VIEWED, AuditEntry, read_entries
 from ..web.vault import Vault
 from .anchors import ANCHOR_FILE, anchors_given, check_trail, print_given, print_held
-from .output import counted, japan_time, reader_may_leave
+from .output import counted, reader_may_leave
 from .uses import note_result, note_use, warn
 from .vaults import EXAMPLE, actor, vault_with_root_key, vault_without_root_key
 
@@ -76,10 +77,17 @@ def list_entries(
         return
     with vault.engine.begin() as db:
         vault.record(db, VIEWED, actor(), subject=token or "")
+    shown = 0
     with reader_may_leave():
         for page in _listed(vault, wanted):
+            shown += len(page)
             for entry in page:
                 click.echo(_object(entry) if as_json else _line(entry))
+    if not shown and since is None:
+        warn(
+            "the trail has no such entry",
+            "every entry names its kind and what it is about: cardvault audit list",
+        )
 
 
 @audit.command(epilog=EXAMPLE + "cardvault audit verify --anchor anchor-2026-11.json")
@@ -171,7 +179,7 @@ def _line(entry: AuditEntry) -> str:
         detail = f"{detail[:LONGEST]} … ({len(detail):,} characters, all with --json)"
     parts = (
         entry.seq,
-        _time(entry.at),
+        japan_stamp(entry.at),
         entry.actor,
         entry.origin,
         entry.event,
@@ -190,10 +198,3 @@ def _object(entry: AuditEntry) -> str:
     except (OSError, OverflowError, TypeError, ValueError):
         time = ""
     return json.dumps({"time": time, **vars(entry)}, default=repr)
-
-
-def _time(at: int) -> str:
-    try:
-        return japan_time(at)
-    except (OSError, OverflowError, TypeError, ValueError):
-        return str(at)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from sqlalchemy.engine import make_url
 
+from ..clock import japan_stamp
 from ..errors import FileRefused
 from ..ops.backup import make as backups
 from ..ops.backup.manifest import Manifest
@@ -17,7 +18,6 @@ from ..store.database import connect
 from ..store.files import disk_faults, require_free
 from ..store.sqlite import sqlite_path
 from .anchors import give_anchor
-from .output import japan_time
 from .uses import warn
 from .vaults import EXAMPLE, actor, read_settings, vault_without_root_key
 
@@ -102,7 +102,7 @@ def _postgres_line(tool: str, name: str, url: str) -> str:
 
 def show(manifest: Manifest) -> None:
     """Print what a backup holds."""
-    at = japan_time(manifest.made_at)
+    at = japan_stamp(manifest.made_at)
     rows = ", ".join(f"{name} {count:,}" for name, count in manifest.site.items())
     click.echo(f"made    {at}; what came later is not in it")
     click.echo(f"cards   {manifest.cards:,} of generation up to {manifest.generation}")

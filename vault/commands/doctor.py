@@ -16,7 +16,7 @@ from ..errors import VaultError
 from ..ops.census import take_census
 from ..ops.doctor.checks import everything
 from ..ops.doctor.mail import send
-from ..ops.doctor.result import CheckResult, Place, fault, look, ok, warning
+from ..ops.doctor.result import CheckResult, Installation, fault, look, ok, warning
 from ..ops.doctor.site import Address, through
 from ..settings import VaultSettings, site_words
 from ..store.database import reading
@@ -28,10 +28,10 @@ from .vaults import EXAMPLE, new_file_for
 EXIT_FOUND = 1
 
 
-def read_settings(environ: Mapping[str, str] = os.environ) -> Place:
+def read_settings(environ: Mapping[str, str] = os.environ) -> Installation:
     """What the checks look at, by the environment's settings."""
     settings, site = VaultSettings.from_environ(environ), site_words(environ)
-    return Place(settings, site, system_clock)
+    return Installation(settings, site, system_clock)
 
 
 @click.command(
@@ -57,40 +57,42 @@ def doctor(
     """
     if url:
         Address.parse(url)
-    place = read_settings()
+    here = read_settings()
     # A server may answer with what it was given, and an address may hold a number.
-    found = [replace(one, text=scrub(one.text)) for one in _all(place, url, mail)]
-    place.close()
+    found = [replace(one, text=scrub(one.text)) for one in _all(here, url, mail)]
+    here.close()
     if as_json:
-        told = [vars(finding) for finding in found]
+        told = [vars(one) for one in found]
         click.echo(json.dumps({"ok": not _wrong(found), "checks": told}))
     else:
         _show(found)
     context.exit(EXIT_FOUND if _wrong(found) else 0)
 
 
-def _all(place: Place, url: str | None, mail: str | None) -> Iterator[CheckResult]:
-    yield from look("ciphers", _ciphers, place)
-    yield from everything(place)
-    yield from look("half done", _half_done, place)
+def _all(
+    here: Installation, url: str | None, mail: str | None
+) -> Iterator[CheckResult]:
+    yield from look("ciphers", _ciphers, here)
+    yield from everything(here)
+    yield from look("half done", _half_done, here)
     if url:
-        yield from look("site", lambda here: through(url, here), place)
+        yield from look("site", lambda here: through(url, here), here)
     if mail:
-        yield from look("mail", lambda here: send(mail, here), place)
+        yield from look("mail", lambda here: send(mail, here), here)
 
 
-def _ciphers(_place: Place) -> Iterator[CheckResult]:
+def _ciphers(_here: Installation) -> Iterator[CheckResult]:
     crypto.self_test()
     yield ok("ciphers", "the ciphers give their known answers")
 
 
-def _half_done(place: Place) -> Iterator[CheckResult]:
+def _half_done(here: Installation) -> Iterator[CheckResult]:
     """What a command left that was killed, or a file that is not in its place yet."""
-    settings = place.settings
+    settings = here.settings
     try:
-        vault = place.vault()
+        vault = here.vault()
     except VaultError:
-        yield from _not_in_place(place)
+        yield from _not_in_place(here)
         return
     with reading(vault.engine) as db:
         census = take_census(vault, db)
@@ -101,10 +103,10 @@ def _half_done(place: Place) -> Iterator[CheckResult]:
         yield ok("half done", "nothing was left by a command that was killed")
 
 
-def _not_in_place(place: Place) -> Iterator[CheckResult]:
-    path = place.settings.web_key
+def _not_in_place(here: Installation) -> Iterator[CheckResult]:
+    path = here.settings.web_key
     new = new_file_for(path)
-    if new.exists() and place.vault_under(WebKey.read(new)).is_well():
+    if new.exists() and here.vault_under(WebKey.read(new)).is_well():
         yield fault(
             "half done",
             f"the vault already uses the new web key file, {new}",
@@ -113,15 +115,15 @@ def _not_in_place(place: Place) -> Iterator[CheckResult]:
 
 
 def _show(found: Sequence[CheckResult]) -> None:
-    for finding in found:
-        mend = f"; {finding.mend}" if finding.mend else ""
+    for one in found:
+        mend = f"; {one.mend}" if one.mend else ""
         # A name in a row or a file is unchecked.
-        line = harmless(f"{finding.name}: {finding.text}{mend}")
-        click.echo(f"{finding.state:<8} {line}")
+        line = harmless(f"{one.name}: {one.text}{mend}")
+        click.echo(f"{one.state:<8} {line}")
     wrong = _wrong(found)
     if wrong:
         click.echo(f"{counted(len(wrong), 'line')} to look at", err=True)
 
 
 def _wrong(found: Sequence[CheckResult]) -> list[CheckResult]:
-    return [finding for finding in found if finding.is_wrong]
+    return [one for one in found if one.is_wrong]

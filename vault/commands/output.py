@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..card.expiry import JAPAN_OFFSET
 from ..card.scrub import one_line
 
 
@@ -20,13 +18,6 @@ def counted(number: int, thing: str) -> str:
         else f"{thing}s"
     )
     return f"{number:,} {thing if number == 1 else many}"
-
-
-def japan_time(at: int) -> str:
-    """``at`` (seconds since 1970 UTC) as ``2026-11-23T12:00:00+09:00``: the time of the
-    site's pages, with its zone."""
-    shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at + JAPAN_OFFSET))
-    return f"{shown}+09:00"
 
 
 def harmless(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Row
 
+from ..clock import japan_stamp
 from ..ops.census import take_census
 from ..ops.open_vault import OpenVault
 from ..ops.rotation.helper import Helper
@@ -15,7 +16,7 @@ from ..ops.rotation.rotation import Rotation
 from ..ops.rotation.start import unfinished
 from ..ops.rotation.status import RotationStatus, rotation_status
 from ..store.database import reading
-from .output import counted, japan_time
+from .output import counted
 
 EXIT_INTERRUPTED, EXIT_QUARANTINED, EXIT_NOTHING_MATCHED = 3, 4, 7
 
@@ -79,7 +80,7 @@ def as_object(rotation: Rotation) -> dict[str, object]:
 def print_resumed(rotation: Rotation) -> None:
     """Print who began the rotation that goes on, and when."""
     row = rotation.row
-    begun = japan_time(row["started_at"])
+    begun = japan_stamp(row["started_at"])
     reason = f", for: {row['reason']}" if row["reason"] else ""
     click.echo(
         f"going on with rotation {rotation.id}, begun by {row['actor']} "

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..card.scrub import one_line
-from ..clock import DAY_SECONDS
+from ..clock import DAY_SECONDS, age
 from ..ops.anchor import Given, newest_given
 from ..ops.census import Census, KeyCount, take_census
 from ..ops.checks import Done, LastDay, last_day, newest_backup, newest_checks
@@ -20,7 +20,6 @@ from ..ops.rotation.status import RotationStatus, running_rotation
 from ..store.database import reading
 from ..web.vault import Vault
 from . import openmetrics
-from .anchors import age
 from .half_done import HalfDone, half_done
 from .output import counted
 from .vaults import EXAMPLE, read_settings, vault_without_root_key

@@ -86,7 +86,7 @@ def rotate() -> None:
 @ANCHOR_FILE
 @click.pass_context
 def recover(context: click.Context, anchor_file: Path | None) -> None:
-    """Make a web key file that was lost anew. Needs the root key.
+    """Make the web key file anew after it was lost. Needs the root key.
 
     Every row is signed under a new sealing key once the root has proven it: a card is
     opened and held against the trail, the trail is checked from its beginning. A row

@@ -7,14 +7,13 @@ them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from ..card.expiry import JAPAN_OFFSET, months_now
-from ..clock import DAY_SECONDS
+from ..card.expiry import months_now
+from ..clock import DAY_SECONDS, japan_stamp
 from ..errors import IntegrityFault
 from ..kill_points import kill_point
 from ..store.database import reading
@@ -64,16 +63,7 @@ def doubt_about_clock(vault: Vault) -> str:
 
 def _said(now: int, then: int, what: str) -> str:
     days = (now - then) // DAY_SECONDS
-    return f"the clock says {_shown(now)}, {what} {_shown(then)}, {days} days before"
-
-
-def _shown(at: int) -> str:
-    """A time as the pages have it, in Japan's."""
-    try:
-        return time.strftime("%Y-%m-%dT%H:%M:%S+09:00", time.gmtime(at + JAPAN_OFFSET))
-    except (OSError, OverflowError, ValueError):
-        # An edited entry may be of any time.
-        return f"second {at}"
+    return f"the clock says {japan_stamp(now)}, {what} {japan_stamp(then)}, {days} days before"
 
 
 class Purge:

@@ -1,4 +1,4 @@
-"""Makes a lost web key anew: the root and what it can prove, row by row.
+"""Makes a lost web key anew and signs each row that the root can prove.
 
 The sealing key that every row was signed with is gone, so nothing here believes a MAC
 made with it.  What stands instead:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.spreadsheet import as_text
 from vault.store.files import NewFile, disk_faults
-
-from ..search.spreadsheet import as_text
 
 COLUMNS = ("line", "status", "public_id", "token", "brand", "last4", "error")
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from app.japan_time import japan_time
+from app.spreadsheet import BYTE_ORDER_MARK, as_text, line, without_formula
 from vault.card.brands import BRAND_LABELS
 
 from .. import texts
 from ..models import Customer
 from .listed import Listed
-from .spreadsheet import BYTE_ORDER_MARK, as_text, harmless
 
 LINES_A_PIECE = 500
 
@@ -30,10 +28,10 @@ TOKEN_COLUMNS = (
 
 def masked_csv(customers: Iterable[Customer | Listed]) -> Iterator[str]:
     """The customers as lines of CSV (RFC 4180) behind a byte order mark."""
-    yield BYTE_ORDER_MARK + _written(texts.CSV_HEADINGS)
+    yield BYTE_ORDER_MARK + line(texts.CSV_HEADINGS)
     for customer in customers:
         # Bare: the site's file is for programs too, which compare with what was typed.
-        yield _written([harmless(cell) for cell in cells(customer)])
+        yield line([without_formula(cell) for cell in cells(customer)])
 
 
 def cells(customer: Customer | Listed) -> tuple[str, ...]:
@@ -62,14 +60,14 @@ def token_csv(
 ) -> Iterator[str]:
     """Lines of CSV for billing, to be joined with the ops side's export by token;
     ``cell`` writes each cell."""
-    yield _written(TOKEN_COLUMNS)
+    yield line(TOKEN_COLUMNS)
     for customer in customers:
-        yield _written([cell(value) for value in _with_token(customer)])
+        yield line([cell(value) for value in _with_token(customer)])
 
 
 def token_csv_for_programs(customers: Iterable[Customer | Listed]) -> Iterator[str]:
     """The same lines with every number and expiry bare."""
-    return token_csv(customers, harmless)
+    return token_csv(customers, without_formula)
 
 
 def token_lines(customers: Iterable[Customer | Listed]) -> Iterator[str]:
@@ -89,9 +87,3 @@ def _with_token(customer: Customer | Listed) -> list[str]:
         f"{expiry.month:02}",
         str(expiry.year),
     ]
-
-
-def _written(cells: Sequence[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()

@@ -65,7 +65,7 @@ class Finder:
         return self._site.scalar(statements.counting(some, most + 1)) or 0
 
     def _in_no_order(self, where: Where) -> Select[Any]:
-        # Of many with a name, those within a few months are found faster by these.
+        # Many may have a name; those of them within a few months are found faster by month.
         by_words = where.question and (where.months is None or self._is_few(where))
         if by_words:
             met = (*where.texts, *_within(where))

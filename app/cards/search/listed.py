@@ -45,7 +45,7 @@ class Listed(NamedTuple):
 
 
 _TABLE = Customer.__table__
-# Of who was deleted there is nothing.
+# A customer who was deleted meanwhile has no row in the answer.
 BY_IDS = select(*(_TABLE.c[name] for name in Listed._fields)).where(
     _TABLE.c.id.in_(bindparam("ids", expanding=True))
 )

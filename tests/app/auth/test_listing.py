@@ -8,10 +8,10 @@ import io
 from flask import Flask
 
 from app.auth.listing import COLUMNS
-from app.japan_time import japan_stamp
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
 from tests.places.site import PASSWORD
 from tests.places.vault import FakeClock
+from vault.clock import japan_stamp
 
 NEW = "a longer phrase of others 7"
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 from zxcvbn import matching
 
-from app.auth import commands, passwords, texts, views
+from app.auth import first_password, passwords, texts, views
 from app.auth.new_password import Fault, find_fault, word_lists
 from tests.actors.operator_client import ADDRESS, LOGIN_ID, Auth
 from tests.places.site import PASSWORD
@@ -124,7 +124,7 @@ def test_the_block_list_bites() -> None:
 def test_what_the_site_makes_is_never_easy() -> None:
     """The random first passwords of the commands."""
     for _ in range(50):
-        assert find_fault(commands._random_password(), (LOGIN_ID, SITE)) is None
+        assert find_fault(first_password.random(), (LOGIN_ID, SITE)) is None
 
 
 @given(st.text(min_size=15, max_size=128))
@@ -134,7 +134,7 @@ def test_every_text_is_judged(text: str) -> None:
     assert find_fault(f"{text[:126]}a1", (text[:20],)) in {None, *Fault}
 
 
-@pytest.mark.parametrize("faults", [views.FAULTS, commands.FAULTS])
+@pytest.mark.parametrize("faults", [views.FAULTS, first_password.FAULTS])
 def test_every_fault_has_words_of_its_own(faults: dict[Fault, str]) -> None:
     """On the page and at the command."""
     assert set(faults) == set(Fault)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from app.cards.search.spreadsheet import as_text
+from app.spreadsheet import as_text
 from tests.actors.operator_client import A_CARD, Desk
 
 BOM = b"\xef\xbb\xbf"

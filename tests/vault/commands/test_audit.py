@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.japan_time import japan_stamp
 from tests.places.site import BIN
 from vault import Actor, Expiry, Pan
-from vault.commands.output import japan_time
 
 from .shell import Shell
 
@@ -155,19 +153,6 @@ def test_the_times_are_the_pages(shell: Shell) -> None:
     assert line.split("\t")[1] == "2026-11-23T12:00:00+09:00"
 
 
-@pytest.mark.parametrize(
-    ("at", "shown"),
-    [
-        (0, "1970-01-01T09:00:00+09:00"),
-        (1772290799, "2026-02-28T23:59:59+09:00"),
-        (1772290800, "2026-03-01T00:00:00+09:00"),
-    ],
-)
-def test_a_day_begins_at_midnight_in_japan(at: int, shown: str) -> None:
-    """As the site's commands show it too."""
-    assert japan_time(at) == japan_stamp(at) == shown
-
-
 @pytest.mark.parametrize("words", [("audit", "list"), ("report", "rotation")])
 def test_a_reader_of_a_listing_may_go_away(
     shell: Shell, words: tuple[str, ...]
@@ -186,3 +171,13 @@ def test_a_reader_of_a_listing_may_go_away(
     )
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_a_listing_without_entries_says_so(shell: Shell) -> None:
+    """A kind that is misspelt is no proof that nothing happened; a script that asks for
+    what is new hears nothing."""
+    words = ("--event", "login.lokced")
+    shown = shell("audit", "list", *words)
+    assert (shown.code, shown.out) == (0, "")
+    assert "warning: the trail has no such entry" in shown.err
+    assert shell("audit", "list", "--since", "99", *words).err == ""

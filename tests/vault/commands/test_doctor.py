@@ -318,8 +318,31 @@ def test_a_mail_that_is_refused_says_where_and_why(house: Shell) -> None:
     assert (tls["state"], "(tls)" in tls["text"]) == ("fault", True)
     gone = found(house, "--mail", "a@example.jp", MAIL_PORT=str(port))["mail"][0]
     assert (gone["state"], f"127.0.0.1:{port}" in gone["text"]) == ("fault", True)
+    assert gone["text"].endswith("connecting: Connection refused")
     odd = found(house, "--mail", "a@example.jp", MAIL_TLS="maybe")["mail"][0]
     assert (odd["state"], "MAIL_TLS" in odd["text"]) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"MAIL_TLS": "STARTTLS"}, "MAIL_TLS"),
+        ({"MAIL_TLS": "tls", "MAIL_USE_TLS": "1"}, "MAIL_USE_TLS"),
+        ({"MAIL_PORT": "465"}, "MAIL_TLS=tls"),
+        (
+            {"MAIL_USERNAME": "a", "MAIL_PASSWORD_FILE": "p", "MAIL_SERVER": "mx.test"},
+            "in the clear",
+        ),
+    ],
+    ids=["case", "both", "port", "password"],
+)
+def test_mail_that_the_site_would_refuse_is_not_sent(
+    house: Shell, given: dict[str, str], word: str
+) -> None:
+    """What doesn't fit together is named before a server is asked."""
+    (told,) = found(house, "--mail", "a@example.jp", **given)["mail"]
+    assert told["state"] in ("fault", "unknown")
+    assert word in told["text"] + told["mend"]
 
 
 class _Poor(BaseHTTPRequestHandler):

@@ -12,8 +12,7 @@ import pytest
 
 from tests.places.vault import FakeClock
 from vault import Actor, Expiry, Pan, Token, Vault, VaultSettings
-from vault.card.expiry import JAPAN_OFFSET
-from vault.clock import DAY_SECONDS, system_clock
+from vault.clock import DAY_SECONDS, JAPAN_OFFSET, system_clock
 from vault.commands import purge as command
 from vault.commands.progress import Stop
 from vault.store.database import reading

@@ -1,11 +1,11 @@
-"""Every check that needs nothing but the settings, in the order they are told."""
+"""Lists the checks that need nothing but the settings, in the order of the report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from . import databases, files, history, machine
-from .result import Check, CheckResult, Place, look
+from .result import Check, CheckResult, Installation, look
 
 CHECKS: dict[str, Check] = {
     "web key": files.web_key,
@@ -31,10 +31,10 @@ CHECKS: dict[str, Check] = {
     "python": machine.python,
     "libraries": machine.libraries,
 }
-"""The checks by the name of a finding about one that could not be made."""
+"""The checks, by the name that a result has about one that could not be made."""
 
 
-def everything(place: Place) -> Iterator[CheckResult]:
+def everything(here: Installation) -> Iterator[CheckResult]:
     """Make every check; one that fails ends none of the others."""
     for name, check in CHECKS.items():
-        yield from look(name, check, place)
+        yield from look(name, check, here)

@@ -17,7 +17,7 @@ from ...settings import DEFAULT_SITE_DATABASE_URL
 from ...store.database import reading
 from ...store.revisions import REVISIONS
 from ...store.sqlite import sqlite_path
-from .result import CheckResult, Place, fault, first_line, ok, unknown, warning
+from .result import CheckResult, Installation, fault, first_line, ok, unknown, warning
 
 LOW_DISK_BYTES = 500 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -51,11 +51,11 @@ _SLOTS = text(
 _MOST_SHOWN = 200
 
 
-def answer(place: Place) -> Iterator[CheckResult]:
+def answer(here: Installation) -> Iterator[CheckResult]:
     """Check that each database answers, has its tables, and is whole."""
-    for name, url in place.databases.items():
+    for name, url in here.databases.items():
         path = sqlite_path(url)
-        if name == "site" and _is_elsewhere(place, path):
+        if name == "site" and _is_elsewhere(here, path):
             yield unknown("site database", "DATABASE_URL is not set here", ON_WEB_HOST)
             continue
         if path is not None and not path.is_file():
@@ -66,7 +66,7 @@ def answer(place: Place) -> Iterator[CheckResult]:
             )
             continue
         try:
-            yield from _one(place, name, url, path)
+            yield from _one(here, name, url, path)
         except SQLAlchemyError as error:
             cause = first_line(getattr(error, "orig", None) or type(error).__name__)
             said = f"does not answer: {cause}"
@@ -76,16 +76,18 @@ def answer(place: Place) -> Iterator[CheckResult]:
                 yield fault(f"{name} database", said, _mend(path))
 
 
-def _is_elsewhere(place: Place, path: Path | None) -> bool:
+def _is_elsewhere(here: Installation, path: Path | None) -> bool:
     """Say whether the site's database is not named here, as on a host for ops alone."""
-    settings = place.settings
+    settings = here.settings
     is_default = settings.site_database_url == DEFAULT_SITE_DATABASE_URL
     on_server = sqlite_path(settings.database_url) is None
     return is_default and on_server and path is not None and not path.exists()
 
 
-def _one(place: Place, name: str, url: str, path: Path | None) -> Iterator[CheckResult]:
-    with reading(place.engine(url)) as db:
+def _one(
+    here: Installation, name: str, url: str, path: Path | None
+) -> Iterator[CheckResult]:
+    with reading(here.engine(url)) as db:
         if path is not None:
             damage = _damage(db)
             if damage:
@@ -139,9 +141,9 @@ def _mend(path: Path | None) -> str:
     return f"chmod 600 {path}"
 
 
-def disk_room(place: Place) -> Iterator[CheckResult]:
+def disk_room(here: Installation) -> Iterator[CheckResult]:
     """Check the room on the disk of each file of a database."""
-    folders = [path.parent for path in place.sqlite_files().values()]
+    folders = [path.parent for path in here.sqlite_files().values()]
     for folder in dict.fromkeys(folder for folder in folders if folder.is_dir()):
         free = shutil.disk_usage(folder).free
         said = f"{free // MEBIBYTE:,} MB are left on the disk of {folder}"
@@ -151,11 +153,11 @@ def disk_room(place: Place) -> Iterator[CheckResult]:
             yield ok("disk room", said)
 
 
-def connection(place: Place) -> Iterator[CheckResult]:
+def connection(here: Installation) -> Iterator[CheckResult]:
     """Check how each PostgreSQL database is connected: TLS, and the limits that keep a
     page from waiting for ever."""
-    for name, db in _servers(place):
-        url = make_url(place.databases[name])
+    for name, db in _servers(here):
+        url = make_url(here.databases[name])
         mode = str(url.query.get("sslmode", "prefer"))
         if mode in _VERIFIED:
             yield ok(f"{name} TLS", f"sslmode={mode}")
@@ -179,9 +181,9 @@ def connection(place: Place) -> Iterator[CheckResult]:
             )
 
 
-def powers(place: Place) -> Iterator[CheckResult]:
+def powers(here: Installation) -> Iterator[CheckResult]:
     """Check that the role may do no more than it has to."""
-    for name, db in _servers(place):
+    for name, db in _servers(here):
         row: Any = db.execute(_POWERS).one()
         facts = row._mapping
         held = [power[3:] for power, has in facts.items() if has is True]
@@ -203,10 +205,10 @@ def powers(place: Place) -> Iterator[CheckResult]:
             yield ok(f"{name} role", said)
 
 
-def slots(place: Place) -> Iterator[CheckResult]:
+def slots(here: Installation) -> Iterator[CheckResult]:
     """Check that no forgotten replication slot keeps the write-ahead log, and with it
     what was deleted."""
-    for name, db in _servers(place):
+    for name, db in _servers(here):
         kept = db.execute(_SLOTS).all()
         for row in kept:
             yield warning(
@@ -219,17 +221,17 @@ def slots(place: Place) -> Iterator[CheckResult]:
             yield ok(f"{name} replication slots", "none that nobody uses")
 
 
-def _servers(place: Place) -> Iterator[tuple[str, Connection]]:
-    for name, url in place.databases.items():
-        if sqlite_path(url) is None and _answers(place, url):
-            with reading(place.engine(url)) as db:
+def _servers(here: Installation) -> Iterator[tuple[str, Connection]]:
+    for name, url in here.databases.items():
+        if sqlite_path(url) is None and _answers(here, url):
+            with reading(here.engine(url)) as db:
                 yield name, db
 
 
-def _answers(place: Place, url: str) -> bool:
+def _answers(here: Installation, url: str) -> bool:
     """Say whether a database answers at all; ``answer`` says why not."""
     try:
-        with reading(place.engine(url)) as db:
+        with reading(here.engine(url)) as db:
             db.execute(text("SELECT 1"))
     except SQLAlchemyError:
         return False

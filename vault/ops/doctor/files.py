@@ -13,15 +13,15 @@ from ...store.key_file import is_handed_in
 from ...store.write_queue import SUFFIX as QUEUE
 from ...web.web_key import WebKey
 from ..root_key import RootKey, read_root_text
-from .result import CheckResult, Place, fault, ok, unknown, warning
+from .result import CheckResult, Installation, fault, ok, unknown, warning
 
 _SIDE_FILES = ("", "-wal", "-shm", "-journal", QUEUE)
 _SECRETS = ("SECRET_KEY_FILE", "MAIL_PASSWORD_FILE")
 
 
-def web_key(place: Place) -> Iterator[CheckResult]:
+def web_key(here: Installation) -> Iterator[CheckResult]:
     """Check that the web key file is there, private and whole."""
-    path = place.settings.web_key
+    path = here.settings.web_key
     try:
         WebKey.read(path)
     except FileRefused as error:
@@ -30,14 +30,14 @@ def web_key(place: Place) -> Iterator[CheckResult]:
         yield ok("web key", f"{path} is private and whole")
 
 
-def modes(place: Place) -> Iterator[CheckResult]:
+def modes(here: Installation) -> Iterator[CheckResult]:
     """Check that nobody else can read a database, a file beside it, or a secret."""
-    wrong = [path for path in _private(place) if _is_open(path)]
+    wrong = [path for path in _private(here) if _is_open(path)]
     # A secret may be the group's of the site, as the mail password is.
-    wrong += [path for path in _secrets(place) if _is_open(path, 0o007)]
+    wrong += [path for path in _secrets(here) if _is_open(path, 0o007)]
     for path in wrong:
         yield fault("file modes", f"{path} can be read by others", f"chmod 600 {path}")
-    for path in _folders(place):
+    for path in _folders(here):
         if _mode(path) & 0o022:
             yield fault(
                 "file modes",
@@ -49,11 +49,11 @@ def modes(place: Place) -> Iterator[CheckResult]:
         yield ok("file modes", "no database or secret can be read by others")
 
 
-def owners(place: Place) -> Iterator[CheckResult]:
+def owners(here: Installation) -> Iterator[CheckResult]:
     """Check that each database and what is beside it belongs to the owner of their
     folder, who is the account that runs the site."""
     wrong = False
-    for database in place.sqlite_files().values():
+    for database in here.sqlite_files().values():
         if not database.parent.is_dir():
             continue
         account = database.parent.stat().st_uid
@@ -66,14 +66,14 @@ def owners(place: Place) -> Iterator[CheckResult]:
                     f"{_name(account)}",
                     f"chown {_name(account)} {path}",
                 )
-    if place.sqlite_files() and not wrong:
+    if here.sqlite_files() and not wrong:
         yield ok("file owners", "the databases belong to the owner of their folder")
 
 
-def root_key(place: Place) -> Iterator[CheckResult]:
+def root_key(here: Installation) -> Iterator[CheckResult]:
     """Check that the root key is not within reach of the web server."""
-    beside = place.settings.web_key.with_name("root.key")
-    named = place.settings.root_key
+    beside = here.settings.web_key.with_name("root.key")
+    named = here.settings.root_key
     found = dict.fromkeys(filter(None, (named, beside)))
     there = [path for path in found if os.path.lexists(path)]
     for path in there:
@@ -82,13 +82,13 @@ def root_key(place: Place) -> Iterator[CheckResult]:
             f"the root key {path} lies on this machine",
             "take it off a web server: a medium in a safe, or custodians' shares",
         )
-        yield from _root_key_file(place, path)
+        yield from _root_key_file(here, path)
     if not there:
         yield ok("root key", "no root key file lies here")
 
 
-def _root_key_file(place: Place, path: Path) -> Iterator[CheckResult]:
-    account = _site_account(place)
+def _root_key_file(here: Installation, path: Path) -> Iterator[CheckResult]:
+    account = _site_account(here)
     # Root reads every file; the site account's own check says not to run as root.
     if account and _can_read(account, path):
         yield fault(
@@ -105,9 +105,9 @@ def _root_key_file(place: Place, path: Path) -> Iterator[CheckResult]:
         )
 
 
-def passphrase(place: Place) -> Iterator[CheckResult]:
+def passphrase(here: Installation) -> Iterator[CheckResult]:
     """Check that the passphrase does not lie beside what it opens."""
-    path, key = place.settings.root_passphrase_file, place.settings.root_key
+    path, key = here.settings.root_passphrase_file, here.settings.root_key
     if path is None or not path.exists():
         return
     if _is_open(path):
@@ -122,13 +122,13 @@ def passphrase(place: Place) -> Iterator[CheckResult]:
         yield ok("passphrase", f"{path} lies apart from the root key")
 
 
-def site_account(place: Place) -> Iterator[CheckResult]:
+def site_account(here: Installation) -> Iterator[CheckResult]:
     """Say which account runs the site and whether it can open what it needs."""
-    account = _site_account(place)
+    account = _site_account(here)
     if account is None:
         yield unknown("site account", "which account runs the site can't be told here")
         return
-    there = [path for path in place.sqlite_files().values() if path.exists()]
+    there = [path for path in here.sqlite_files().values() if path.exists()]
     shut = [path for path in there if not _can_read(account, path)]
     for path in shut:
         yield fault(
@@ -136,7 +136,7 @@ def site_account(place: Place) -> Iterator[CheckResult]:
             f"{_name(account)}, who runs the site, can't open {path}",
             f"chown {_name(account)} {path}",
         )
-    key = place.settings.web_key
+    key = here.settings.web_key
     if key.exists() and not _can_read(account, key):
         yield unknown(
             "site account",
@@ -154,9 +154,9 @@ def site_account(place: Place) -> Iterator[CheckResult]:
         yield ok("site account", f"{_name(account)} can open what the site needs")
 
 
-def _site_account(place: Place) -> int | None:
+def _site_account(here: Installation) -> int | None:
     """The owner of the databases' folder; None when no database is a file here."""
-    for database in place.sqlite_files().values():
+    for database in here.sqlite_files().values():
         if database.parent.is_dir():
             return database.parent.stat().st_uid
     return None
@@ -171,18 +171,18 @@ def _can_read(account: int, path: Path) -> bool:
     return account == 0 or bool(mine or mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
-def _private(place: Place) -> Iterator[Path]:
-    for database in place.sqlite_files().values():
+def _private(here: Installation) -> Iterator[Path]:
+    for database in here.sqlite_files().values():
         yield from _beside(database)
-    key = place.settings.root_key
+    key = here.settings.root_key
     if key is not None and key.exists():
         yield key
 
 
-def _secrets(place: Place) -> Iterator[Path]:
+def _secrets(here: Installation) -> Iterator[Path]:
     for setting in _SECRETS:
-        path = Path(place.site.get(setting, ""))
-        if setting in place.site and path.exists():
+        path = Path(here.site.get(setting, ""))
+        if setting in here.site and path.exists():
             yield path
 
 
@@ -193,8 +193,8 @@ def _beside(database: Path) -> Iterator[Path]:
             yield path
 
 
-def _folders(place: Place) -> list[Path]:
-    paths = (place.settings.web_key, *place.sqlite_files().values())
+def _folders(here: Installation) -> list[Path]:
+    paths = (here.settings.web_key, *here.sqlite_files().values())
     return [path for path in dict.fromkeys(p.parent for p in paths) if path.is_dir()]
 
 

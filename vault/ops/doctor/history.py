@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import select
 
-from ...card.expiry import JAPAN_OFFSET
-from ...clock import DAY_SECONDS
+from ...clock import DAY_SECONDS, age, japan_stamp
 from ...errors import VaultError
 from ...store.database import reading
 from ...store.schema import AUDIT_ENTRY
@@ -18,7 +16,7 @@ from ..census import take_census
 from ..checks import Done, newest_backup, newest_checks
 from ..purge import doubt_about_clock
 from ..rotation.status import running_rotation
-from .result import CheckResult, Place, fault, ok, unknown, warning
+from .result import CheckResult, Installation, fault, ok, unknown, warning
 
 # The daily backup sends an anchor where AUDIT_ANCHOR_COMMAND is set.
 OLD_ANCHOR_DAYS = 8
@@ -33,11 +31,11 @@ PROOFS = {
 """What is to be done every month, and how."""
 
 
-def belongs(place: Place) -> Iterator[CheckResult]:
+def belongs(here: Installation) -> Iterator[CheckResult]:
     """Check that the web key and the vault's database belong together, and what the
     census finds wrong."""
     try:
-        vault = place.vault()
+        vault = here.vault()
         with reading(vault.engine) as db:
             census, rotation = take_census(vault, db), running_rotation(vault, db)
     except VaultError as error:
@@ -67,9 +65,9 @@ def belongs(place: Place) -> Iterator[CheckResult]:
         yield ok("data keys", "none is a year old or worn")
 
 
-def clock(place: Place) -> Iterator[CheckResult]:
+def clock(here: Installation) -> Iterator[CheckResult]:
     """Compare the clock with the trail's newest entry."""
-    vault = place.vault()
+    vault = here.vault()
     newest = select(AUDIT_ENTRY.c.at).order_by(AUDIT_ENTRY.c.seq.desc()).limit(1)
     with reading(vault.engine) as db:
         last = db.scalar(newest)
@@ -81,7 +79,8 @@ def clock(place: Place) -> Iterator[CheckResult]:
     elif now < last - SKEW_SECONDS:
         yield fault(
             "clock",
-            f"it says {shown(now)}, and the trail's newest entry is of {shown(last)}",
+            f"it says {japan_stamp(now)}, and the trail's newest entry is of "
+            f"{japan_stamp(last)}",
             "set the clock; if it is right now, it was ahead before",
         )
     elif doubt := doubt_about_clock(vault):
@@ -90,10 +89,10 @@ def clock(place: Place) -> Iterator[CheckResult]:
         yield ok("clock", "it goes on from the trail's newest entry")
 
 
-def anchors(place: Place) -> Iterator[CheckResult]:
+def anchors(here: Installation) -> Iterator[CheckResult]:
     """Check that anchors leave, where AUDIT_ANCHOR_COMMAND used to send them.  Where
     they are kept by hand the trail has no entry about them."""
-    vault = place.vault()
+    vault = here.vault()
     with reading(vault.engine) as db:
         given = newest_given(db)
     now = vault.clock()
@@ -112,17 +111,17 @@ def anchors(place: Place) -> Iterator[CheckResult]:
     elif now - given.at > OLD_ANCHOR_DAYS * DAY_SECONDS:
         yield warning(
             "anchor",
-            f"the newest anchor is old (given away {aged(given.at, now)})",
+            f"the newest anchor is old (given away {age(given.at, now)})",
             "run a backup",
         )
     elif not given.failed_since:
-        yield ok("anchor", f"given away {aged(given.at, now)}")
+        yield ok("anchor", f"given away {age(given.at, now)}")
 
 
-def backups(place: Place) -> Iterator[CheckResult]:
+def backups(here: Installation) -> Iterator[CheckResult]:
     """Say how old the newest backup is, by the trail."""
-    vault = place.vault()
-    if not place.sqlite_files():
+    vault = here.vault()
+    if not here.sqlite_files():
         yield unknown("backup", "what pg_dump makes is not in the trail")
         return
     now = vault.clock()
@@ -131,42 +130,28 @@ def backups(place: Place) -> Iterator[CheckResult]:
     if at is None:
         yield warning("backup", "none was made lately", "cardvault backup FILE")
     elif now - at > OLD_BACKUP_DAYS * DAY_SECONDS:
-        said = f"the newest was made {aged(at, now)}"
+        said = f"the newest was made {age(at, now)}"
         yield warning("backup", said, "cardvault backup FILE, every day")
     else:
-        yield ok("backup", f"the newest was made {aged(at, now)}")
+        yield ok("backup", f"the newest was made {age(at, now)}")
 
 
-def proofs(place: Place) -> Iterator[CheckResult]:
+def proofs(here: Installation) -> Iterator[CheckResult]:
     """Say how old the monthly proofs are and how they came out, by the trail."""
-    vault = place.vault()
+    vault = here.vault()
     with reading(vault.engine) as db:
         found = newest_checks(db)
     for name, words in PROOFS.items():
-        if name != DRILL or place.sqlite_files():
+        if name != DRILL or here.sqlite_files():
             yield _proof(name, words, found.get(name), vault.clock())
 
 
 def _proof(name: str, words: str, done: Done | None, now: int) -> CheckResult:
     if done is None:
         return warning(name, "was never done", words)
-    when = f"last done {aged(done.at, now)}"
+    when = f"last done {age(done.at, now)}"
     if not done.well:
         return fault(name, f"{when}, and found something", f"see what it says: {words}")
     if now - done.at > OLD_PROOF_DAYS * DAY_SECONDS:
         return warning(name, when, words)
     return ok(name, f"{when}, and found nothing")
-
-
-def shown(at: int) -> str:
-    """``at`` (seconds since 1970 UTC) in Japan's time; an edited entry may be of any."""
-    try:
-        return time.strftime("%Y-%m-%dT%H:%M:%S+09:00", time.gmtime(at + JAPAN_OFFSET))
-    except (OSError, OverflowError, ValueError):
-        return f"second {at}"
-
-
-def aged(at: int, now: int) -> str:
-    """``at`` as text, with how many days ago it is at ``now``."""
-    days = (now - at) // DAY_SECONDS
-    return f"{shown(at)}, {days:,} {'day' if days == 1 else 'days'} old"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from .result import CheckResult, Place, ok, unknown, warning
+from .result import CheckResult, Installation, ok, unknown, warning
 
 # Until when Python's makers mend faults of a version (PEP 664, 693, 719, 745, 790).
 PYTHON_ENDS = {
@@ -31,7 +31,7 @@ _STATUS_OFFSET, _TIMEX_BYTES, _UNSYNCHRONISED = 40, 512, 0x0040
 _MOST_NAMED = 5
 
 
-def core_files(_place: Place) -> Iterator[CheckResult]:
+def core_files(_place: Installation) -> Iterator[CheckResult]:
     """Check that no process of ours leaves a core file, which could hold a key."""
     pattern = _read(PROC / "sys/kernel/core_pattern")
     if resource.getrlimit(resource.RLIMIT_CORE)[0] != 0:
@@ -49,7 +49,7 @@ def core_files(_place: Place) -> Iterator[CheckResult]:
         yield ok("core files", "off: the site and this command leave none")
 
 
-def swap(_place: Place) -> Iterator[CheckResult]:
+def swap(_place: Installation) -> Iterator[CheckResult]:
     """Check that memory with a live data key can't reach the disk in the clear."""
     lines = _read(PROC / "swaps").splitlines()[1:]
     plain = [line.split()[0] for line in lines if not _is_encrypted(line.split()[0])]
@@ -74,7 +74,7 @@ def _is_encrypted(device: str) -> bool:
     return uuid.startswith("CRYPT-")
 
 
-def clock_source(_place: Place) -> Iterator[CheckResult]:
+def clock_source(_place: Installation) -> Iterator[CheckResult]:
     """Ask the kernel whether something keeps the clock right."""
     # adjtimex with modes 0 changes nothing; the status is after three longs (with the
     # first int padded to one) and two more of them.
@@ -95,13 +95,13 @@ def clock_source(_place: Place) -> Iterator[CheckResult]:
         yield ok("clock source", "the clock is synchronised")
 
 
-def python(place: Place) -> Iterator[CheckResult]:
+def python(here: Installation) -> Iterator[CheckResult]:
     """Check that faults of this Python are still mended."""
     version = sys.version_info[:2]
     name, end = ".".join(map(str, version)), PYTHON_ENDS.get(version)
     if end is None:
         yield unknown("python", f"until when {name} is mended isn't known here")
-    elif time.strftime("%Y-%m-%d", time.gmtime(place.clock())) > end:
+    elif time.strftime("%Y-%m-%d", time.gmtime(here.clock())) > end:
         yield warning("python", f"{name} is mended no more since {end}", "a newer one")
     else:
         yield ok("python", f"{name} is mended until {end}")
@@ -115,7 +115,7 @@ def lock_file() -> Path:
     return beside if beside.is_file() else installed
 
 
-def libraries(_place: Place) -> Iterator[CheckResult]:
+def libraries(_place: Installation) -> Iterator[CheckResult]:
     """Compare the libraries that are installed with the lock file."""
     lock = lock_file()
     if not lock.is_file():
@@ -135,9 +135,9 @@ def libraries(_place: Place) -> Iterator[CheckResult]:
         yield ok("libraries", f"all {len(pinned)} are those of the lock file")
 
 
-def proxies(place: Place) -> Iterator[CheckResult]:
+def proxies(here: Installation) -> Iterator[CheckResult]:
     """Say what PROXY_HOPS is; how many proxies there are can't be known from here."""
-    hops = place.site.get("PROXY_HOPS", "")
+    hops = here.site.get("PROXY_HOPS", "")
     if not hops:
         yield unknown(
             "PROXY_HOPS",

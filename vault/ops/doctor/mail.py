@@ -11,11 +11,11 @@ from email.utils import make_msgid
 from pathlib import Path
 
 from ...errors import FileRefused, InputError
-from .result import CheckResult, Place, fault, first_line, ok
+from ...mail_server import MAIL_TLS, NONE, STARTTLS, clash, connect, usual_port
+from .result import CheckResult, Installation, cause_of, fault, first_line, ok
 
 SECONDS = 20
 NAME = "mail"
-NONE, STARTTLS, TLS = "none", "starttls", "tls"
 LOCAL_NAME = "cardvault.invalid"
 """What the mail server is greeted with: this host's own name may not be known to it."""
 
@@ -34,11 +34,13 @@ class MailSettings:
     @classmethod
     def read(cls, site: Mapping[str, str]) -> MailSettings:
         """Read the MAIL_ settings; raises InputError naming one that can't be."""
-        given = site.get("MAIL_TLS", "").lower()
-        tls = given or (STARTTLS if site.get("MAIL_USE_TLS") == "1" else NONE)
-        if tls not in (NONE, STARTTLS, TLS):
+        starttls = site.get("MAIL_USE_TLS") == "1"
+        tls = site.get("MAIL_TLS") or (STARTTLS if starttls else NONE)
+        if tls not in MAIL_TLS:
             raise InputError("MAIL_TLS", "is none, starttls or tls")
-        port = site.get("MAIL_PORT", "465" if tls == TLS else "25")
+        if starttls and tls != STARTTLS:
+            raise InputError("MAIL_USE_TLS", f"is 1 and MAIL_TLS is {tls}; take it out")
+        port = site.get("MAIL_PORT") or str(usual_port(tls))
         if not port.isdecimal() or not 0 < int(port) < 2**16:
             raise InputError("MAIL_PORT", "is no port")
         password = site.get("MAIL_PASSWORD_FILE")
@@ -65,15 +67,21 @@ class MailSettings:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
             raise FileRefused(f"{path} can't be read") from None
-        return text.rstrip("\r\n")
+        return text.strip()
 
 
-def send(address: str, place: Place) -> Iterator[CheckResult]:
-    """Send one mail to ``address``; the finding has the server's words."""
-    settings = MailSettings.read(place.site)
+def send(address: str, here: Installation) -> Iterator[CheckResult]:
+    """Send one mail to ``address``; the result has the server's words."""
+    settings = MailSettings.read(here.site)
+    password = bool(settings.username and settings.password_file)
+    where = settings.server, settings.port, settings.tls
+    if problem := clash(*where, password=password):
+        yield fault(NAME, *problem)
+        return
     stage = "connecting"
     try:
-        with _connected(settings) as server:
+        with connect(*where, name=LOCAL_NAME, seconds=SECONDS) as server:
+            server.ehlo_or_helo_if_needed()
             stage = "the login"
             if settings.username:
                 server.login(settings.username, settings.password())
@@ -95,27 +103,6 @@ def send(address: str, place: Place) -> Iterator[CheckResult]:
         yield ok(NAME, f"{settings.shown} took it: {said}; see that it arrives")
 
 
-def _connected(settings: MailSettings) -> smtplib.SMTP:
-    """A connection that is greeted; certificates are checked."""
-    place = settings.server, settings.port
-    context = ssl.create_default_context()
-    server: smtplib.SMTP
-    if settings.tls == TLS:
-        server = smtplib.SMTP_SSL(
-            *place, local_hostname=LOCAL_NAME, timeout=SECONDS, context=context
-        )
-    else:
-        server = smtplib.SMTP(*place, local_hostname=LOCAL_NAME, timeout=SECONDS)
-    try:
-        if settings.tls == STARTTLS:
-            server.starttls(context=context)
-        server.ehlo_or_helo_if_needed()
-    except BaseException:
-        server.close()
-        raise
-    return server
-
-
 def _require(answer: tuple[int, bytes]) -> str:
     """The server's words when it agreed; raises SMTPResponseException."""
     code, said = answer
@@ -131,7 +118,7 @@ def _why(error: Exception) -> str:
             said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         )
         return f"{error.smtp_code} {first_line(words)}"
-    return str(error) or type(error).__name__
+    return cause_of(error)
 
 
 def _letter(settings: MailSettings, address: str) -> EmailMessage:

@@ -1,4 +1,4 @@
-"""What one check of the doctor's found, and what the checks look at."""
+"""Holds what a check of the doctor's found, and the installation it looks at."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def unknown(name: str, text: str, mend: str = "") -> CheckResult:
 
 
 @dataclass
-class Place:
+class Installation:
     """What the checks look at: the settings, the clock, and both databases, which are
     opened at the first use."""
 
@@ -105,14 +105,14 @@ class Place:
             engine.dispose()
 
 
-Check = Callable[[Place], Iterator[CheckResult]]
+Check = Callable[[Installation], Iterator[CheckResult]]
 
 
-def look(name: str, check: Check, place: Place) -> Iterator[CheckResult]:
-    """Make one check.  Whatever it meets is a finding of its own, so that the others
+def look(name: str, check: Check, here: Installation) -> Iterator[CheckResult]:
+    """Make one check.  Whatever it meets is a result of its own, so that the others
     are made all the same."""
     try:
-        yield from check(place)
+        yield from check(here)
     except VaultError as error:
         yield unknown(name, f"can't be told: {error}", error.hint)
     except SQLAlchemyError as error:
@@ -120,9 +120,14 @@ def look(name: str, check: Check, place: Place) -> Iterator[CheckResult]:
         yield unknown(name, f"can't be told: {first_line(cause)}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        yield unknown(name, f"can't be told: {where}{error.strerror or error}")
+        yield unknown(name, f"can't be told: {where}{cause_of(error)}")
     except DAMAGED as error:
         yield unknown(name, f"can't be told: {type(error).__name__}")
+
+
+def cause_of(error: Exception) -> str:
+    """What the system says of an error, without its number; else the error's words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def first_line(said: object) -> str:

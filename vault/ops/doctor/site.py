@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ...clock import DAY_SECONDS
+from ...clock import DAY_SECONDS, japan_stamp
 from ...errors import InputError
-from .history import shown
-from .result import CheckResult, Place, fault, ok, unknown, warning
+from .result import CheckResult, Installation, cause_of, fault, ok, unknown, warning
 
 SECONDS = 10
 CERTIFICATE_DAYS = 21
@@ -86,7 +85,7 @@ def ask(address: Address, path: str) -> Answer:
         connection.close()
 
 
-def through(url: str, place: Place) -> Iterator[CheckResult]:
+def through(url: str, here: Installation) -> Iterator[CheckResult]:
     """Everything that can be seen of the site at ``url``.  Raises InputError when it is
     no address."""
     address = Address.parse(url)
@@ -101,12 +100,12 @@ def through(url: str, place: Place) -> Iterator[CheckResult]:
     except _NETWORK as error:
         yield fault(
             "site",
-            f"{url} does not answer: {error}",
+            f"{url} does not answer: {cause_of(error)}",
             "is the proxy up, the name right?",
         )
         return
     if address.secure:
-        yield from _seen("site certificate", _certificate(address, place.clock()))
+        yield from _seen("site certificate", _certificate(address, here.clock()))
         yield from _seen("site redirect", _redirect(address))
         yield from _once("Strict-Transport-Security", page)
     else:
@@ -146,7 +145,7 @@ def _certificate(address: Address, now: int) -> Iterator[CheckResult]:
         )
     ends = int(ssl.cert_time_to_seconds(str(found.get("notAfter", ""))))
     days = (ends - now) // DAY_SECONDS
-    said = f"good until {shown(ends)}, {days} days"
+    said = f"good until {japan_stamp(ends)}, {days} days"
     if days < CERTIFICATE_DAYS:
         yield warning("site certificate", said, "renew it, and see why nothing did")
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from ...card.expiry import JAPAN_OFFSET
 from ...card.scrub import one_line
+from ...clock import shown_in_japan
 from .words import NONE, Cell, Subject, Table, Words
 
 STYLE = """
@@ -77,7 +76,7 @@ def japan_time(at: int | None) -> str:
     and 0."""
     if not at:
         return "-"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at + JAPAN_OFFSET))
+    return shown_in_japan(at, "%Y-%m-%d %H:%M:%S")
 
 
 def page_of(subject: Subject, head: Head, lang: str) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from ...card.expiry import JAPAN_OFFSET
 from ...card.scrub import one_line
 from ...store.schema import ROTATION
 from ...web.vault import Vault
 from ..open_vault import OpenVault
 from ..rotation.status import rotation_status, with_counts
+from .page import japan_time
 
 _WORDS: dict[str, dict[str, str]] = {
     "en": {
@@ -140,8 +139,8 @@ def page(facts: dict[str, Any], lang: str) -> str:
     shown = {
         **facts,
         "reason": facts["reason"] or words["none"],
-        "started_at": _japan_time(facts["started_at"]),
-        "finished_at": _japan_time(facts["finished_at"]),
+        "started_at": japan_time(facts["started_at"]),
+        "finished_at": japan_time(facts["finished_at"]),
         "generation": f"{facts['generation'] - 1} -> {facts['generation']}",
         "census_before": _census(facts["census_before"], words),
         "census_after": _census(facts["census_after"], words),
@@ -175,12 +174,6 @@ def _census(census: dict[str, int] | None, words: dict[str, str]) -> str:
         for number, count in (census or {}).items()
     ]
     return ", ".join(parts) or "0"
-
-
-def _japan_time(at: int | None) -> str:
-    if at is None:
-        return "-"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at + JAPAN_OFFSET))
 
 
 def _number(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Writes a cell of CSV so that a spreadsheet shows it as it is stored.
+"""Writes CSV so that a spreadsheet shows each cell as it is stored.
 
 A spreadsheet that opens CSV runs what looks like a formula, and turns what looks like a
 number or a date into one: 01 becomes 1, 09000000000 loses its zero, 01/2030 becomes a
@@ -7,8 +7,11 @@ day.  It takes a cell for the text it is when the file says ``="01"``, and saves
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import unicodedata
+from collections.abc import Sequence
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -35,15 +38,22 @@ _DIGIT = re.compile(r"\d")
 _TRUTH = ("TRUE", "FALSE")
 
 
-def harmless(cell: str) -> str:
+def without_formula(cell: str) -> str:
     """``cell`` with a quote in front if a spreadsheet would take it for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell
 
 
 def as_text(cell: str) -> str:
-    """``cell`` as a spreadsheet leaves it whole: harmless, and marked as text where it
+    """``cell`` as a spreadsheet leaves it whole: no formula, and marked as text where it
     would be turned into a number or a date."""
-    return f'="{cell}"' if _would_change(cell) else harmless(cell)
+    return f'="{cell}"' if _would_change(cell) else without_formula(cell)
+
+
+def line(cells: Sequence[str]) -> str:
+    """The cells as one line of CSV, with the end that RFC 4180 asks for (CRLF)."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    return out.getvalue()
 
 
 def _would_change(cell: str) -> bool:
