@@ -19,11 +19,12 @@ SCANNED := app vault deploy bench config.py wsgi.py gunicorn.conf.py
 # The checker of the pages' HTML, by npm; without npm its tests are skipped.
 CHECKER := tests/html/node_modules
 
-.PHONY: install serve test coverage attack mutation bench manual architecture lint lock
+.PHONY: install serve test coverage attack mutation bench manual architecture lint lock release
 
 install: $(VENV)/runtime.stamp
 
-serve: install
+# The demo's mail catcher is none of what a site needs, so install leaves it out.
+serve: $(VENV)/demo.stamp
 	@$(BIN)/python deploy/demo.py
 
 test: $(VENV)/test.stamp $(SCANNERS)/stamp $(CHECKER)/stamp
@@ -77,12 +78,18 @@ lint: $(VENV)/test.stamp $(SCANNERS)/stamp
 	@$(SCAN)/bandit --quiet -c pyproject.toml -r $(SCANNED)
 	@$(SCAN)/semgrep scan --metrics=off --disable-version-check --config .semgrep.yml --strict --error --quiet $(SCANNED) templates
 
+# What is released: wheel and source archive of the tagged commit, in dist/. Each is built
+# twice and must come out the same; the wheel is installed from the lock and tried.
+release: $(VENV)/test.stamp
+	@$(BIN)/python deploy/release.py
+
 # The locks, made anew from setup.cfg, the scanners' from these two names; commit
 # what changes.
 lock: COMPILE = $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 lock: $(VENV)/test.stamp
 	@$(BIN)/pip install --quiet pip-tools
-	@$(COMPILE) --extra postgres --extra demo -o requirements.txt setup.cfg
+	@$(COMPILE) --extra postgres -o requirements.txt setup.cfg
+	@$(COMPILE) --extra postgres --extra demo -o requirements-demo.txt setup.cfg
 	@$(COMPILE) --extra postgres --extra demo --extra test --extra bench --extra lint --extra mutation -o requirements-dev.txt setup.cfg
 	@printf 'bandit\nsemgrep\n' | $(COMPILE) -o requirements-lint.txt -
 
@@ -95,6 +102,11 @@ $(VENV)/runtime.stamp: requirements.txt setup.cfg | $(VENV)/bin/python
 	@echo "installing from requirements.txt ..."
 	@$(BIN)/$(FROM_LOCK) requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/demo.stamp: requirements-demo.txt $(VENV)/runtime.stamp
+	@echo "installing from requirements-demo.txt ..."
+	@$(BIN)/$(FROM_LOCK) requirements-demo.txt
 	@touch $@
 
 $(VENV)/test.stamp: requirements-dev.txt $(VENV)/runtime.stamp

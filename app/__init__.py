@@ -28,7 +28,10 @@ from . import (
     turns,
 )
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+# An installed site has its pages inside the package, a checkout beside it.
+_INSTALLED = Path(__file__).resolve().parent / "templates"
+_CHECKOUT = _INSTALLED.parent.parent / "templates"
+TEMPLATES = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 
 
 class Site(Flask):

@@ -167,14 +167,14 @@ def _kind_of(error: SQLAlchemyError, cause: BaseException) -> Kind:
     the next minutes may meet too, or one that nobody expected."""
     if isinstance(error, OutOfConnections):
         return Kind.LOCK_GIVEN_UP
-    state, code = getattr(cause, "sqlstate", None), _sqlite_code(cause)
-    if state in BUSY_STATES or code in BUSY_CODES:
+    state, primary = getattr(cause, "sqlstate", None), _sqlite_code(cause)
+    if state in BUSY_STATES or primary in BUSY_CODES:
         return Kind.LOCK_GIVEN_UP
-    if state in AWAY_STATES or code in AWAY_CODES:
+    if state in AWAY_STATES or primary in AWAY_CODES:
         return Kind.DATABASE_AWAY
     away = isinstance(error, OperationalError | InterfaceError)
     # SQLite's plain error is one of the statement: a table is missing, for example.
-    expected = away and code != sqlite3.SQLITE_ERROR
+    expected = away and primary != sqlite3.SQLITE_ERROR
     return Kind.DATABASE_AWAY if expected else Kind.REQUEST_FAILED
 
 

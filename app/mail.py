@@ -123,9 +123,9 @@ class _PatientConnection(Connection):
         """Raise SMTPException unless the server would take a mail of the site's."""
         sender = parseaddr(self._settings.sender)[1]
         self.host.ehlo_or_helo_if_needed()
-        code, text = self.host.mail(sender)
-        if code != MAIL_TAKEN:
-            raise smtplib.SMTPSenderRefused(code, text, sender)
+        reply, text = self.host.mail(sender)
+        if reply != MAIL_TAKEN:
+            raise smtplib.SMTPSenderRefused(reply, text, sender)
         self.host.rset()
 
     def __exit__(self, *raised: Any) -> None:

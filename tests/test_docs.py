@@ -37,7 +37,7 @@ ROWS = {
     "PAN": 8,
     "VLT": 6,
     "AUD": 4,
-    "REL": 8,
+    "REL": 10,
     "ATH": 7,
     "LCK": 6,
 }

@@ -14,8 +14,7 @@ import pytest
 
 from tests.places.own_mounts import Machine, may_mount
 from tests.places.site import START_SECONDS
-
-from .test_install import a_machine, installed
+from tests.places.web_host import a_machine, installed
 
 SYSTEMD = Path("/lib/systemd/systemd")
 # Of systemd's own units the targets alone: nothing may touch the kernel's settings, the

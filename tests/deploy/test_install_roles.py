@@ -10,9 +10,8 @@ import pytest
 
 from tests.places.own_mounts import Machine, may_mount
 from tests.places.postgres_cluster import PROGRAMS
+from tests.places.web_host import RUN, a_machine, ask, commands, fill, install, serving
 from tests.postgres.roles import Roles, blocks, made
-
-from .test_install import RUN, a_machine, ask, commands, fill, install, serving
 
 pytestmark = [
     pytest.mark.postgres,

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from ..card.scrub import one_line
 from ..errors import IntegrityFault
 from ..ops.anchor import Anchor
-from ..ops.doctor.machine import CODE
+from ..ops.doctor.machine import lock_file
 from ..ops.evidence import (
     access,
     checks,
@@ -173,12 +173,12 @@ def _subjects(
     yield checks.of_checks(run, found.checks)
     with reading(vault.engine) as db:
         yield keys.inventory(vault, db, found.census)
-        yield custodians.form(found.census.root_id)
+        yield custodians.form()
         reached = access.access(place)
         yield reached.subject
         yield operators.review(place.site_database_url, db, vault.clock())
-    yield settings.shown(os.environ)
-    installed = parts.installed(CODE / "requirements.txt")
+    yield settings.read_settings()
+    installed = parts.installed(lock_file())
     yield parts.versions(installed, installed_version(), reached.servers)
 
 
@@ -245,7 +245,7 @@ def _edited(number: int, fault: IntegrityFault) -> Entry:
 
 def _sbom(folder: NewFolder, head: Head, serial: UUID) -> Entry:
     """Write the bill of materials."""
-    name, installed = "sbom.cdx.json", parts.installed(CODE / "requirements.txt")
+    name, installed = "sbom.cdx.json", parts.installed(lock_file())
     folder.write_json(name, parts.sbom(installed, head.version, head.at, serial))
     return Entry(
         Words("ソフトウェア部品表（SBOM）", "Bill of materials (SBOM)"),

@@ -25,7 +25,11 @@ def report() -> None:
 )
 @click.argument("number", type=int, required=False)
 @click.option(
-    "--lang", type=click.Choice(["ja", "en"]), default="ja", show_default=True
+    "--lang",
+    type=click.Choice(["ja", "en"]),
+    default="ja",
+    show_default=True,
+    help="The language of the record.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def rotation(number: int | None, lang: str, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 
 from .last_acts import do_last_acts
@@ -104,7 +104,7 @@ def wait_at_most(db: Connection, seconds: float) -> None:
     on SQLite writers queue before they hold anything."""
     if db.dialect.name == "postgresql":
         limit = f"{int(seconds * 1000)}ms"
-        db.exec_driver_sql(f"SELECT set_config('lock_timeout', '{limit}', true)")
+        db.execute(select(func.set_config("lock_timeout", limit, True)))
 
 
 def waited_too_long(error: DBAPIError) -> bool:

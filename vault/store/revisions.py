@@ -26,13 +26,20 @@ class Revisions:
 
     def known(self) -> list[str]:
         """The revisions this code knows, oldest first.  Each is what its file's name
-        begins with."""
+        begins with.  Raises SchemaError when there is none: such an installation would
+        take a database without tables for one that needs nothing."""
         files = (self.place / "versions").glob("[0-9]*_*.py")
-        return sorted(file.name.partition("_")[0] for file in files)
+        known = sorted(file.name.partition("_")[0] for file in files)
+        if not known:
+            raise SchemaError(
+                f"there is no migration in {self.place / 'versions'}",
+                hint="the installation is not whole; install it again",
+            )
+        return known
 
-    def head(self) -> str | None:
+    def head(self) -> str:
         """The newest revision this code knows."""
-        return max(self.known(), default=None)
+        return max(self.known())
 
     def current(self, engine: Engine) -> str | None:
         """The revision the database stands at, or None when it has no tables."""
@@ -52,10 +59,11 @@ class Revisions:
 
     def require_known(self, current: str | None) -> None:
         """Raise SchemaError when ``current`` is a revision that this code doesn't
-        know."""
-        if current is None or current in self.known():
+        know, or when this code knows none."""
+        known = self.known()
+        if current is None or current in known:
             return
-        if current < (self.head() or ""):
+        if current < self.head():
             # No release ever made tables that could be converted.
             raise SchemaError(
                 f"this database was made by an earlier version (revision {current}), "

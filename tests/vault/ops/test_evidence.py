@@ -281,7 +281,7 @@ def test_no_setting_gives_a_secret_away() -> None:
         "DATABASE_URL": "no url: s3cret",
         "OTHER_PASSWORD": "s3cret",
     }
-    subject = settings.shown(environ)
+    subject = settings.read_settings(environ)
     head = Head("v", "r", 0, "taro", "host", "1")
     assert "s3cret" not in json.dumps(subject.data) + page_of(subject, head, "en")
     assert "sslmode=verify-full" in subject.data["VAULT_DATABASE_URL"]

@@ -107,11 +107,19 @@ def python(place: Place) -> Iterator[CheckResult]:
         yield ok("python", f"{name} is mended until {end}")
 
 
+def lock_file() -> Path:
+    """The lock: beside the code of a checkout, or where the wheel installs it.  It may
+    be missing."""
+    beside = CODE / "requirements.txt"
+    installed = Path(sys.prefix) / "share" / "cardsite" / beside.name
+    return beside if beside.is_file() else installed
+
+
 def libraries(_place: Place) -> Iterator[CheckResult]:
     """Compare the libraries that are installed with the lock file."""
-    lock = CODE / "requirements.txt"
+    lock = lock_file()
     if not lock.is_file():
-        yield unknown("libraries", f"no lock file lies beside the code, {lock}")
+        yield unknown("libraries", f"there is no lock file, {lock}")
         return
     pinned = _PINNED.findall(lock.read_text(encoding="utf-8"))
     others = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .words import Cell, Subject, Table, Words
 
-_LINES = 7
+_LINES = 5
 _COLUMNS = (
     Words("片の番号", "Share"),
     Words("保管者 氏名", "Custodian"),
@@ -44,15 +44,14 @@ _DUTIES = (
 )
 
 
-def form(root_id: str) -> Subject:
-    """The form for the root ``root_id``, to be filled in by hand."""
+def form() -> Subject:
+    """The form for the root that the page's head names, to be filled in by hand."""
     empty: Sequence[Cell] = [""] * (len(_COLUMNS) - 1)
     lines: list[Sequence[Cell]] = [(str(n), *empty) for n in range(1, _LINES + 1)]
     duties: list[Sequence[Cell]] = [
         (str(number), duty) for number, duty in enumerate(_DUTIES, 1)
     ]
     terms: list[Sequence[Cell]] = [
-        (Words("ルート鍵の番号", "Root key"), root_id),
         (
             Words("必要な片の数／全体の数", "Shares needed / shares made"),
             "      /      ",
@@ -78,7 +77,7 @@ def form(root_id: str) -> Subject:
             ),
             Table(
                 Words("引き受ける内容", "What is taken on"),
-                (Words("番号", "No."), Words("内容", "Duty")),
+                (Words("項", "No."), Words("内容", "Duty")),
                 duties,
             ),
             Table(Words("保管者", "Custodians"), _COLUMNS, lines),

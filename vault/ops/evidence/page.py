@@ -12,17 +12,17 @@ from ...card.scrub import one_line
 from .words import NONE, Cell, Subject, Table, Words
 
 STYLE = """
-@page { size: A4; margin: 16mm 14mm; }
+@page { size: A4; margin: 14mm; }
 body { font-family: "Noto Sans JP", "Hiragino Sans", "Yu Gothic", Meiryo, sans-serif;
   font-size: 10.5pt; line-height: 1.5; color: #1f2328; max-width: 190mm;
   margin: 8mm auto; padding: 0 4mm; }
 h1 { font-size: 17pt; margin: 0 0 3mm; border-bottom: 2px solid #57606a; }
-h2 { font-size: 12.5pt; margin: 7mm 0 2mm; break-after: avoid; }
+h2 { font-size: 12.5pt; margin: 5mm 0 1.5mm; break-after: avoid; }
 p { margin: 0 0 3mm; }
-table { border-collapse: collapse; width: 100%; margin: 0 0 4mm; font-size: 9.5pt; }
+table { border-collapse: collapse; width: 100%; margin: 0 0 3mm; font-size: 9.5pt; }
 thead { display: table-header-group; }
 tr { break-inside: avoid; }
-th, td { border: 1px solid #adb5bd; padding: 1.2mm 1.8mm; text-align: left;
+th, td { border: 1px solid #adb5bd; padding: 0.8mm 1.8mm; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
 thead th { background: #eef1f4; }
 td.number { text-align: right; white-space: nowrap; }
@@ -31,12 +31,13 @@ table.contents th:first-child { width: 46mm; }
 table.contents th:nth-child(3) { width: 34mm; }
 table.contents td:last-child, table.contents th:last-child { white-space: nowrap; }
 table.wide { font-size: 8pt; }
-td:empty { height: 8mm; }
-table.sign td { height: 16mm; }
+td:empty { height: 7mm; }
+table.sign td { height: 12mm; }
 .note { color: #57606a; font-size: 9pt; }
 a { color: #0a58ca; }
-@media print { body { margin: 0; padding: 0; max-width: none; }
-  a { color: inherit; text-decoration: none; } }
+@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt;
+    line-height: 1.4; }
+  a { color: inherit; text-decoration: none; } .back { display: none; } }
 """
 # From so many columns on a table is set smaller, so that it fits the paper's width.
 _WIDE = 8
@@ -86,7 +87,9 @@ def page_of(subject: Subject, head: Head, lang: str) -> str:
     for table in subject.tables:
         lines += table_of(table, lang)
     lines += signature(lang)
-    lines.append(f'<p><a href="index.{lang}.html">{_BACK.of(lang)}</a></p>')
+    lines.append(
+        f'<p class="back"><a href="index.{lang}.html">{_BACK.of(lang)}</a></p>'
+    )
     return document(subject.title.of(lang), lines, lang)
 
 

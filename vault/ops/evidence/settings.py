@@ -6,6 +6,7 @@ tomorrow can't give a secret away.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy.engine import make_url
@@ -63,8 +64,8 @@ _UNSET = Words("未設定（既定値）", "not set: the default")
 _UNREADABLE = Words("読み取れない値", "can't be read")
 
 
-def shown(environ: Mapping[str, str]) -> Subject:
-    """The settings in ``environ``."""
+def read_settings(environ: Mapping[str, str] = os.environ) -> Subject:
+    """The settings in ``environ``, as they may be shown."""
     rows: list[Sequence[Cell]] = []
     data: dict[str, str | None] = {}
     for name in sorted((*SHOWN, *URLS, *SECRET)):

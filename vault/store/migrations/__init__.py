@@ -33,7 +33,8 @@ class History(Revisions):
     def upgrade(self, engine: Engine, revision: str = "head") -> None:
         """Bring the database up to ``revision``; nothing happens at head.
 
-        Raises SchemaError when it stands at a revision this code doesn't know.
+        Raises SchemaError when it stands at a revision this code doesn't know, or when
+        this code knows none.
         """
         self.require_known(self.current(engine))
         config = self._config()

@@ -1,0 +1,1 @@
+"""Databases as released versions made them, and what today's code makes of them."""
