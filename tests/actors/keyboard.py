@@ -21,6 +21,7 @@ def alt_n(desk: Desk) -> int:
     for kind in ("rawKeyDown", "char", "keyUp"):
         text = {"text": "n", "unmodifiedText": "n"} if kind == "char" else {}
         session.send("Input.dispatchKeyEvent", {"type": kind, **text, **key})
+    session.detach()
     return 1
 
 
@@ -31,10 +32,14 @@ def register_by_keys(
     phone: str = "0312345678",
     month: str = "1",
     year: str = "2030",
+    *,
+    each: bool = True,
 ) -> int:
     """Type a card from お客様名 on and send it; returns the keys that are no data.
-    The page after it is open then."""
-    type_in = desk.page.keyboard.type
+    The page after it is open then.  Unless ``each`` key of the data is pressed, a field's
+    come at once."""
+    keyboard = desk.page.keyboard
+    type_in = keyboard.type if each else keyboard.insert_text
     expect(desk.page.locator("[name=customer_name]")).to_be_focused()
     type_in(name)
     keys = press(desk, "Tab")

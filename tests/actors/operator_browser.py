@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from .mail import Mails
 
 NARROW = 390
 ARTEFACTS = ROOT / "tests" / "artefacts"
+# A picture of a whole page costs as much as the page, and no test looks at it.
+PICTURED = bool(os.environ.get("PICTURES") or os.environ.get("MANUAL_PICTURES"))
 AXE = Axe()
 RUN_AXE = "axe.run({resultTypes: ['violations']})"
 
@@ -203,16 +206,14 @@ class Desk:
         self.press("ログイン")
 
     def look(self, step: str, *, narrow: bool = False) -> None:
-        """Take a picture and let axe read the page, as it is and as narrow as a
-        telephone's; with ``narrow`` take a picture of that too."""
+        """Let axe read the page, as it is and as narrow as a telephone's.  Where
+        pictures are asked for take one, and with ``narrow`` one of that too."""
         if not self.looks:
             return
         self.pictures += 1
-        folder = ARTEFACTS / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.pictures:02d}-{step}.png"
+        path = ARTEFACTS / self.name / f"{self.pictures:02d}-{step}.png"
         self.read[path.name] = self.text()
-        self.page.screenshot(path=path, full_page=True)
+        self._take(path)
         if not self.scripts:
             return
         self._let_axe_read(step)
@@ -221,10 +222,13 @@ class Desk:
             self.page.set_viewport_size({"width": NARROW, "height": size["height"]})
             self._let_axe_read(f"{step}, narrow")
             if narrow:
-                self.page.screenshot(
-                    path=path.with_stem(f"{path.stem}-narrow"), full_page=True
-                )
+                self._take(path.with_stem(f"{path.stem}-narrow"))
             self.page.set_viewport_size(size)
+
+    def _take(self, path: Path) -> None:
+        if PICTURED:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=path, full_page=True)
 
     def _let_axe_read(self, step: str) -> None:
         # The page keeps it from the first time on, and it is half a megabyte.

@@ -18,11 +18,12 @@ from app.cards.typed import digits_of
 from app.japan_time import month_key
 from tests.actors.keyboard import alt_n, press, register_by_keys
 from tests.actors.operator_browser import NARROW, Desk, Site
+from tests.lengths import at_length
 from tests.places.customers import Newcomer, Row, newcomers, take_in
 from vault.clock import system_clock
 
 STORED = 3_000
-REGISTERED = 30
+REGISTERED = at_length(10, 30)
 EDITED = 10
 SOON = 3
 # The keys of one registration that are no data, before the form's keys were made.
@@ -171,15 +172,15 @@ def _lines_hold_at_a_telephones_width(desk: Desk) -> None:
 
 
 def _register_by_keys_alone(day: Day) -> None:
-    """Register thirty, each with seven keys that are no data."""
+    """Register several, each with seven keys that are no data; of the first one's data
+    each key is pressed too."""
     alt_n(day.desk)
     counted = set()
-    for _ in range(REGISTERED):
+    for number in range(REGISTERED):
         one = day.comers.pop()
         month, year = one.expiry.split("/")
-        keys = register_by_keys(
-            day.desk, one.number, one.name, one.phone, month, year[2:]
-        )
+        data = (one.number, one.name, one.phone, month, year[2:])
+        keys = register_by_keys(day.desk, *data, each=number == 0)
         row = day.came(one)
         assert row.masked in day.desk.text()
         counted.add(keys + alt_n(day.desk))

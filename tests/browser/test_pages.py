@@ -228,7 +228,7 @@ def test_a_number_typed_into_the_search_is_cut_before_it_is_sent(
 def test_a_phone_sized_screen_needs_no_sideways_scrolling(
     new_desk: Callable[..., Desk],
 ) -> None:
-    """Every page fits 390 pixels, and the pictures are kept."""
+    """Every page fits 390 pixels."""
     desk = new_desk(width=390)
     login_id = desk.site.operator()
     desk.open("/login")

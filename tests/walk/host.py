@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,11 +37,13 @@ class Said:
 @dataclass
 class Host:
     """A folder with a site in ``instance``, and a shell in it; ``settings`` are
-    exported before each line."""
+    exported before each line, ``stands_for`` is what the reader has in the place of the
+    runbook's names."""
 
     folder: Path
     mail_port: int = 9
     settings: dict[str, str] = field(default_factory=dict)
+    stands_for: Mapping[str, str] = field(default_factory=lambda: STANDS_FOR)
 
     @cached_property
     def place(self) -> Place:
@@ -51,7 +54,7 @@ class Host:
 
     def type(self, line: str, **more: str) -> Said:
         """Type a line, with the root key's medium mounted."""
-        for stands, meant in STANDS_FOR.items():
+        for stands, meant in self.stands_for.items():
             line = line.replace(stands, meant)
         environ = {
             "VAULT_ROOT_KEY": "instance/root.key",

@@ -140,7 +140,7 @@ def _facts(
         "enabled_at": entries.get((name, _ENABLED)),
         "disabled_at": row["disabled_at"] or None,
         "last_login_at": row["last_login_at"] or None,
-        "last_used_at": row["used_at"],
+        "unused_since": row["used_at"],
         "password_changed_at": entries.get((name, _CHANGED)),
         "password_reset_at": entries.get((name, _RESET)),
         "shared_until": row["shared_until"] or None,
