@@ -27,8 +27,8 @@ FLASK = {
 # A changelog tells of what was, too.
 TODAYS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 SOURCES = ("app", "vault", "tests", "bench", "deploy", "docs", "templates")
-# Not a name of the project's: an example of one.
-EXAMPLES = {"tests/file.py"}
+# Not names of the project's: an example of one, and a folder that a run makes.
+EXAMPLES = {"tests/file.py", "tests/artefacts"}
 
 FENCE = re.compile(r"^ *```.*?\n(.*?)^ *```$", re.M | re.S)
 SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")

@@ -26,7 +26,6 @@ from tests.actors.mail import Mails
 from tests.actors.operator_http import Desk
 from tests.places.postgres_cluster import Cluster
 from tests.places.site import ROOT
-from tests.test_docs import README
 from tests.vault.commands.runbook import TEXT as RUNBOOK
 
 from .document import Line, typed_lines
@@ -206,7 +205,8 @@ def _of(table: Mapping[str, Kind], text: str, otherwise: Kind) -> Kind:
 
 def first_day(walk: Walk) -> None:
     """The README's first screen: keys, tables, an operator."""
-    block = README.partition("```console\n")[2].partition("```")[0]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("```console\n")[2].partition("```")[0]
     for line in re.findall(r"^\$ (.*)$", block, re.M):
         walk.type(line, VAULT_ROOT_KEY="")
 
