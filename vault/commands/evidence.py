@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import click
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from ..card.scrub import one_line
 from ..errors import IntegrityFault
@@ -35,10 +35,9 @@ from ..ops.evidence.page import Head, page_of
 from ..ops.evidence.words import LANGUAGES, Subject, Words
 from ..ops.open_vault import OpenVault
 from ..ops.verify import Finding
-from ..ops.verify import verify as find_faults
 from ..store.database import reading
 from ..store.files import disk_faults
-from ..store.schema import CARD, ROTATION
+from ..store.schema import ROTATION
 from ..trail import Actor
 from ..web.vault import Vault
 from . import installed_version
@@ -47,6 +46,7 @@ from .anchors import ANCHOR_FILE, anchors_given, check_trail
 from .output import counted
 from .uses import note_result, record_use
 from .vaults import EXAMPLE, actor, read_settings, vault_with_root_key_if_there
+from .verify import check_rows
 
 EVENT = "report.evidence"
 EXIT_FOUND = 1
@@ -118,11 +118,7 @@ def _run(vault: OpenVault, anchors: Sequence[Anchor]) -> checks.Run:
     """Open every card, check every row and the whole trail; both results are recorded
     in the trail."""
     record_use(vault, vault.root_id, "report evidence")
-    with reading(vault.engine) as db:
-        faults = list(find_faults(vault, db))
-        cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
-    counts = {"opened": cards, "found": len(faults)}
-    note_result(vault, "verify", well=not faults, counts=counts)
+    cards, faults = check_rows(vault)
     entries, broken = 0, []
     try:
         with reading(vault.engine) as db:

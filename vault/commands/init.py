@@ -12,7 +12,7 @@ from ..clock import system_clock
 from ..ops import create, new_place, root_shares
 from ..ops.new_place import NewPlace
 from ..settings import VaultSettings
-from ..store.files import part_of
+from ..store.files import is_on_one_disk, part_of
 from .vaults import EXAMPLE, actor, new_passphrase, read_settings
 
 DEFAULT_ROOT_KEY = Path("instance/root.key")
@@ -55,7 +55,7 @@ def _warn_of_one_disk(root_path: Path, place: NewPlace) -> None:
     """Say when the root key lies on the disk of what it opens: the medium may not be
     mounted."""
     database = place.database
-    if database and root_path.stat().st_dev == database.stat().st_dev:
+    if database and is_on_one_disk(root_path, database):
         click.echo(
             f"warning   {root_path} lies on the disk of {database}; is its medium "
             "mounted?",

@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 
 from ..card.scrub import one_line
 from ..errors import IntegrityFault
+from ..ops.open_vault import OpenVault
+from ..ops.verify import Finding
 from ..ops.verify import verify as find_faults
 from ..store.database import reading
 from ..store.revisions import REVISIONS
@@ -35,11 +37,7 @@ def verify(context: click.Context, as_json: bool) -> None:
     with reading(vault.engine) as db, suppress(IntegrityFault):
         vault.state(db)
     note_use(vault, vault.root_id, "verify")
-    with reading(vault.engine) as db:
-        findings = list(find_faults(vault, db))
-        cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
-    counts = {"opened": cards, "found": len(findings)}
-    note_result(vault, "verify", well=not findings, counts=counts)
+    cards, findings = check_rows(vault)
     with reader_may_leave():
         if as_json:
             found = [vars(finding) for finding in findings]
@@ -55,3 +53,14 @@ def verify(context: click.Context, as_json: bool) -> None:
                 else f"{counted(cards, 'card')} opened, every row and audit entry as written"
             )
     context.exit(1 if findings else 0)
+
+
+def check_rows(vault: OpenVault) -> tuple[int, list[Finding]]:
+    """Open every card and check every row, and record the result in the trail; returns
+    how many cards there are, and what is wrong."""
+    with reading(vault.engine) as db:
+        findings = list(find_faults(vault, db))
+        cards = db.execute(select(func.count()).select_from(CARD)).scalar_one()
+    counts = {"opened": cards, "found": len(findings)}
+    note_result(vault, "verify", well=not findings, counts=counts)
+    return cards, findings

@@ -194,3 +194,8 @@ def disk_faults(path: Path) -> Iterator[None]:
         raise FileRefused(
             f"{path}: {why.lower()}", hint="mend that and run the same command again"
         ) from None
+
+
+def is_on_one_disk(one: Path, other: Path) -> bool:
+    """Say whether two files or folders, which are there, lie on the same file system."""
+    return one.stat().st_dev == other.stat().st_dev

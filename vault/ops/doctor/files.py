@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import FileRefused
+from ...store.files import is_on_one_disk
 from ...store.key_file import is_handed_in
 from ...store.write_queue import SUFFIX as QUEUE
 from ...web.web_key import WebKey
@@ -112,7 +113,7 @@ def passphrase(here: Installation) -> Iterator[CheckResult]:
         return
     if _is_open(path):
         yield fault("passphrase", f"{path} can be read by others", f"chmod 600 {path}")
-    if key is not None and key.exists() and key.stat().st_dev == path.stat().st_dev:
+    if key is not None and key.exists() and is_on_one_disk(key, path):
         yield warning(
             "passphrase",
             f"{path} lies on the disk of {key}, which it opens",

@@ -31,7 +31,7 @@ _STATUS_OFFSET, _TIMEX_BYTES, _UNSYNCHRONISED = 40, 512, 0x0040
 _MOST_NAMED = 5
 
 
-def core_files(_place: Installation) -> Iterator[CheckResult]:
+def core_files(_here: Installation) -> Iterator[CheckResult]:
     """Check that no process of ours leaves a core file, which could hold a key."""
     pattern = _read(PROC / "sys/kernel/core_pattern")
     if resource.getrlimit(resource.RLIMIT_CORE)[0] != 0:
@@ -49,7 +49,7 @@ def core_files(_place: Installation) -> Iterator[CheckResult]:
         yield ok("core files", "off: the site and this command leave none")
 
 
-def swap(_place: Installation) -> Iterator[CheckResult]:
+def swap(_here: Installation) -> Iterator[CheckResult]:
     """Check that memory with a live data key can't reach the disk in the clear."""
     lines = _read(PROC / "swaps").splitlines()[1:]
     plain = [line.split()[0] for line in lines if not _is_encrypted(line.split()[0])]
@@ -74,7 +74,7 @@ def _is_encrypted(device: str) -> bool:
     return uuid.startswith("CRYPT-")
 
 
-def clock_source(_place: Installation) -> Iterator[CheckResult]:
+def clock_source(_here: Installation) -> Iterator[CheckResult]:
     """Ask the kernel whether something keeps the clock right."""
     # adjtimex with modes 0 changes nothing; the status is after three longs (with the
     # first int padded to one) and two more of them.
@@ -115,7 +115,7 @@ def lock_file() -> Path:
     return beside if beside.is_file() else installed
 
 
-def libraries(_place: Installation) -> Iterator[CheckResult]:
+def libraries(_here: Installation) -> Iterator[CheckResult]:
     """Compare the libraries that are installed with the lock file."""
     lock = lock_file()
     if not lock.is_file():

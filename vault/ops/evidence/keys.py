@@ -135,6 +135,44 @@ def _data_keys(keys: Sequence[dict[str, Any]]) -> Table:
     )
 
 
+# The kinds of keys whose row is the same in every vault.
+_OTHER_KINDS: tuple[Sequence[Cell], ...] = (
+    (
+        Words("データ鍵", "Data keys"),
+        Words("カード番号の暗号化", "encrypt card numbers"),
+        Words("AES-256-GCM、256ビット", "AES-256-GCM, 256 bits"),
+        Words(
+            "保管庫データベース。ルート鍵で包んだ形でのみ保存",
+            "the vault's database, wrapped under the root key alone",
+        ),
+        _YEARLY,
+    ),
+    (
+        Words("ウェブ鍵ファイルの鍵", "Sealing key of the web key file"),
+        Words(
+            "行のMACと監査証跡。カードは開けない",
+            "MACs of rows, the audit trail; opens no card",
+        ),
+        Words("HMAC-SHA-256、256ビット", "HMAC-SHA-256, 256 bits"),
+        Words(
+            "Webサーバーの権限0600のファイル",
+            "a file of mode 0600 on the web server",
+        ),
+        Words("cardvault web-key rotate で変更", "changed by cardvault web-key rotate"),
+    ),
+    (
+        "SECRET_KEY",
+        Words(
+            "ログインのCookie・フォーム・認証コード",
+            "cookies, forms and codes of the login",
+        ),
+        Words("256ビット以上", "256 bits or more"),
+        Words("Webサーバーの設定", "the web server's settings"),
+        Words("SECRET_KEY_FALLBACKS とともに変更", "changed by SECRET_KEY_FALLBACKS"),
+    ),
+)
+
+
 def _kinds(root_id: str, changed: int | None, founded: int) -> Table:
     since = japan_time(changed or founded)
     rows: list[Sequence[Cell]] = [
@@ -151,42 +189,6 @@ def _kinds(root_id: str, changed: int | None, founded: int) -> Table:
             ),
             Words(f"{since} から使用", f"in use since {since}"),
         ),
-        (
-            Words("データ鍵", "Data keys"),
-            Words("カード番号の暗号化", "encrypt card numbers"),
-            Words("AES-256-GCM、256ビット", "AES-256-GCM, 256 bits"),
-            Words(
-                "保管庫データベース。ルート鍵で包んだ形でのみ保存",
-                "the vault's database, wrapped under the root key alone",
-            ),
-            _YEARLY,
-        ),
-        (
-            Words("ウェブ鍵ファイルの鍵", "Sealing key of the web key file"),
-            Words(
-                "行のMACと監査証跡。カードは開けない",
-                "MACs of rows, the audit trail; opens no card",
-            ),
-            Words("HMAC-SHA-256、256ビット", "HMAC-SHA-256, 256 bits"),
-            Words(
-                "Webサーバーの権限0600のファイル",
-                "a file of mode 0600 on the web server",
-            ),
-            Words(
-                "cardvault web-key rotate で変更", "changed by cardvault web-key rotate"
-            ),
-        ),
-        (
-            "SECRET_KEY",
-            Words(
-                "ログインのCookie・フォーム・認証コード",
-                "cookies, forms and codes of the login",
-            ),
-            Words("256ビット以上", "256 bits or more"),
-            Words("Webサーバーの設定", "the web server's settings"),
-            Words(
-                "SECRET_KEY_FALLBACKS とともに変更", "changed by SECRET_KEY_FALLBACKS"
-            ),
-        ),
+        *_OTHER_KINDS,
     ]
     return Table(Words("鍵の種類", "Kinds of keys"), _KIND_COLUMNS, rows)

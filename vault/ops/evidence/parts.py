@@ -164,9 +164,6 @@ def versions(parts: Sequence[Part], ours: str, servers: dict[str, str]) -> Subje
         (Words("OpenSSL（Pythonの）", "OpenSSL (Python's)"), ssl.OPENSSL_VERSION),
     ]
     system += list(servers.items())
-    rows: list[Sequence[Cell]] = [
-        (p.name, p.version, p.licence or "-", yes_or_no(p.locked)) for p in parts
-    ]
     return Subject(
         "versions",
         Words("ソフトウェアの版", "Versions of software"),
@@ -178,25 +175,8 @@ def versions(parts: Sequence[Part], ours: str, servers: dict[str, str]) -> Subje
         ),
         "6.3.2, 6.3.3, 12.3.4",
         (
-            Table(
-                Words("システム", "System"),
-                (Words("名前", "Name"), Words("版", "Version")),
-                system,
-            ),
-            Table(
-                Words("ライブラリ", "Libraries"),
-                (
-                    Words("名前", "Name"),
-                    Words("版", "Version"),
-                    Words("ライセンス（申告）", "Licence as declared"),
-                    Words("ロックファイルと一致", "As in the lock file"),
-                ),
-                rows,
-                Words(
-                    "「いいえ」は、ロックファイルにないもの（試験・開発の道具など）です。",
-                    "“No” is what the lock file doesn't have, as tools for tests.",
-                ),
-            ),
+            _system_table(system),
+            _library_table(parts),
         ),
         {
             "system": {
@@ -206,6 +186,28 @@ def versions(parts: Sequence[Part], ours: str, servers: dict[str, str]) -> Subje
             "libraries": {part.name: part.version for part in parts},
         },
     )
+
+
+def _system_table(rows: Sequence[Sequence[Cell]]) -> Table:
+    columns = (Words("名前", "Name"), Words("版", "Version"))
+    return Table(Words("システム", "System"), columns, rows)
+
+
+def _library_table(parts: Sequence[Part]) -> Table:
+    rows: list[Sequence[Cell]] = [
+        (p.name, p.version, p.licence or "-", yes_or_no(p.locked)) for p in parts
+    ]
+    columns = (
+        Words("名前", "Name"),
+        Words("版", "Version"),
+        Words("ライセンス（申告）", "Licence as declared"),
+        Words("ロックファイルと一致", "As in the lock file"),
+    )
+    note = Words(
+        "「いいえ」は、ロックファイルにないもの（試験・開発の道具など）です。",
+        "“No” is what the lock file doesn't have, as tools for tests.",
+    )
+    return Table(Words("ライブラリ", "Libraries"), columns, rows, note)
 
 
 def _system() -> str:

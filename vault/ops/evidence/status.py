@@ -11,6 +11,38 @@ from .words import Cell, Subject, Table, Words, yes_or_no
 
 def of_status(status: dict[str, Any], warnings: Sequence[str]) -> Subject:
     """What ``cardvault status`` says, ``status`` as its ``--json`` prints it."""
+    by_generation: list[Sequence[Cell]] = [
+        (number, count) for number, count in status["census"].items()
+    ]
+    noted: list[Sequence[Cell]] = [(line,) for line in warnings]
+    return Subject(
+        "status",
+        Words("保管庫の状態", "State of the vault"),
+        Words(
+            "カードの件数、鍵の世代、隔離、監査証跡の長さ、注意事項（cardvault status の内容）。",
+            "Cards, generations of keys, quarantine, the trail's length and what to look "
+            "at, as cardvault status shows them.",
+        ),
+        "3.5.1, 3.7.4, 10.5.1",
+        (
+            _overview(status),
+            Table(
+                Words("世代ごとのカード", "Cards by generation"),
+                (Words("世代", "Generation"), Words("件数", "Cards")),
+                by_generation,
+            ),
+            Table(
+                Words("注意事項", "To look at"),
+                (Words("内容（原文）", "What"),),
+                noted,
+            ),
+        ),
+        status,
+        wrong=bool(warnings),
+    )
+
+
+def _overview(status: dict[str, Any]) -> Table:
     facts: list[Sequence[Cell]] = [
         (Words("鍵の世代", "Generation of the keys"), status["generation"]),
         (Words("保管中のカード", "Cards kept"), status["cards"]),
@@ -29,37 +61,6 @@ def of_status(status: dict[str, Any], warnings: Sequence[str]) -> Subject:
             yes_or_no(status["rotation"] is not None),
         ),
     ]
-    by_generation: list[Sequence[Cell]] = [
-        (number, count) for number, count in status["census"].items()
-    ]
-    noted: list[Sequence[Cell]] = [(line,) for line in warnings]
-    return Subject(
-        "status",
-        Words("保管庫の状態", "State of the vault"),
-        Words(
-            "カードの件数、鍵の世代、隔離、監査証跡の長さ、注意事項（cardvault status の内容）。",
-            "Cards, generations of keys, quarantine, the trail's length and what to look "
-            "at, as cardvault status shows them.",
-        ),
-        "3.5.1, 3.7.4, 10.5.1",
-        (
-            Table(
-                Words("概要", "Overview"),
-                (Words("項目", "What"), Words("値", "Value")),
-                facts,
-                Words("「-」は一度もないことを示します。", "“-” is for never."),
-            ),
-            Table(
-                Words("世代ごとのカード", "Cards by generation"),
-                (Words("世代", "Generation"), Words("件数", "Cards")),
-                by_generation,
-            ),
-            Table(
-                Words("注意事項", "To look at"),
-                (Words("内容（原文）", "What"),),
-                noted,
-            ),
-        ),
-        status,
-        wrong=bool(warnings),
-    )
+    columns = (Words("項目", "What"), Words("値", "Value"))
+    note = Words("「-」は一度もないことを示します。", "“-” is for never.")
+    return Table(Words("概要", "Overview"), columns, facts, note)
