@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -45,25 +47,49 @@ def machine() -> Iterator[Machine]:
         yield machine
 
 
+@dataclass(frozen=True)
+class Installation:
+    """A machine with the site on it, how it looked when it was bare, and after the dry
+    run; and that run, the first, and the second with the settings filled in."""
+
+    machine: Machine
+    bare: str
+    tried: str
+    dry: CompletedProcess[str]
+    first: CompletedProcess[str]
+    second: CompletedProcess[str]
+
+
 @pytest.fixture(scope="module")
-def ready() -> Iterator[Machine]:
-    """A machine with the site on it, for tests that leave it as it is."""
+def installation() -> Iterator[Installation]:
+    """The installation of a site on SQLite."""
+    words = ("--root-key", "/mnt/usb/root.key")
     with a_machine() as machine:
-        installed(machine)
-        yield machine
+        bare = machine.do("sh", "-c", LOOK)
+        dry = install(machine, "--dry-run", *words)
+        tried = machine.do("sh", "-c", LOOK)
+        first = install(machine, *words)
+        fill(machine)
+        second = install(machine, *words)
+        yield Installation(machine, bare, tried, dry, first, second)
 
 
-def test_a_dry_run_says_what_a_run_does_and_changes_nothing(machine: Machine) -> None:
+@pytest.fixture
+def ready(installation: Installation) -> Machine:
+    """Its machine, for tests that leave the site as it is."""
+    assert installation.second.returncode == 0, installation.second.stderr
+    return installation.machine
+
+
+def test_a_dry_run_says_what_a_run_does_and_changes_nothing(
+    installation: Installation,
+) -> None:
     """The same commands in the same order, as far as the run gets."""
-    before = machine.do("sh", "-c", LOOK)
-    dry = install(machine, "--dry-run", "--root-key", "/mnt/usb/root.key")
+    dry, first, second = installation.dry, installation.first, installation.second
     assert dry.returncode == 0, dry.stderr
-    assert machine.do("sh", "-c", LOOK) == before
-    first = install(machine, "--root-key", "/mnt/usb/root.key")
+    assert installation.tried == installation.bare
     assert first.returncode == 2
     assert "is not filled in: TRUSTED_HOSTS MAIL_DEFAULT_SENDER" in first.stderr
-    fill(machine)
-    second = install(machine, "--root-key", "/mnt/usb/root.key")
     assert second.returncode == 0, second.stdout + second.stderr
     assert commands(dry) == commands(first) + commands(second)
 
@@ -79,12 +105,11 @@ def test_the_runbook_has_every_command_that_the_script_types(machine: Machine) -
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_from_a_bare_machine_to_a_running_site(
-    machine: Machine, engine: str, request: pytest.FixtureRequest
+    engine: str, request: pytest.FixtureRequest
 ) -> None:
     """The script, the settings, the first operator; typed again it changes nothing; the
     site answers, its commands work, the account can't replace its keys."""
     with ExitStack() as stack:
-        more = {}
         if engine == "postgresql":
             server: Cluster = request.getfixturevalue("server")
             names = {"DATABASE_URL": "in_site", "VAULT_DATABASE_URL": "in_vault"}
@@ -92,7 +117,10 @@ def test_from_a_bare_machine_to_a_running_site(
                 setting: stack.enter_context(server.database(name))
                 for setting, name in names.items()
             }
-        installed(machine, **more)
+            machine: Machine = request.getfixturevalue("machine")
+            installed(machine, **more)
+        else:
+            machine = request.getfixturevalue("ready")
         before = machine.do("sh", "-c", LOOK)
         again = install(machine)
         assert again.stdout == "all is in place; nothing was changed\n"
