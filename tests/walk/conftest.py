@@ -9,28 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.actors.mail import Mails
-from tests.places.site import PASSWORD
-from tests.vault.commands.conftest import empty, inited, shell
+from tests.vault.commands.typed_at import empty, inited, shell
 
-from .host import Host
+from .host import Host, found_site
 
 __all__ = ["empty", "inited", "shell"]
-
-ADD = (
-    f"echo '{PASSWORD}' | flask --app wsgi operators add taro --name 山田"
-    " --email taro@example.co.jp --password-stdin --no-change"
-)
-
-
-def found_site(host: Host) -> Host:
-    """Make keys, tables and the operator taro."""
-    for line in (
-        "cardvault init --no-passphrase",
-        "flask --app wsgi migrate",
-        ADD,
-    ):
-        host.well(line)
-    return host
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tests.actors.reader import run
-from tests.places.site import Place
+from tests.places.site import PASSWORD, Place
 from tests.vault.commands.runbook import lines_of
 
 # What stands in the runbook for something of the reader's own.
@@ -23,6 +23,10 @@ STANDS_FOR = {
     "/var/lib/cardsite": ".",
     "LOGIN_ID": "taro",
 }
+ADD = (
+    f"echo '{PASSWORD}' | flask --app wsgi operators add taro --name 山田"
+    " --email taro@example.co.jp --password-stdin --no-change"
+)
 HEADING = "customer_name,phone,card_number,exp_month,exp_year\n"
 
 
@@ -92,3 +96,14 @@ def found(text: str, *wanted: str) -> None:
     """Require that each of ``wanted`` is said."""
     for words in wanted:
         assert re.search(words, text), f"{words}\n{text}"
+
+
+def found_site(host: Host) -> Host:
+    """Make keys, tables and the operator taro."""
+    for line in (
+        "cardvault init --no-passphrase",
+        "flask --app wsgi migrate",
+        ADD,
+    ):
+        host.well(line)
+    return host

@@ -13,9 +13,9 @@ import pytest
 from tests.actors.mail import Mails, receiving
 from tests.actors.operator_http import Desk
 from tests.actors.witness import Witness
-from tests.faults.test_disk import disk, fill, ways
 from tests.places.postgres_cluster import Cluster
 from tests.places.site import PASSWORD, ROOT, free_port
+from tests.places.small_disk import disk, fill, ways
 from tests.places.vault import FakeClock
 from tests.vault.commands.runbook import TEXT as RUNBOOK
 from tests.vault.commands.runbook import Reader, chapter, lines_of
@@ -24,8 +24,7 @@ from tests.vault.commands.thief import Thief, lay_a_sealing_key_ready
 from vault import Actor, Vault, VaultSettings
 from vault.clock import DAY_SECONDS, system_clock
 
-from .conftest import found_site
-from .host import Host, found
+from .host import Host, found, found_site
 
 pytestmark = pytest.mark.faults
 
