@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from playwright.sync_api import expect
+
 from tests.actors.operator_browser import Desk, Site
 from tests.places.site import PASSWORD
 
@@ -67,7 +69,7 @@ def register(desk: Desk) -> None:
     desk.fill(customer_name="A", phone="090-0000-0000")
     desk.card(NUMBER, "01", "2030")
     desk.press("登録")
-    assert "登録完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("登録完了しました。")
     _summary(desk, "A", MASK)
     desk.look("registered")
     desk.press("戻る")
@@ -90,7 +92,7 @@ def edit(desk: Desk) -> None:
             desk.look("edit")
         fill()
         desk.press("更新")
-        assert "更新完了しました。" in desk.text()
+        expect(desk.page.locator("main")).to_contain_text("更新完了しました。")
         _summary(desk, name, mask)
         desk.look(f"updated-{step}")
         desk.press("戻る")
@@ -101,7 +103,7 @@ def delete(desk: Desk) -> None:
     desk.press("編集")
     desk.look("edit-with-history")
     desk.press("削除")
-    assert "削除完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("削除完了しました。")
     _summary(desk, "B", "55**-****-****-4444")
     desk.look("deleted")
     desk.press("戻る")

@@ -53,7 +53,7 @@ def test_a_link_from_another_site_ends_no_login(
         expect(tab.locator("#list")).to_be_visible()
     desk.card("4810000000020000", "1", "2030")
     desk.press("登録")
-    assert "登録完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("登録完了しました。")
     assert desk.wrong == []
 
 

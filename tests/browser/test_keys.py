@@ -85,16 +85,16 @@ def test_a_browser_that_asks_no_more_gets_the_checkbox(desk: Desk, width: int) -
     desk.fill(customer_name="無言", phone="0312345678")
     desk.card("6011111111111117", "1", "2030")
     _answer_by_checkbox(desk, "登録", "登録します。よろしいですか？")
-    assert "登録完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("登録完了しました。")
     desk.open("/cards?q=無言")
     desk.press("編集")
     desk.fill(phone="0312345679")
     _answer_by_checkbox(desk, "更新", "変更します。よろしいですか？")
-    assert "更新完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("更新完了しました。")
     desk.open("/cards?q=無言")
     desk.press("編集")
     _answer_by_checkbox(desk, "削除", "削除します。よろしいですか？")
-    assert "削除完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("削除完了しました。")
     assert desk.wrong == []
 
 

@@ -304,5 +304,5 @@ def test_a_conflict_shows_both_states(
     assert desk.page.locator("[name=customer_name]").input_value() == "私の名前"
     _fits(desk, "conflict")
     desk.press("更新")
-    assert "更新完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("更新完了しました。")
     assert desk.wrong == []

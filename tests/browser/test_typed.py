@@ -60,7 +60,7 @@ def test_a_form_that_met_a_dead_login_comes_back_after_the_next(desk: Desk) -> N
     assert kept(desk) == "{}"
     desk.card(NUMBER, "7", "2031")
     desk.press("登録")
-    assert "登録完了しました。" in desk.text()
+    expect(desk.page.locator("main")).to_contain_text("登録完了しました。")
     assert kept(desk) == "{}"
     assert desk.wrong == []
 
