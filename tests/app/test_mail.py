@@ -574,9 +574,13 @@ def settle(app: Flask) -> None:
 
 
 def failed_once(box: Outbox) -> None:
-    """Wait until a letter was not taken."""
+    """Wait until a letter was not taken, and waits to be tried again."""
+
+    def failed() -> bool:
+        return box._vain_since is not None and bool(box._waiting)
+
     with box._changed:
-        assert box._changed.wait_for(lambda: bool(box._waiting), PATIENCE_SECONDS)
+        assert box._changed.wait_for(failed, PATIENCE_SECONDS)
 
 
 def same(page: str, address: str) -> str:

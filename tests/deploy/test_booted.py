@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.places.own_mounts import Machine, may_mount
-from tests.places.site import START_SECONDS
+from tests.places.site import ROOT, START_SECONDS
 from tests.places.web_host import a_machine, installed
 
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -65,8 +65,15 @@ class Booted:
     def __init__(self, machine: Machine) -> None:
         spaces = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--cgroup", "--net")
         words = ("unshare", *spaces, "--mount-proc", "sh", "-euc", BOOT, "sh")
-        # A Python in root's home is hidden from the units, like all there.
-        shown = "ProtectHome=no" if "/root/" in sys.base_prefix else ""
+        # What the units are not to see is hidden from them; a Python in root's home, or
+        # the checkout that is tested in /tmp, they need.
+        hidden = {"/root/": "ProtectHome=no", "/tmp/": "PrivateTmp=no"}  # noqa: S108
+        needed = (sys.base_prefix, sys.prefix, str(ROOT))
+        shown = "\n".join(
+            line
+            for folder, line in hidden.items()
+            if any(path.startswith(folder) for path in needed)
+        )
         self._outside = subprocess.Popen(
             machine.words(*words, " ".join(TARGETS), shown), stderr=subprocess.DEVNULL
         )
