@@ -18,12 +18,11 @@ from app.cards.typed import digits_of
 from app.japan_time import month_key
 from tests.actors.keyboard import alt_n, press, register_by_keys
 from tests.actors.operator_browser import NARROW, Desk, Site
-from tests.lengths import at_length
 from tests.places.customers import Newcomer, Row, newcomers, take_in
 from vault.clock import system_clock
 
 STORED = 3_000
-REGISTERED = at_length(10, 30)
+REGISTERED = 30
 EDITED = 10
 SOON = 3
 # The keys of one registration that are no data, before the form's keys were made.

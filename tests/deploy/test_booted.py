@@ -67,7 +67,7 @@ class Booted:
         words = ("unshare", *spaces, "--mount-proc", "sh", "-euc", BOOT, "sh")
         # What the units are not to see is hidden from them; a Python in root's home, or
         # the checkout that is tested in /tmp, they need.
-        hidden = {"/root/": "ProtectHome=no", "/tmp/": "PrivateTmp=no"}  # noqa: S108
+        hidden = {"/root/": "ProtectHome=no", "/tmp/": "PrivateTmp=no"}
         needed = (sys.base_prefix, sys.prefix, str(ROOT))
         shown = "\n".join(
             line
