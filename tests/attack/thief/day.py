@@ -55,6 +55,7 @@ def looking(shares: str) -> list[Step]:
         Step(("audit", "anchor")),
         Step(("rotate", "--dry-run")),
         Step(("report", "rotation")),
+        Step(("report", "evidence", "--out", "safe/evidence")),
         Step(("duplicates",)),
         Step(("quarantine", "list")),
         Step(("purge", "--expired-for", "90", "--dry-run")),

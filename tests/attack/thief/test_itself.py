@@ -24,7 +24,8 @@ def test_an_ordinary_day_ends_well(house: House) -> None:
     """Without an attack nothing is found: what the thief's day finds is theirs."""
     day = Day(house, Thief(house)).live()
     codes = {words: ran.code for words, ran in day.ran.items() if ran.code}
-    codes.pop("doctor", None)  # says what it thinks of this machine
+    for opinion in ("doctor", "report evidence --out safe/evidence"):
+        codes.pop(opinion, None)  # says what it thinks of this machine
     assert codes == {
         "duplicates": 1,
         "init --no-passphrase": 2,
