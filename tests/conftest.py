@@ -38,6 +38,15 @@ def pytest_configure() -> None:
     compile_once()
 
 
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """The umask of a login, which ``cardvault`` changes in the process it runs in, and
+    that may be this one."""
+    os.umask(0o022)
+    yield
+    os.umask(0o022)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     """A clock at noon in Japan on 2026-11-23."""

@@ -167,9 +167,13 @@ def test_a_database_that_is_away_is_one_line_each(
 
 
 def test_a_lock_that_is_not_given_is_one_line(
-    auth: Auth, environ: dict[str, str], lines: Lines
+    auth: Auth,
+    environ: dict[str, str],
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The page is a 503 with the same incident."""
+    monkeypatch.setattr("vault.store.sqlite.LOCK_WAIT_SECONDS", 0.05)
     with closing(sqlite3.connect(site_path(environ), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         answer = auth.password()

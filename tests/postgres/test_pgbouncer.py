@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -73,15 +74,21 @@ def work(desk: Desk) -> list[int]:
     return answers
 
 
-def test_two_workers_work_behind_one_pgbouncer(
+def test_several_workers_work_behind_one_pgbouncer(
     place: Place, bouncer: Bouncer, mails: tuple[Mails, int]
 ) -> None:
     """Both show pages and register with two connections for all: what one has prepared
     or set in a session would meet the other there.  The commands work too."""
-    other = dataclasses.replace(place, port=free_port())
-    one_worker = ("--workers", "1")
-    with place.serving(*one_worker), other.serving(*one_worker):
-        crowd = desks((place, other), mails[0])
+    # A process works on one request after the other, so it takes three to need more
+    # than two connections at once.
+    places = (
+        place,
+        *(dataclasses.replace(place, port=free_port()) for _ in range(POOL)),
+    )
+    with ExitStack() as sites:
+        for one in places:
+            sites.enter_context(one.serving("--workers", "1"))
+        crowd = desks(places, mails[0])
         with ThreadPoolExecutor(DESKS) as threads:
             answers = [code for codes in threads.map(work, crowd) for code in codes]
         pools = [

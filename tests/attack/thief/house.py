@@ -24,7 +24,7 @@ from vault.clock import system_clock
 from vault.commands import main
 from vault.ops import OpenVault, RootKey
 from vault.ops.rotation.start import take_up
-from vault.store import sqlite
+from vault.store import postgresql, sqlite
 from vault.store.database import connect
 from vault.store.sqlite import checkpoint
 
@@ -99,6 +99,7 @@ class House:
             here.chdir(self.folder)
             # A process lets go of its database when it ends; here it goes on.
             here.setattr(sqlite, "create_engine", made)
+            here.setattr(postgresql, "create_engine", made)
             here.setattr(resource, "setrlimit", lambda *_: None)
             here.setattr(sys, "argv", ["cardvault", *words])
             here.setattr(sys, "stdin", io.StringIO(given))

@@ -21,12 +21,12 @@ from vault import WebKey
 from vault.clock import system_clock
 from vault.errors import FileRefused
 from vault.ops.doctor.files import modes
-from vault.ops.doctor.result import Place
+from vault.ops.doctor.result import Installation
 from vault.settings import VaultSettings
 path = Path(sys.argv[1])
 settings = VaultSettings("postgresql://x/y", path, site_database_url="postgresql://x/y")
 secret = {"SECRET_KEY_FILE": str(path)}
-for finding in modes(Place(settings, secret, system_clock)):
+for finding in modes(Installation(settings, secret, system_clock)):
     print(finding.text)
 try:
     print(WebKey.read(path).name)
