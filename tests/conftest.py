@@ -14,6 +14,7 @@ import pytest
 from tests.actors.mail import Mails, receiving
 from tests.places.compiled import compile_once
 from tests.places.postgres_cluster import PROGRAMS, Cluster
+from tests.places.rights import RIGHTS, missing
 from tests.places.vault import EXPIRY, VISA, FakeClock, VaultPlace
 from vault import Actor, Expiry, Pan, Token, Vault, WebKey
 from vault.card.scrub import holds_card_number, scrub
@@ -131,12 +132,28 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, str) and len(digits_in(val)) > 8 else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No card number is in a test's name: names end up in logs."""
-    items[:] = in_order(items)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """No card number is in a test's name: names end up in logs.  What this account may
+    not do is left out."""
+    left = [item for item in items if _lacks(item)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = in_order([item for item in items if item not in left])
     for item in items:
         if holds_card_number(item.nodeid):
             raise pytest.UsageError(f"{scrub(item.nodeid)} is named after a number")
+
+
+def _lacks(item: pytest.Item) -> str:
+    """Why a test can't run with this account's rights; "" when it can."""
+    marks = item.iter_markers("rights")
+    return next(filter(None, (missing(right) for m in marks for right in m.args)), "")
+
+
+def pytest_report_header() -> list[str]:
+    """What is left out, if anything is."""
+    return [f"left out: {why}" for right in RIGHTS if (why := missing(right))]
 
 
 def pytest_collection_finish() -> None:

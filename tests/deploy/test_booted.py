@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.places.own_mounts import Machine, may_mount
+from tests.places.own_mounts import Machine
+from tests.places.rights import SPACES
 from tests.places.site import ROOT, START_SECONDS
 from tests.places.web_host import a_machine, installed
 
-SYSTEMD = Path("/lib/systemd/systemd")
 # Of systemd's own units the targets alone: nothing may touch the kernel's settings, the
 # devices or the clock, which are not the machine's own.
 TARGETS = ("basic", "multi-user", "network-online", "shutdown", "sysinit", "time-sync")
@@ -52,19 +52,14 @@ asked = urllib.request.Request("http://127.0.0.1:8000/healthz", headers=host)
 print(urllib.request.urlopen(asked, timeout=120).status)
 """
 
-pytestmark = pytest.mark.skipif(
-    (os.geteuid() != 0 or not may_mount() or not SYSTEMD.exists())
-    and "CI" not in os.environ,
-    reason="there is no systemd that could be the first process here",
-)
+pytestmark = pytest.mark.rights("boot")
 
 
 class Booted:
     """A machine whose first process is systemd."""
 
     def __init__(self, machine: Machine) -> None:
-        spaces = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--cgroup", "--net")
-        words = ("unshare", *spaces, "--mount-proc", "sh", "-euc", BOOT, "sh")
+        words = ("unshare", *SPACES, "--mount-proc", "sh", "-euc", BOOT, "sh")
         # What the units are not to see is hidden from them; a Python in root's home, or
         # the checkout that is tested in /tmp, they need.
         hidden = {"/root/": "ProtectHome=no", "/tmp/": "PrivateTmp=no"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.places.own_mounts import Machine, may_mount
+from tests.places.own_mounts import Machine
 from tests.places.postgres_cluster import Cluster
 from tests.places.site import PASSWORD, ROOT
 from tests.places.web_host import (
@@ -34,10 +33,7 @@ LOOK = (
     "find /etc -type f -exec sha256sum {} +"
 )
 
-pytestmark = pytest.mark.skipif(
-    (os.geteuid() != 0 or not may_mount()) and "CI" not in os.environ,
-    reason="an account and a machine's folders are root's to make",
-)
+pytestmark = pytest.mark.rights("root", "mounts")
 
 
 @pytest.fixture

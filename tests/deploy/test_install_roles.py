@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.places.own_mounts import Machine, may_mount
+from tests.places.own_mounts import Machine
 from tests.places.postgres_cluster import PROGRAMS
 from tests.places.web_host import RUN, a_machine, ask, commands, fill, install, serving
 from tests.postgres.roles import Roles, blocks, made
 
 pytestmark = [
     pytest.mark.postgres,
-    pytest.mark.skipif(
-        (os.geteuid() != 0 or not may_mount()) and "CI" not in os.environ,
-        reason="an account and a machine's folders are root's to make",
-    ),
+    pytest.mark.rights("root", "mounts"),
 ]
 CA = "/etc/cardsite/ca.crt"
 

@@ -69,7 +69,7 @@ def test_a_disk_that_takes_nothing_is_503_and_passes(
         witness.goes_on()
 
 
-@pytest.mark.skipif("no space" not in ways(), reason="nothing can be mounted here")
+@pytest.mark.rights("disks")
 def test_a_full_disk_is_backed_up_to_another(
     tmp_path: Path, open_at: Callable[[Path], Place]
 ) -> None:

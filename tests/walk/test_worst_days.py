@@ -15,7 +15,7 @@ from tests.actors.operator_http import Desk
 from tests.actors.witness import Witness
 from tests.places.postgres_cluster import Cluster
 from tests.places.site import PASSWORD, ROOT, free_port
-from tests.places.small_disk import disk, fill, ways
+from tests.places.small_disk import disk, fill
 from tests.places.vault import FakeClock
 from tests.vault.commands.runbook import TEXT as RUNBOOK
 from tests.vault.commands.runbook import Reader, chapter, lines_of
@@ -84,7 +84,7 @@ def test_every_day_is_in_the_table() -> None:
 
 
 @day("The disk is full")
-@pytest.mark.skipif("no space" not in ways(), reason="nothing can be mounted here")
+@pytest.mark.rights("disks")
 def test_the_disk_is_full(
     tmp_path: Path, open_host: Callable[[Path], Host], mails: tuple[Mails, int]
 ) -> None:

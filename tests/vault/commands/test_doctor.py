@@ -143,7 +143,7 @@ def test_secrets_and_folders_are_looked_at_too(house: Shell) -> None:
     assert mends == ["chmod 600 password", "chmod go-w instance"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.rights("root")
 def test_another_owner_and_what_the_site_can_open(house: Shell) -> None:
     """Root-owned databases in the account's folder, and a root key within its reach."""
     nobody = 65534

@@ -102,7 +102,7 @@ def test_what_is_not_known_is_said_as_it_was(tmp_path: Path) -> None:
     assert explain(error, [f"sqlite:///{path}"]).hint == ""
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.rights("root")
 def test_another_owners_database_names_both_accounts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

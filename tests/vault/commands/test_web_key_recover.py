@@ -313,7 +313,7 @@ def test_without_a_vault_it_says_so(empty: Shell) -> None:
     assert empty("init", "--no-passphrase").code == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.rights("root")
 def test_new_key_files_belong_to_who_has_the_old_ones(full: Shell) -> None:
     """Moved into place they are read by the same account, in the same mode."""
     nobody = 65534
