@@ -151,12 +151,15 @@ class Config:
             card_stopped_values=read.names("CARD_STOPPED_VALUES") or STOPPED_VALUES,
             log_format=read.choice("LOG_FORMAT", LOG_FORMATS),
         )
-        if config.login_factor == "passkey" and not config.passkey_host:
-            read.faults.append(
+        return config, [*read.faults, *config._faults()]
+
+    def _faults(self) -> Iterator[str]:
+        """What doesn't go together in settings that are right by themselves."""
+        if self.login_factor == "passkey" and not self.passkey_host:
+            yield (
                 "LOGIN_FACTOR is passkey and TRUSTED_HOSTS has no host name; "
                 "a passkey belongs to a name, not to an IP address"
             )
-        return config, read.faults
 
     @property
     def passkey_host(self) -> str:

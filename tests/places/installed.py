@@ -51,16 +51,7 @@ class Installed(Place):
     ) -> subprocess.CompletedProcess[str]:
         """Run one of the commands to its end."""
         assert not kill_at
-        return subprocess.run(
-            [*self.command(words[0]), *words[1:]],
-            env=self.environ(**more),
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            timeout=300,
-        )
+        return self.run_anew(*words, environ=self.environ(**more), given=given)
 
     def _start_anew(
         self,
@@ -70,16 +61,9 @@ class Installed(Place):
         log: Path,
         kill_at: str = "",
     ) -> Started:
-        assert not kill_at
-        with log.open("ab") as said:
-            return subprocess.Popen(
-                [*self.command(words[0]), *words[1:]],
-                env=environ,
-                cwd=self.folder,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
+        return super()._start_anew(
+            *words, folder=self.folder, environ=environ, log=log, kill_at=kill_at
+        )
 
 
 def register_a_card(place: Installed, mails: Mails) -> str:

@@ -1,7 +1,8 @@
 """What this account may do on this machine, for tests that need more than most do.
 
 A test says so with ``@pytest.mark.rights("mounts")``.  Where something is not allowed, as
-in many containers, its tests are left out, and the run says how many and why.
+in many containers, its tests are skipped, in CI left out, and the run's first lines say
+why.
 """
 
 from __future__ import annotations

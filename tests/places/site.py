@@ -82,7 +82,17 @@ class Place:
             return subprocess.CompletedProcess(
                 words, ran.returncode, ran.stdout, ran.stderr
             )
-        command = launch(kill_at, words[0]) if kill_at else [str(BIN / words[0])]
+        return self.run_anew(*words, environ=environ, given=given, kill_at=kill_at)
+
+    def command(self, name: str) -> list[str]:
+        """How one of the project's commands is typed."""
+        return [str(BIN / name)]
+
+    def run_anew(
+        self, *words: str, environ: Mapping[str, str], given: str, kill_at: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """The same by a process that was not forked."""
+        command = launch(kill_at, words[0]) if kill_at else self.command(words[0])
         return subprocess.run(
             [*command, *words[1:]],
             env=environ,
@@ -160,7 +170,7 @@ class Place:
         log: Path,
         kill_at: str = "",
     ) -> Started:
-        command = launch(kill_at, words[0]) if kill_at else [str(BIN / words[0])]
+        command = launch(kill_at, words[0]) if kill_at else self.command(words[0])
         with log.open("ab") as said:
             return subprocess.Popen(
                 [*command, *words[1:]],
