@@ -25,7 +25,6 @@ from . import (
     mail,
     mail_commands,
     security,
-    turns,
 )
 
 # An installed site has its pages inside the package, a checkout beside it.
@@ -74,7 +73,6 @@ def create_app(config: Config, clock: Clock = system_clock) -> Flask:
         cards,
         cli,
         mail_commands,
-        turns,
     ):
         part.init_app(app)
     return app

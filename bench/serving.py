@@ -1,8 +1,7 @@
 """Pages and registrations over HTTP by 1 to 16 clients, alone and beside a rotation,
 and the floor beside them: a bare view under the same gunicorn.
 
-Each client is a process with one connection that it keeps, so that what a client costs
-doesn't wait for another.
+Each client is a process, so that what a client costs doesn't wait for another.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Answered:
 
 
 class Line:
-    """One client's connection."""
+    """One client's way to the site."""
 
     def __init__(self, port: int, cookie: str) -> None:
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
