@@ -11,7 +11,14 @@ from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import ConsoleMessage, Dialog, Page, Request, Response
+from playwright.sync_api import (
+    ConsoleMessage,
+    Dialog,
+    Error,
+    Page,
+    Request,
+    Response,
+)
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -32,6 +39,17 @@ ARTEFACTS = ROOT / "tests" / "artefacts"
 # A picture of a whole page costs as much as the page, and no test looks at it.
 PICTURED = bool(os.environ.get("PICTURES") or os.environ.get("MANUAL_PICTURES"))
 AXE = Axe()
+# Notes whether what is pressed leaves the page: a script may keep it.
+NOTE_LEAVING = """() => {
+  const note = (event) => { window.leaves ||= !event.defaultPrevented; };
+  window.leaves = false;
+  window.addEventListener("submit", note);
+  window.addEventListener("click", (event) => {
+    if (event.target.closest("a[href]:not([href^='#'])")) note(event);
+  });
+}"""
+# The page that was left has the mark of NOTE_LEAVING, the next has none.
+IS_ON_ITS_WAY = "window.leaves === true || document.readyState !== 'complete'"
 RUN_AXE = "axe.run({resultTypes: ['violations']})"
 
 
@@ -149,7 +167,8 @@ class Desk:
         self.page.goto(self.site.place.url + path)
 
     def press(self, label: str) -> None:
-        """Press a button or link; without scripts, tick its confirmation first."""
+        """Press a button or link, and wait for the page it leads to; without scripts,
+        tick its confirmation first."""
         target = self.page.get_by_role("button", name=label, exact=True)
         if target.count() == 0:
             target = self.page.get_by_role("link", name=label, exact=True)
@@ -157,8 +176,18 @@ class Desk:
             box = target.first.locator("xpath=..").get_by_role("checkbox")
             if box.count():
                 box.check()
+        self.page.evaluate(NOTE_LEAVING if self.scripts else "window.leaves = true")
         target.first.click()
-        self.page.wait_for_load_state()
+        while self._is_on_its_way():
+            self.page.wait_for_timeout(10)
+
+    def _is_on_its_way(self) -> bool:
+        try:
+            return bool(self.page.evaluate(IS_ON_ITS_WAY))
+        except Error as left:
+            if "context was destroyed" not in left.message:
+                raise
+            return True
 
     def fill(self, **fields: str) -> None:
         """Fill in fields by their names."""
