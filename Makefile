@@ -2,7 +2,8 @@
 PYTHON ?= python3
 PORT ?= 5000
 ARGS ?=
-ALL := -n 2 --dist worksteal
+# One more than the two cores, for a test often waits for what it started.
+ALL := -n 3 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 # A lock names everything that is needed, so pip has nothing to work out. Without
