@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -45,6 +46,16 @@ ip link set lo up
 exec env -i container=lxc SYSTEMD_UNIT_PATH=/mnt/units SYSTEMD_LOG_TARGET=null \\
     PATH=/usr/sbin:/usr/bin /lib/systemd/systemd --system --unit=default.target
 """
+# Two systemds in one control group would end each other's processes.
+GROUP = """
+mkdir /mnt/cgroup
+mount -t cgroup2 cgroup2 /mnt/cgroup
+mkdir "/mnt/cgroup/$1"
+echo $$ >"/mnt/cgroup/$1/cgroup.procs"
+shift
+exec "$@"
+"""
+UNGROUP = 'find "/mnt/cgroup/$1" -depth -type d -exec rmdir {} +'
 ASK = """
 import sys, urllib.request
 host = {"Host": "cards.example.jp"}
@@ -59,7 +70,9 @@ class Booted:
     """A machine whose first process is systemd."""
 
     def __init__(self, machine: Machine) -> None:
-        words = ("unshare", *SPACES, "--mount-proc", "sh", "-euc", BOOT, "sh")
+        self._machine, self._group = machine, f"cardsite-{uuid4().hex}"
+        group = ("sh", "-euc", GROUP, "sh", self._group)
+        words = (*group, "unshare", *SPACES, "--mount-proc", "sh", "-euc", BOOT, "sh")
         # What the units are not to see is hidden from them; a Python in root's home, or
         # the checkout that is tested in /tmp, they need.
         hidden = {"/root/": "ProtectHome=no", "/tmp/": "PrivateTmp=no"}
@@ -128,6 +141,7 @@ class Booted:
         if self._first():
             os.kill(int(self._first()), 9)
         self._outside.wait(120)
+        self._machine.do("sh", "-euc", UNGROUP, "sh", self._group)
 
 
 @pytest.fixture(scope="module")
