@@ -214,14 +214,17 @@ function checkFirst(form) {
 }
 
 // A wrong number is named on leaving its boxes, and no longer once it is right.  Under
-// a mouse it waits for the click, which a page that moves would miss.
+// a mouse it waits for the click, which a page that moves would miss; who presses a key
+// has no mouse down, though its button may have come up outside the window, unseen.
 function checkOnLeaving(pan) {
   const form = pan.closest("form");
   const reason = () => numberReason(numberOf(boxesOf(form)));
   let pressed = false;
   addEventListener("pointerdown", () => (pressed = true), true);
   addEventListener("pointerup", () => setTimeout(() => (pressed = false)), true);
-  addEventListener("pointercancel", () => (pressed = false), true);
+  ["pointercancel", "keydown"].forEach((kind) => {
+    addEventListener(kind, () => (pressed = false), true);
+  });
   function name() {
     const wrong = reason();
     if (pan.contains(document.activeElement) || !wrong || wrong === "empty") return;

@@ -224,6 +224,17 @@ def test_a_wrong_number_is_named_on_leaving_its_boxes(desk: Desk) -> None:
     expect(desk.page.locator("[aria-invalid]")).to_have_count(0)
 
 
+def test_a_wrong_number_is_named_though_a_mouse_button_was_never_seen_up(
+    desk: Desk,
+) -> None:
+    """It came up outside the window."""
+    desk.page.locator("[name=card_number_1]").hover()
+    desk.page.mouse.down()
+    desk.page.keyboard.type("4111111111111112")
+    desk.page.keyboard.press("Tab")
+    expect(desk.page.locator("#card_number-errors")).to_have_text(CHECK_DIGIT)
+
+
 def test_a_click_that_leaves_the_boxes_is_not_lost(desk: Desk) -> None:
     """What is named beside the boxes moves 登録, but not from under the mouse."""
     desk.page.locator("[name=card_number_1]").click()
