@@ -133,9 +133,13 @@ def without_secrets(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
+    """End the command and its child processes.  Popen.wait would never return if Ctrl-C
+    came just after Popen took its own lock, so the command is waited for here."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with suppress(ChildProcessError):
+        os.waitpid(process.pid, 0)
+    process.returncode = -signal.SIGKILL
 
 
 def read_anchors(path: Path, vault_id: str) -> list[Anchor]:

@@ -10,8 +10,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import pytest
@@ -200,6 +202,44 @@ def test_a_ctrl_c_meant_for_the_command_ends_the_command(site: Shell) -> None:
     assert (ran.returncode, ran.stdout) == (0, "purged 0 cards\n")
     assert "AUDIT_ANCHOR_COMMAND was interrupted" in ran.stderr
     assert site.trail()[-1][2]["why"] == "was interrupted"
+
+
+class LeftTaken:
+    """Popen's own lock, when Ctrl-C comes just after the first who took it did."""
+
+    def __init__(self) -> None:
+        self._lock, self._first = threading.Lock(), True
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take it; who would wait for it would wait for ever."""
+        taken = self._lock.acquire(blocking=False)
+        assert taken or not blocking, "nobody lets go of it"
+        if self._first:
+            self._first = False
+            raise KeyboardInterrupt
+        return taken
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_a_ctrl_c_that_leaves_popens_lock_taken_ends_the_command(
+    site: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it comes once in some thousand times."""
+
+    class Popen(subprocess.Popen[str]):
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **options)
+            self._waitpid_lock = LeftTaken()
+
+    monkeypatch.setattr(anchors.subprocess, "Popen", Popen)
+    ran = site(*PURGE, AUDIT_ANCHOR_COMMAND="cat > /dev/null; sleep 600")
+    assert (ran.code, ran.out) == (0, "purged 0 cards\n")
+    assert "AUDIT_ANCHOR_COMMAND was interrupted" in ran.err
 
 
 def test_the_command_gets_no_secret_of_ours(site: Shell) -> None:
