@@ -236,7 +236,7 @@ def test_a_ctrl_c_that_leaves_popens_lock_taken_ends_the_command(
             super().__init__(*words, **options)
             self._waitpid_lock = LeftTaken()
 
-    monkeypatch.setattr(anchors.subprocess, "Popen", Popen)
+    monkeypatch.setattr(subprocess, "Popen", Popen)
     ran = site(*PURGE, AUDIT_ANCHOR_COMMAND="cat > /dev/null; sleep 600")
     assert (ran.code, ran.out) == (0, "purged 0 cards\n")
     assert "AUDIT_ANCHOR_COMMAND was interrupted" in ran.err
