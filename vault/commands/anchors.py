@@ -138,8 +138,8 @@ def _end(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(ChildProcessError):
-        os.waitpid(process.pid, 0)
-    process.returncode = -signal.SIGKILL
+        _, status = os.waitpid(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
 
 
 def read_anchors(path: Path, vault_id: str) -> list[Anchor]:
