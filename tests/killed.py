@@ -1,5 +1,6 @@
 """Types one of the project's commands and ends it at a named kill point, as a power
-cut would: ``python -m tests.killed batch-ready:3 cardvault rotate``.
+cut would: ``python -m tests.killed batch-ready:3 cardvault rotate``; or asks it there
+to end, as Ctrl-C would: ``batch-ready:3:SIGINT``.
 
 The processes that the command forks end there too, each at its own third time.
 """
@@ -16,15 +17,15 @@ from vault.kill_points import listen
 
 def kill_at(step: str) -> None:
     """Have this process killed when it comes to ``step``, a name, for the first
-    time, or to ``name:7`` for the seventh."""
-    name, _, times = step.partition(":")
-    left = int(times or 1)
+    time, or to ``name:7`` for the seventh; ``name:7:SIGTERM`` sends that signal."""
+    name, times, sent = (*step.split(":"), "", "")[:3]
+    left, number = int(times or 1), signal.Signals[sent or "SIGKILL"]
 
     def count(kill_point: str) -> None:
         nonlocal left
         left -= kill_point == name
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     listen(count)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import sqlite3
-import subprocess
-import time
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.killer import Killer
 from tests.lengths import at_length
 from tests.places.filled_vault import elsewhere, fill
 from tests.places.processes import forking
-from tests.places.site import BIN, Place
+from tests.places.site import Place
 from vault import WebKey
 from vault.ops.backup.restore import opening
 
@@ -202,17 +201,11 @@ def test_a_drill_ended_by_sigterm_leaves_no_scratch(
     filled: Place, tmp_path: Path
 ) -> None:
     """Its folder goes when it is stopped, too."""
-    run = subprocess.Popen(
-        [BIN / "cardvault", "restore", "kept", "--drill"],
-        env=filled.environ(VAULT_ROOT_KEY="root.key", TMPDIR=str(tmp_path)),
-        cwd=filled.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not list(tmp_path.glob("cardvault-drill-*/site.db")):
-        assert time.monotonic() < until
-        assert run.poll() is None
-    run.terminate()
-    assert run.wait(PATIENCE_SECONDS) == 3
-    assert list(tmp_path.iterdir()) == []
+    drill, scratch = ("restore", "kept", "--drill"), {"TMPDIR": str(tmp_path)}
+    killed = filled.ops(*drill, kill_at=RESTORE_STEPS[-1], **scratch)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("cardvault-drill-*")
+    assert (left / "site.db").exists()
+    shutil.rmtree(left)
+    ended = filled.ops(*drill, kill_at=f"{RESTORE_STEPS[-1]}:1:SIGTERM", **scratch)
+    assert (ended.returncode, list(tmp_path.iterdir())) == (3, []), ended.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from tests.kill_points import points_in
 from tests.killer import Killer
 from tests.lengths import at_length
 from tests.places.filled_vault import copy, fill
-from tests.places.site import BIN, Place
+from tests.places.site import Place
 from vault import WebKey
 from vault.clock import system_clock
 from vault.ops import OpenVault, RootKey
@@ -27,7 +25,6 @@ pytestmark = pytest.mark.faults
 
 CARDS = at_length(4_000, 20_000)
 RANDOM_KILLS = at_length(40, 200)
-PATIENCE_SECONDS = 120
 # A kill comes within so small a part of a whole rotation.
 KILLS_A_ROTATION = at_length(10, 50)
 # No range is taken by one process alone; tests/postgres kills at those.
@@ -176,19 +173,8 @@ def test_ctrl_c_stops_at_a_batchs_end_and_says_how_to_go_on(
 ) -> None:
     """Exit code 3, and the same command goes on at once."""
     place = copy(small, tmp_path / "place")
-    run = subprocess.Popen(
-        [BIN / "cardvault", "rotate", "--batch", "10", "--max-rate", "50"],
-        env=place.environ(VAULT_ROOT_KEY=f"{place.folder}/root.key"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until = time.monotonic() + PATIENCE_SECONDS
-    while old_cards(place)[0] == 300 and time.monotonic() < until:
-        time.sleep(0.05)
-    run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=PATIENCE_SECONDS)
-    assert run.returncode == 3
-    assert "go on with: cardvault rotate" in said
-    assert 0 < old_cards(place)[0] < 300
+    ran = place.ops("rotate", "--batch", "10", kill_at="batch-ready:3:SIGINT")
+    assert ran.returncode == 3, ran.stderr
+    assert "go on with: cardvault rotate" in ran.stderr
+    assert old_cards(place)[0] == 300 - 3 * 10
     assert place.ops("rotate").returncode == 0

@@ -125,7 +125,7 @@ def test_killed_at_random_instants_the_same_command_finishes(many: Many) -> None
     draw, words = random.Random(20261128), ("--workers", "2", "--batch", "100")
     for _ in range(KILLS):
         goal, run = many.batches() + draw.randrange(1, 5), many.start(*words)
-        until(partial(many.has_come_to, goal))
+        until(partial(many.has_come_to, goal, run))
         many.kill(draw.choice(sorted({run.pid, *many.holders()})))
         many.kill(run.pid)
         run.communicate()
@@ -162,7 +162,7 @@ def test_a_dead_workers_range_is_taken_by_who_is_left(many: Many, count: int) ->
 
 def test_a_stop_ends_every_process_at_a_batchs_end(many: Many) -> None:
     """Exit 3 counts what all did, every range is free, and the next one goes on."""
-    run = many.start("--workers", "2", "--batch", "100", "--max-rate", "2000")
+    run = many.start("--workers", "2", "--batch", "20", "--max-rate", "40")
     until(lambda: len(many.holders()) == 2)
     run.terminate()
     _, err = run.communicate()
