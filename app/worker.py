@@ -37,7 +37,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped library
     beside the others, by as many as the worker has threads.
     """
 
-    longest_turn = 0.1
+    longest_turn = 0.05
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
