@@ -29,7 +29,6 @@ Run = subprocess.Popen[str] | Piped
 CARDS = 6_000
 NUMBER = b"4810000000020000"
 PATIENCE_SECONDS = 180
-LOOK_SECONDS = 0.005
 
 
 def make(folder: Path, url: str) -> Place:
@@ -172,7 +171,6 @@ def until(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     give_up = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < give_up, "it did not come to pass"
-        time.sleep(LOOK_SECONDS)
         time.sleep(0.03)
 
 
