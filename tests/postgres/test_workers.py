@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from tests.kill_points import points_in
 from tests.lengths import at_length
-from tests.postgres.many import CARDS, Many, until
+from tests.postgres.many import CARDS, Many, Run, until
 from vault import Actor, Expiry, Pan, Token, Vault
 from vault.clock import system_clock
 from vault.store.schema import CARD
@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.faults]
 
 WRITERS = 4
 KILLS = at_length(3, 6)
+TRIES = 10
 # Those of ranges and batches; the last one comes when no range is left.
 STEPS = [
     step
@@ -148,13 +149,23 @@ def test_workers_end_when_the_first_process_is_gone(many: Many) -> None:
     assert many.done() < CARDS
 
 
+def two_at_work(many: Many, *words: str) -> tuple[Run, set[int]]:
+    """A rotation and its two workers, each of which has a range; begun anew when it
+    had ended before anybody looked."""
+    for _ in range(TRIES):
+        run = many.start("--workers", "2", *words)
+        while run.poll() is None:
+            if len(holders := many.holders()) == 2:
+                return run, holders
+        run.communicate()
+    raise AssertionError("two were never seen at work")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_dead_workers_range_is_taken_by_who_is_left(many: Many, count: int) -> None:
     """By the other one, or by the first process when no worker is left."""
-    run = many.start("--workers", "2", "--batch", "100", "--json")
-    # Who looks too late kills nobody.
-    until(lambda: len(many.holders()) == 2 or run.poll() is not None)
-    for process in sorted(many.holders())[:count]:
+    run, holders = two_at_work(many, "--batch", "100", "--json")
+    for process in sorted(holders)[:count]:
         many.kill(process)
     out, err = run.communicate()
     assert run.returncode == 0, err
